@@ -1,0 +1,67 @@
+#pragma once
+
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/type.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace airssys::wasm {
+
+namespace runtime {
+class LoadedComponent;
+}
+
+/// A function that can be called, as its path is written: `hello`, `ns:pkg/interface@1.2.3#function`.
+struct FunctionExport {
+  std::string path;
+  FunctionType type;
+};
+
+/// An import as the component names it, with the functions it wants from it.
+struct ImportedItem {
+  std::string name;
+  std::vector<std::string> functions;
+};
+
+/// What instantiating a component needs; nothing where the component does not say.
+struct RequiredResources {
+  std::uint32_t memories = 0;
+  std::uint32_t tables = 0;
+  Bytes largest_initial_memory;
+  std::uint64_t largest_initial_table = 0;
+};
+
+/// A loaded component: compiled code and what is known about it. Cheap to copy; all copies share one.
+///
+/// Threads: immutable, safe from any thread. It may outlive its engine but can then only be destroyed.
+class ComponentHandle {
+ public:
+  explicit ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loaded) noexcept;
+
+  /// The file's name, or what the loader was told.
+  [[nodiscard]] const std::string& name() const noexcept;
+  /// BLAKE2b-256 of the component's bytes, in hexadecimal.
+  [[nodiscard]] const std::string& digest() const noexcept;
+  [[nodiscard]] Bytes size() const noexcept;
+  /// Errors: LoadFailed when the types written out pass `LoadLimits::max_type_nodes`.
+  [[nodiscard]] Result<std::vector<FunctionExport>> functions() const;
+  [[nodiscard]] Result<std::vector<ImportedItem>> imports() const;
+  [[nodiscard]] std::optional<RequiredResources> required_resources() const;
+  /// The world and the packages it names, as WIT. Errors: LoadFailed for a component that was loaded precompiled, whose
+  /// bytes are not at hand.
+  [[nodiscard]] Result<std::string> wit() const;
+  /// It exports `wasi:cli/run` and can be started by `WasmEngine::start_command`.
+  [[nodiscard]] bool is_command() const;
+  /// What did not go as it should but did no harm: the compiled component could not be kept on disk, say.
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept;
+
+  [[nodiscard]] const std::shared_ptr<runtime::LoadedComponent>& loaded() const noexcept { return loaded_; }
+
+ private:
+  std::shared_ptr<runtime::LoadedComponent> loaded_;
+};
+
+}  // namespace airssys::wasm

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <airssys/wasm/limits.hpp>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace airssys::wasm {
+
+/// A directory of the host shown to the guest under another name.
+struct DirectoryGrant {
+  std::string host;
+  std::string guest;
+  bool writable = false;
+};
+
+/// Where the guest's stdin comes from.
+struct StdinClosed {};
+struct StdinInherited {};
+struct StdinBytes {
+  std::string bytes;
+};
+using StdinGrant = std::variant<StdinClosed, StdinInherited, StdinBytes>;
+
+/// Where the guest's output goes. Captured output ends up in the report; inherited output is relayed to the process's
+/// own stream by a thread of the library, so a slow reader slows the guest, never a worker.
+enum class OutputGrant : std::uint8_t { Discarded, Captured, Inherited };
+
+/// What of WASI 0.2 an execution is given. Everything else answers access-denied; the network is off.
+struct WasiGrants {
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<DirectoryGrant> directories;
+  StdinGrant stdin_source;
+  OutputGrant stdout_target = OutputGrant::Captured;
+  OutputGrant stderr_target = OutputGrant::Captured;
+  /// Clocks show whole steps of this size; nothing for the full resolution.
+  std::optional<std::chrono::nanoseconds> coarse_clock;
+  /// All random interfaces answer from this seed; nothing for the system's generator.
+  std::optional<std::uint64_t> random_seed;
+};
+
+/// Everything one execution is given: limits, wall clock, grants.
+struct ExecutionContext {
+  ResourceLimits limits{};
+  /// Wall clock from the first slice, instantiation included.
+  std::chrono::nanoseconds timeout{std::chrono::seconds{10}};
+  WasiGrants wasi{};
+};
+
+}  // namespace airssys::wasm

@@ -1,0 +1,137 @@
+#pragma once
+
+#include <airssys/wasm/component.hpp>
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/execution.hpp>
+#include <airssys/wasm/host.hpp>
+#include <airssys/wasm/report.hpp>
+#include <filesystem>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace airssys::wasm {
+
+namespace runtime {
+class EngineCore;
+}
+
+/// How components are compiled.
+struct CompileIsolation {
+  enum class Mode : std::uint8_t {
+    /// In a child process with limits of its own: the default. Needs the helper program `airssys-wasm-compile`.
+    Child,
+    /// In this process. Time and memory then depend on the input and nothing can interrupt it: for trusted bytes only.
+    InProcess
+  };
+  Mode mode = Mode::Child;
+  /// The helper; empty: beside this program, then in the libexec directory of the installation.
+  std::filesystem::path helper;
+};
+
+/// Settings of an engine, fixed for its life.
+struct RuntimeConfig {
+  /// Threads that run started executions.
+  unsigned workers = 2;
+  /// Executions that hold memory at a time, blocking ones included.
+  unsigned max_concurrent = 1'000;
+  /// Executions that wait for a place beyond that, and how long.
+  unsigned max_queued = 1'000;
+  std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
+  /// One memory slot ready for each concurrent run, which makes a fresh run five times cheaper and reserves 4 GiB of
+  /// address space (not memory) a slot. A component that does not fit a slot runs outside the pool.
+  bool pool = true;
+  /// Fuel after which a run makes room for others. Smaller slices cost more: bench/slice_bench.cpp.
+  Fuel slice{100'000};
+  /// Fuel charged for one call into WASI, so that a flood of calls ends slices like a loop does.
+  Fuel wasi_call_price{100};
+  Bytes wasm_stack{512ULL << 10U};
+  LoadLimits load;
+  CompileIsolation compile;
+  /// Keep compiled components on disk: in this directory (empty: the user's cache directory), up to this size.
+  bool cache = true;
+  std::filesystem::path cache_directory;
+  Bytes cache_max{2ULL << 30U};
+};
+
+/// Compiles, runs and stops other people's components.
+///
+/// One for a process is usual; several work. It owns the worker threads. Destroying it cancels what still runs and
+/// waits for it.
+///
+/// Threads: every function is safe from any thread at once, except that host functions are added before the first load.
+/// Process: Wasmtime installs handlers for SIGSEGV, SIGILL, SIGBUS and SIGFPE that pass on what is not theirs
+/// (docs/embedding.md).
+class WasmEngine {
+ public:
+  /// Errors: HostExhausted (threads, address space), BadCall (a setting that makes no sense).
+  [[nodiscard]] static Result<WasmEngine> create(RuntimeConfig config = {});
+
+  WasmEngine(WasmEngine&&) noexcept;
+  WasmEngine& operator=(WasmEngine&&) noexcept;
+  ~WasmEngine();
+
+  /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content.
+  ///
+  /// Errors: LoadFailed with the limit or the offset. Cancellation: `stop` ends the load with Cancelled.
+  [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
+                                                       std::string name = "component",
+                                                       const std::stop_token& stop = {});
+  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component");
+  [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {});
+  /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
+  /// only what you compiled yourself.
+  [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
+
+  /// Compiles to a file for `load_precompiled`, under the same limits as a load. Answers with the file's size.
+  [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
+                                              const std::stop_token& stop = {});
+
+  /// Offers a host function to components loaded from now on, under an interface name (`acme:billing/rates@1.0.0`), or
+  /// directly in the world for an empty name.
+  void add_host_function(std::string interface, std::string name, HostFunction function);
+  void add_async_host_function(std::string interface, std::string name, AsyncHostFunction function);
+
+  /// Runs one exported function in a fresh instance until it returns, traps, or meets a limit.
+  ///
+  /// The limits are armed before guest code starts and hold until its memory is freed.
+  ///
+  /// Errors:       in the report; any kind but LoadFailed.
+  /// Threads:      blocks the caller and polls on its thread; takes one of `max_concurrent` places.
+  /// Cancellation: from another thread by `stop`; within one slice.
+  /// Cost:         bench/run_bench.cpp, case `fresh_run`.
+  [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
+                           std::span<const Value> arguments, const ExecutionContext& context,
+                           const std::stop_token& stop = {});
+  [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
+                           std::initializer_list<Value> arguments, const ExecutionContext& context);
+  /// Starts the same on the workers and returns at once.
+  [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
+                                std::span<const Value> arguments, const ExecutionContext& context);
+
+  /// Runs a WASI command (`wasi:cli/run`). A status other than 0 is reported as Exited.
+  [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context);
+
+  /// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.
+  [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
+                                                      std::string_view arguments);
+
+  /// Blocks until what guests wrote to inherited streams so far has been written.
+  void flush_output();
+
+  [[nodiscard]] runtime::EngineCore& core() noexcept { return *core_; }
+
+ private:
+  explicit WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept;
+  std::unique_ptr<runtime::EngineCore> core_;
+};
+
+/// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.
+[[nodiscard]] Result<std::string> to_wave(const Value& value);
+
+}  // namespace airssys::wasm

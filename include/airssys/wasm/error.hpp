@@ -1,0 +1,176 @@
+#pragma once
+
+#include <airssys/wasm/trap.hpp>
+#include <airssys/wasm/units.hpp>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace airssys::wasm {
+
+/// Where a run was when it ended.
+enum class Phase : std::uint8_t { Queue, Load, Link, Instantiate, Call, PostReturn, Drop };
+
+/// `queue`, `load`, `link`, `instantiate`, `call`, `post_return`, `drop`.
+[[nodiscard]] std::string_view name(Phase phase) noexcept;
+
+/// As many executions wait as may wait.
+struct QueueFull {
+  std::uint64_t limit = 0;
+};
+/// No execution slot became free in time.
+struct QueueTimeout {
+  std::chrono::nanoseconds limit{}, waited{};
+};
+/// The component could not be loaded. `limit` names the load limit that it passed, or is empty when the bytes are bad.
+struct LoadFailed {
+  std::string limit;
+  std::uint64_t allowed = 0, found = 0;
+  std::optional<std::uint64_t> offset;
+};
+/// An import cannot be satisfied.
+struct LinkFailed {
+  std::string import;
+};
+/// The function does not exist, or the arguments do not fit its type.
+struct BadCall {
+  std::string function;
+  std::string did_you_mean;
+};
+struct FuelExhausted {
+  Fuel budget, used;
+};
+/// Fuel and wall clock were both spent when the run was looked at.
+struct CpuLimitExceeded {
+  Fuel budget, used;
+  std::chrono::nanoseconds timeout{}, elapsed{};
+};
+struct CpuTimeExceeded {
+  std::chrono::nanoseconds limit{}, used{};
+};
+/// `requested` is the total that was refused. `trap` is set when the guest gave up by itself after the refusal.
+struct MemoryLimitExceeded {
+  Bytes limit, requested, peak;
+  std::optional<TrapCode> trap;
+};
+struct StackOverflow {
+  Bytes limit;
+};
+/// A bound with a name: `host_buffer_bytes`, `output_bytes`, `handles`, ...
+struct ResourceLimitExceeded {
+  std::string resource;
+  std::uint64_t limit = 0;
+  /// What the guest tried to reach; nothing where the engine does not say.
+  std::optional<std::uint64_t> attempted;
+  std::string unit;
+};
+struct Trapped {
+  TrapCode code = TrapCode::UnreachableCodeReached;
+};
+struct CapabilityDenied {
+  std::string capability;
+};
+/// A host function returned an error or threw.
+struct HostFailed {
+  std::string function;
+  std::uint64_t code = 0;
+};
+/// The host ran out of something that is not the guest's fault.
+struct HostExhausted {
+  std::string resource;
+  int os_error = 0;
+};
+/// A bug on our side of the door, contained to this run.
+struct HostBug {};
+struct ExecutionTimeout {
+  std::chrono::nanoseconds timeout{}, elapsed{};
+};
+struct Cancelled {};
+/// The guest called `wasi:cli/exit` where it should have returned, or a command exited with a status other than 0.
+struct Exited {
+  int status = 0;
+};
+
+/// The closed set of kinds: a new one breaks every `std::visit` that has not considered it.
+using ErrorKind =
+    std::variant<QueueFull, QueueTimeout, LoadFailed, LinkFailed, BadCall, FuelExhausted, CpuLimitExceeded,
+                 CpuTimeExceeded, MemoryLimitExceeded, StackOverflow, ResourceLimitExceeded, Trapped, CapabilityDenied,
+                 HostFailed, HostExhausted, HostBug, ExecutionTimeout, Cancelled, Exited>;
+
+/// One row for each alternative of `ErrorKind`, in its order: the one list behind C++, JSON, exit codes and documents.
+struct ReasonInfo {
+  std::string_view kind;
+  std::string_view reason;
+  /// Exit code of the command; -1: the guest's own status.
+  int exit_code;
+  std::string_view meaning;
+};
+
+inline constexpr std::array kReasons = {
+    ReasonInfo{"QueueFull", "queue_full", 100, "too many executions wait already"},
+    ReasonInfo{"QueueTimeout", "queue_timeout", 101, "no execution slot became free in time"},
+    ReasonInfo{"LoadFailed", "load_failed", 102, "the component is malformed or passes a load limit"},
+    ReasonInfo{"LinkFailed", "link_failed", 103, "an import cannot be satisfied"},
+    ReasonInfo{"BadCall", "bad_call", 104, "unknown function or wrong argument types"},
+    ReasonInfo{"FuelExhausted", "fuel_exhausted", 105, "the fuel budget is spent"},
+    ReasonInfo{"CpuLimitExceeded", "cpu_limit", 106, "fuel and wall clock are both spent"},
+    ReasonInfo{"CpuTimeExceeded", "cpu_time", 107, "the CPU time limit is spent"},
+    ReasonInfo{"MemoryLimitExceeded", "memory_limit", 108, "the guest needed more memory than granted"},
+    ReasonInfo{"StackOverflow", "stack_overflow", 109, "the guest's call stack is full"},
+    ReasonInfo{"ResourceLimitExceeded", "resource_limit", 110, "a named bound was passed"},
+    ReasonInfo{"Trapped", "trap", 111, "the guest trapped; trap_code says how"},
+    ReasonInfo{"CapabilityDenied", "capability_denied", 112, "a needed capability was not granted"},
+    ReasonInfo{"HostFailed", "host_failed", 113, "a host function failed"},
+    ReasonInfo{"HostExhausted", "host_exhausted", 114, "the host ran out of slots, memory or threads"},
+    ReasonInfo{"HostBug", "host_bug", 115, "a bug in airssys-wasm, contained to this run"},
+    ReasonInfo{"ExecutionTimeout", "timeout", 124, "the wall clock limit is spent"},
+    ReasonInfo{"Cancelled", "cancelled", 130, "the execution was cancelled"},
+    ReasonInfo{"Exited", "exited", -1, "the guest exited with its own status"},
+};
+static_assert(kReasons.size() == std::variant_size_v<ErrorKind>);
+
+/// One wasm frame. `file` is empty and `line` 0 when the component carries no debug information.
+struct Frame {
+  std::string module;
+  std::string function;
+  std::uint64_t offset = 0;
+  std::string file;
+  std::uint32_t line = 0;
+};
+
+/// Why something did not happen: the kind with its numbers, where, a sentence of the host's, and apart from it
+/// whatever the guest had to say.
+///
+/// Threads: a plain value; copy it freely.
+struct Error {
+  ErrorKind kind;
+  Phase phase = Phase::Load;
+  /// One sentence, of the host's words only.
+  std::string message{};
+  /// What to do about it, where we know; ready to show after `help:`.
+  std::string help{};
+  /// Text that the guest controls, capped; never mixed into `message`.
+  std::string guest_text{};
+  std::vector<Frame> backtrace{};
+
+  [[nodiscard]] const ReasonInfo& info() const noexcept { return kReasons.at(kind.index()); }
+  /// The stable code: `fuel_exhausted`, `timeout`, ...
+  [[nodiscard]] std::string_view reason() const noexcept { return info().reason; }
+  /// The command's exit code for this error.
+  [[nodiscard]] int exit_code() const noexcept;
+};
+
+/// `message`, then the guest's text and the help on lines of their own where there are any.
+std::ostream& operator<<(std::ostream& out, const Error& error);
+
+template <class T>
+using Result = std::expected<T, Error>;
+
+}  // namespace airssys::wasm

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <airssys/wasm/report.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+
+namespace airssys::wasm {
+
+namespace runtime {
+class ExecutionCore;
+}
+
+enum class ExecutionState : std::uint8_t { Queued, Running, Waiting, Done };
+
+/// One run that was started. Dropping the handle does not stop the run; `cancel` does.
+///
+/// Threads: safe from any thread at once.
+class Execution {
+ public:
+  explicit Execution(std::shared_ptr<runtime::ExecutionCore> core) noexcept : core_(std::move(core)) {}
+
+  /// Blocks until the run is over. Never call it from a host function or from `on_done`.
+  [[nodiscard]] const Report& wait() const;
+  /// The report, or null when the run is not over after `patience`.
+  [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
+  /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
+  /// the scheduler. It must not throw and must not block.
+  void on_done(std::function<void(const Report&)> done) const;
+  /// Ends the run within one slice with reason `cancelled`. Does nothing when it is over.
+  void cancel() const;
+  [[nodiscard]] ExecutionState state() const;
+  /// What it has used so far: figures of one moment each.
+  [[nodiscard]] ResourceUsage usage() const;
+  [[nodiscard]] const std::string& id() const;
+
+ private:
+  std::shared_ptr<runtime::ExecutionCore> core_;
+};
+
+}  // namespace airssys::wasm

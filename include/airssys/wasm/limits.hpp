@@ -1,0 +1,66 @@
+#pragma once
+
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/units.hpp>
+#include <chrono>
+#include <cstdint>
+
+namespace airssys::wasm {
+
+/// What one execution may use. Every field has a finite default; there is no "unlimited". docs/limits.md says for each
+/// how exact it is and what it does not cover.
+struct ResourceLimits {
+  /// Wasmtime fuel. 1 to 2^62. Default: room for a Python guest to start (docs/limits.md, "Choosing numbers").
+  Fuel max_fuel{1'000'000'000};
+  /// All linear memories and tables (8 bytes an element) of the run together.
+  Bytes max_memory{128ULL << 20U};
+  /// CPU time of the threads that run the guest. At most the wall clock limit is useful.
+  std::chrono::nanoseconds max_cpu_time{std::chrono::seconds{10}};
+  /// Host memory for one call's arguments or results. One lift cannot be interrupted: 8 MiB take about 10 ms.
+  Bytes max_host_buffer{16ULL << 20U};
+  /// Bytes that the guest may write to stdout and stderr together, when captured or inherited.
+  Bytes max_output{16ULL << 20U};
+  /// Random bytes of one call.
+  Bytes max_random{64ULL << 10U};
+  /// Live component-model handles.
+  std::uint64_t max_handles = 10'000;
+  /// Live WASI resources (streams, descriptors, pollables).
+  std::uint64_t max_wasi_resources = 1'000;
+  /// Calls into WASI.
+  std::uint64_t max_wasi_calls = 10'000'000;
+  std::uint32_t max_instances = 200;
+  std::uint32_t max_memories = 50;
+  std::uint32_t max_tables = 50;
+  /// Stop as soon as a growth is refused instead of letting the guest see the failure.
+  bool stop_on_refused_growth = false;
+};
+
+/// What a component may be before it is refused. Checked before Wasmtime sees a byte, except compile time and memory.
+struct LoadLimits {
+  Bytes max_bytes{64ULL << 20U};
+  Bytes max_text{8ULL << 20U};
+  std::uint64_t max_nesting = 50;
+  std::uint64_t max_modules = 1'000;
+  std::uint64_t max_components = 1'000;
+  std::uint64_t max_instances = 10'000;
+  std::uint64_t max_functions = 200'000;
+  /// Size of one function body: fuel and deadlines are not looked at inside one straight line of code.
+  Bytes max_body{2ULL << 20U};
+  std::uint64_t max_types = 100'000;
+  std::uint64_t max_imports = 10'000;
+  std::uint64_t max_exports = 100'000;
+  std::uint64_t max_memories = 1'000;
+  std::uint64_t max_tables = 1'000;
+  /// Nodes of all types written out.
+  std::uint64_t max_type_nodes = 100'000;
+  /// Wall clock of the whole load.
+  std::chrono::nanoseconds timeout{std::chrono::seconds{60}};
+  /// CPU time and address space of the compiling child.
+  std::chrono::seconds max_compile_cpu{120};
+  Bytes max_compile_memory{2ULL << 30U};
+};
+
+/// Refuses zero, overflow and nonsense before anything starts: BadCall with the field's name.
+[[nodiscard]] Result<void> validate(const ResourceLimits& limits, std::chrono::nanoseconds timeout);
+
+}  // namespace airssys::wasm

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/value.hpp>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace airssys::wasm {
+
+/// How far `ResourceUsage::fuel` can be trusted.
+enum class FuelPrecision : std::uint8_t {
+  Exact,
+  /// After a trap: low by at most one slice or the budget, whichever is smaller.
+  LowerBound,
+  /// Not metered.
+  None
+};
+
+[[nodiscard]] std::string_view name(FuelPrecision precision) noexcept;
+
+/// What an execution used, on success and on every stop.
+struct ResourceUsage {
+  Fuel fuel;
+  FuelPrecision fuel_precision = FuelPrecision::Exact;
+  /// CPU time of the threads that ran the guest, by the thread's own clock.
+  std::chrono::nanoseconds cpu_time{};
+  /// From the first slice to the end: `running + waiting`.
+  std::chrono::nanoseconds wall_time{};
+  std::chrono::nanoseconds running{};
+  std::chrono::nanoseconds waiting{};
+  /// Before the first slice.
+  std::chrono::nanoseconds queued{};
+  Bytes memory_peak;
+  /// Growths that were refused.
+  std::uint64_t memory_refused = 0;
+  /// Calls by interface; all of WASI together under `wasi`.
+  std::map<std::string, std::uint64_t> host_calls;
+  /// Encoded arguments and results.
+  Bytes bytes_in, bytes_out;
+  /// How often the guest was resumed.
+  std::uint64_t slices = 0;
+};
+
+enum class Outcome : std::uint8_t {
+  Returned,
+  Stopped,
+  /// No guest instruction ran.
+  Refused
+};
+
+[[nodiscard]] std::string_view name(Outcome outcome) noexcept;
+
+/// Everything there is to say about one execution: the result or the reason, and the usage either way.
+///
+/// Threads: a plain value.
+class Report {
+ public:
+  std::string id;
+  std::chrono::system_clock::time_point started_at;
+  std::string component_name;
+  std::string component_digest;
+  std::string function;
+  /// The limits that were in force.
+  ResourceLimits limits;
+  std::chrono::nanoseconds timeout{};
+  ResourceUsage resource_usage;
+  std::vector<std::string> denials;
+  /// Captured output.
+  std::string stdout_text, stderr_text;
+  /// The value of a function that has a result; or why there is none.
+  std::expected<std::optional<Value>, Error> result;
+
+  /// True when the function returned.
+  [[nodiscard]] explicit operator bool() const noexcept { return result.has_value(); }
+  /// Only when the function did not return.
+  [[nodiscard]] const Error& error() const { return result.error(); }
+  /// Only when the function returned.
+  [[nodiscard]] const std::optional<Value>& value() const { return *result; }
+  [[nodiscard]] const ResourceUsage& usage() const noexcept { return resource_usage; }
+  [[nodiscard]] Outcome outcome() const noexcept;
+};
+
+/// The report as one JSON object (docs/report.schema.json), without a line break.
+[[nodiscard]] std::string to_json(const Report& report);
+
+}  // namespace airssys::wasm

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace airssys::wasm {
+
+/// Why guest code trapped: Wasmtime's trap names, and two of our own.
+///
+/// Source: `wasmtime::Trap` of Wasmtime 48, in its order; the bridge's tests pin both ends.
+enum class TrapCode : std::uint8_t {
+  StackOverflow,
+  MemoryOutOfBounds,
+  HeapMisaligned,
+  TableOutOfBounds,
+  IndirectCallToNull,
+  BadSignature,
+  IntegerOverflow,
+  IntegerDivisionByZero,
+  BadConversionToInteger,
+  UnreachableCodeReached,
+  Interrupt,
+  OutOfFuel,
+  AtomicWaitNonSharedMemory,
+  NullReference,
+  ArrayOutOfBounds,
+  AllocationTooLarge,
+  CastFailure,
+  CannotEnterComponent,
+  NoAsyncResult,
+  UnhandledTag,
+  ContinuationAlreadyConsumed,
+  DisabledOpcode,
+  AsyncDeadlock,
+  CannotLeaveComponent,
+  CannotBlockSyncTask,
+  InvalidChar,
+  DebugAssertStringEncodingFinished,
+  DebugAssertEqualCodeUnits,
+  DebugAssertPointerAligned,
+  DebugAssertUpperBitsUnset,
+  StringOutOfBounds,
+  ListOutOfBounds,
+  InvalidDiscriminant,
+  UnalignedPointer,
+  TaskCancelNotCancelled,
+  TaskCancelOrReturnTwice,
+  SubtaskCancelAfterTerminal,
+  TaskReturnInvalid,
+  WaitableSetDropHasWaiters,
+  SubtaskDropNotResolved,
+  ThreadNewIndirectInvalidType,
+  ThreadNewIndirectUninitialized,
+  BackpressureOverflow,
+  UnsupportedCallbackCode,
+  CannotResumeThread,
+  ConcurrentFutureStreamOp,
+  ReferenceCountOverflow,
+  StreamOpTooBig,
+  WaitableSyncAndAsync,
+  UncaughtException,
+  /// The guest broke the canonical ABI: a bad string, character, discriminant, pointer or length in what it returned.
+  CanonicalAbi,
+  /// A host function refused what the guest passed: a forged or doubly dropped handle, an absurd length.
+  Host,
+};
+
+/// The code in snake case, as reports show it: `integer_division_by_zero`.
+///
+/// Errors:  none; a number outside the enum has the name `unknown`.
+/// Threads: safe from any thread.
+[[nodiscard]] std::string_view name(TrapCode code) noexcept;
+
+}  // namespace airssys::wasm

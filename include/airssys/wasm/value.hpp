@@ -1,0 +1,118 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+namespace airssys::wasm {
+
+class Value;
+
+/// `list<u8>`, kept as the bytes it is.
+using ByteList = std::vector<std::uint8_t>;
+
+/// Any other list. All elements have one type.
+struct List {
+  std::vector<Value> items;
+  friend bool operator==(const List&, const List&);
+};
+/// Fields in the order of the type.
+struct Record {
+  std::vector<std::pair<std::string, Value>> fields;
+  friend bool operator==(const Record&, const Record&);
+};
+struct Tuple {
+  std::vector<Value> items;
+  friend bool operator==(const Tuple&, const Tuple&);
+};
+/// Zero or one value on the heap; copies deeply.
+class Payload {
+ public:
+  Payload() = default;
+  Payload(Value value);  // NOLINT(google-explicit-constructor): a payload is its value.
+  Payload(const Payload& other);
+  Payload(Payload&&) noexcept = default;
+  Payload& operator=(const Payload& other);
+  Payload& operator=(Payload&&) noexcept = default;
+  ~Payload();
+
+  [[nodiscard]] explicit operator bool() const noexcept { return value_ != nullptr; }
+  [[nodiscard]] const Value& operator*() const { return *value_; }
+  [[nodiscard]] const Value* operator->() const { return value_.get(); }
+  friend bool operator==(const Payload& a, const Payload& b);
+
+ private:
+  std::unique_ptr<Value> value_;
+};
+struct Variant {
+  std::string name;
+  Payload payload;
+  friend bool operator==(const Variant&, const Variant&) = default;
+};
+struct Enum {
+  std::string name;
+  friend bool operator==(const Enum&, const Enum&) = default;
+};
+struct Option {
+  Payload payload;
+  friend bool operator==(const Option&, const Option&) = default;
+};
+struct ResultValue {
+  bool ok = true;
+  Payload payload;
+  friend bool operator==(const ResultValue&, const ResultValue&) = default;
+};
+/// The names that are set, in the order of the type.
+struct Flags {
+  std::vector<std::string> names;
+  friend bool operator==(const Flags&, const Flags&) = default;
+};
+/// A resource that the guest handed out, known by its number within one instance; passed back as it came.
+struct Handle {
+  std::uint32_t index = 0;
+  friend bool operator==(const Handle&, const Handle&) = default;
+};
+
+template <class T, class Data>
+inline constexpr bool kIsAlternative = false;
+template <class T, class... Alternatives>
+inline constexpr bool kIsAlternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> || ...);
+
+/// Any WIT value. Numbers keep their width: `Value{std::int32_t{7}}` is an `s32` and nothing else.
+///
+/// Threads: a plain value; copies are deep.
+class Value {
+ public:
+  using Data = std::variant<bool, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t,
+                            std::int64_t, std::uint64_t, float, double, char32_t, std::string, ByteList, List, Record,
+                            Tuple, Variant, Enum, Option, ResultValue, Flags, Handle>;
+
+  Value() = default;
+  template <class T>
+    requires kIsAlternative<T, Data>
+  Value(T data) : data_(std::in_place_type<T>, std::move(data)) {}  // NOLINT(google-explicit-constructor)
+  Value(const char* text) : data_(std::string(text)) {}             // NOLINT(google-explicit-constructor)
+  Value(std::string_view text) : data_(std::string(text)) {}        // NOLINT(google-explicit-constructor)
+
+  [[nodiscard]] const Data& data() const noexcept { return data_; }
+  [[nodiscard]] Data& data() noexcept { return data_; }
+  /// The alternative `T`, or nothing.
+  template <class T>
+  [[nodiscard]] const T* get() const noexcept {
+    return std::get_if<T>(&data_);
+  }
+
+  /// Same type and same content. A list of `u8` equals the `ByteList` with these bytes; NaN equals NaN.
+  friend bool operator==(const Value& a, const Value& b);
+
+ private:
+  Data data_;
+};
+
+}  // namespace airssys::wasm

@@ -1,0 +1,30 @@
+#include <airssys/wasm/error.hpp>
+#include <ostream>
+
+namespace airssys::wasm {
+
+std::string_view name(Phase phase) noexcept {
+  static constexpr std::array<std::string_view, 7> kNames = {"queue", "load",        "link", "instantiate",
+                                                             "call",  "post_return", "drop"};
+  return kNames.at(static_cast<std::size_t>(phase));
+}
+
+int Error::exit_code() const noexcept {
+  if (const auto* exited = std::get_if<Exited>(&kind)) {
+    return exited->status & 0xff;
+  }
+  return info().exit_code;
+}
+
+std::ostream& operator<<(std::ostream& out, const Error& error) {
+  out << error.message;
+  if (!error.guest_text.empty()) {
+    out << "\n  guest:  " << error.guest_text;
+  }
+  if (!error.help.empty()) {
+    out << "\n  help:   " << error.help;
+  }
+  return out;
+}
+
+}  // namespace airssys::wasm

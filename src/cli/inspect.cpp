@@ -1,0 +1,106 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/quantity.hpp"
+#include "cli/commands.hpp"
+
+namespace airssys::wasm::cli {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string needs(const RequiredResources& r) {
+  return fmt::format("{} memories (the largest starts with {}), {} tables (the largest with {} elements)", r.memories,
+                     base::show_bytes(r.largest_initial_memory.count), r.tables, r.largest_initial_table);
+}
+
+int inspect_json(const ComponentHandle& component, const std::string& wit) {
+  Json out{
+      {"name", component.name()}, {"digest", "blake2b:" + component.digest()}, {"size_bytes", component.size().count}};
+  const auto functions = component.functions();
+  const auto imports = component.imports();
+  if (!functions || !imports) {
+    return complain((!functions ? functions.error() : imports.error()), component.name());
+  }
+  out["imports"] = Json::array();
+  for (const auto& import : *imports) {
+    out["imports"].push_back({{"name", import.name}, {"functions", import.functions}});
+  }
+  out["functions"] = Json::array();
+  for (const auto& function : *functions) {
+    out["functions"].push_back({{"path", function.path}, {"type", to_wit(function.type)}});
+  }
+  if (const auto r = component.required_resources()) {
+    out["required"] = {{"memories", r->memories},
+                       {"largest_initial_memory_bytes", r->largest_initial_memory.count},
+                       {"tables", r->tables},
+                       {"largest_initial_table_elements", r->largest_initial_table}};
+  } else {
+    out["required"] = nullptr;
+  }
+  out["wit"] = wit;
+  std::cout << out.dump(2) << '\n';
+  return 0;
+}
+
+}  // namespace
+
+int inspect(const Session& session) {
+  const auto& options = session.options;
+  const auto component = load(session);
+  if (!component) {
+    return complain(component.error(), options.component);
+  }
+  const auto wit = component->wit();
+  if (!wit) {
+    return complain(wit.error(), options.component);
+  }
+  if (options.json) {
+    return inspect_json(*component, *wit);
+  }
+  std::cout << fmt::format("// {}\n// {} · blake2b {}\n", component->name(), base::show_bytes(component->size().count),
+                           component->digest());
+  if (const auto required = component->required_resources()) {
+    std::cout << fmt::format("// needs {}\n", needs(*required));
+  } else {
+    std::cout << "// imports core modules: what it needs is known only when it is linked\n";
+  }
+  std::cout << *wit << std::flush;
+  return std::cout ? 0 : 1;
+}
+
+int compile(const Session& session) {
+  const auto& options = session.options;
+  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count);
+  if (!bytes) {
+    return complain(bytes.error(), options.component);
+  }
+  const auto size = session.engine.compile_to_file(*bytes, options.output, session.interrupted);
+  if (!size) {
+    return complain(size.error(), options.component);
+  }
+  fmt::print(stderr, "{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
+             options.output, base::show_bytes(size->count), options.output);
+  return 0;
+}
+
+int validate(const Session& session) {
+  const auto& options = session.options;
+  const auto component = load(session);
+  if (!component) {
+    return complain(component.error(), options.component);
+  }
+  fmt::print("{}: valid · {} · blake2b {}\n", component->name(), base::show_bytes(component->size().count),
+             component->digest());
+  return 0;
+}
+
+}  // namespace airssys::wasm::cli

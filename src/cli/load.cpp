@@ -1,0 +1,89 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/fd.hpp"
+#include "base/quantity.hpp"
+#include "cli/commands.hpp"
+#include "cli/terminal.hpp"
+
+namespace airssys::wasm::cli {
+
+namespace {
+
+Error unreadable(const std::string& path, std::string_view why) {
+  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), {}, {}, {}};
+}
+
+}  // namespace
+
+Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most) {
+  base::Fd owned;
+  int file = STDIN_FILENO;
+  if (path != "-") {
+    owned = base::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    struct stat s{};
+    if (!owned || ::fstat(owned.get(), &s) != 0) {
+      auto error = unreadable(path, std::strerror(errno));
+      error.help = "give the path of a .wasm or .wat file: ls *.wasm *.wat";
+      return std::unexpected(std::move(error));
+    }
+    if (!S_ISREG(s.st_mode)) {
+      return std::unexpected(unreadable(path, "not a regular file"));
+    }
+    file = owned.get();
+  }
+  constexpr std::size_t kChunk = 1U << 20U;
+  std::vector<std::uint8_t> bytes;
+  for (;;) {
+    const auto have = bytes.size();
+    bytes.resize(have + kChunk);
+    const auto n = ::read(file, bytes.data() + have, kChunk);
+    bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && errno != EINTR) {
+      return std::unexpected(unreadable(path, std::strerror(errno)));
+    }
+    if (bytes.size() > most) {
+      return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}},
+                                   Phase::Load,
+                                   fmt::format("{} is larger than {}", path, base::show_bytes(most)),
+                                   {},
+                                   {},
+                                   {}});
+    }
+    if (n == 0) {
+      return bytes;
+    }
+  }
+}
+
+Result<ComponentHandle> load(const Session& session) {
+  const auto& options = session.options;
+  if (options.precompiled) {
+    return session.engine.load_precompiled(options.component);
+  }
+  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count);
+  if (!bytes) {
+    return std::unexpected(bytes.error());
+  }
+  const auto name =
+      options.component == "-" ? std::string("stdin") : std::filesystem::path(options.component).filename().string();
+  const auto began = std::chrono::steady_clock::now();
+  const Progress progress([&] {
+    const auto s = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began).count();
+    return fmt::format("compiling {} ({} s; the result is kept, so this happens once)", name, s);
+  });
+  auto component = session.engine.load_component(*bytes, name, session.interrupted);
+  if (component) {
+    for (const auto& note : component->notes()) {
+      fmt::print(stderr, "note: {}\n", note);
+    }
+  }
+  return component;
+}
+
+}  // namespace airssys::wasm::cli

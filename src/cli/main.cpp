@@ -1,0 +1,53 @@
+#include <csignal>
+#include <exception>
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/options.hpp"
+#include "cli/terminal.hpp"
+
+namespace {
+
+using namespace airssys::wasm;
+
+/// One program, one run at a time: no pool to set up and few threads.
+RuntimeConfig config(const cli::Options& options) {
+  RuntimeConfig out;
+  out.workers = 1;
+  out.max_concurrent = 1;
+  out.max_queued = 1;
+  out.pool = false;
+  out.cache = !options.no_cache;
+  return out;
+}
+
+int dispatch(WasmEngine& engine, const cli::Options& options, const cli::Interrupts& interrupts) {
+  const cli::Session session{engine, options, interrupts.token()};
+  switch (options.command) {
+    case cli::Options::Command::Run: return cli::run(session);
+    case cli::Options::Command::Inspect: return cli::inspect(session);
+    case cli::Options::Command::Compile: return cli::compile(session);
+    case cli::Options::Command::Validate: break;
+  }
+  return cli::validate(session);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // A reader that goes away is an error of the write, not the end of the program.
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    const auto options = cli::parse(argc, argv);
+    if (!options) {
+      return options.error();
+    }
+    // Before any other thread: those inherit that the signals are blocked.
+    const cli::Interrupts interrupts;
+    auto engine = WasmEngine::create(config(*options));
+    return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), options->component);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return Error{HostBug{}}.exit_code();
+  }
+}

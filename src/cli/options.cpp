@@ -1,0 +1,208 @@
+#include "cli/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "base/quantity.hpp"
+
+namespace airssys::wasm::cli {
+
+namespace {
+
+using base::parse_bytes;
+using base::parse_count;
+using base::parse_duration;
+using base::show_bytes;
+using base::show_count;
+using base::show_duration;
+
+std::string exit_codes() {
+  std::string text = "Exit codes: 0 returned; 1 a command's own failure; 2 wrong options; the guest's own status; or\n";
+  for (const auto& row : kReasons) {
+    if (row.exit_code >= 0) {
+      text += fmt::format("  {:3}  {:18} {}\n", row.exit_code, row.reason, row.meaning);
+    }
+  }
+  return text + "A guest may exit with any number: the report (--report) is the authority.";
+}
+
+/// Adds options whose values are text with units; what does not parse is a usage error that shows a good value.
+class Units {
+ public:
+  explicit Units(CLI::App& app) : app_(app) {}
+
+  template <class Parse, class Store>
+  void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Store store) {
+    const auto take = [=](const std::string& text) {
+      const auto value = parse(text);
+      if (!value) {
+        throw CLI::ValidationError(name, value.error());
+      }
+      store(*value);
+    };
+    app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
+  }
+  void bytes(const std::string& name, Bytes& target, const std::string& help) {
+    add(name, show_bytes(target.count), help, parse_bytes, [&target](std::uint64_t n) { target.count = n; });
+  }
+  template <class Number>
+  void count(const std::string& name, Number& target, const std::string& help) {
+    const auto parse = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
+      auto n = parse_count(text);
+      if (n && *n > std::numeric_limits<Number>::max()) {
+        return std::unexpected(fmt::format("'{}' is too large", text));
+      }
+      return n;
+    };
+    add(name, show_count(target), help, parse, [&target](std::uint64_t n) { target = static_cast<Number>(n); });
+  }
+  void time(const std::string& name, std::chrono::nanoseconds& target, const std::string& help) {
+    add(name, show_duration(target), help, parse_duration, [&target](std::chrono::nanoseconds t) { target = t; });
+  }
+
+ private:
+  CLI::App& app_;
+};
+
+void limits(CLI::App& app, ExecutionContext& context) {
+  auto& l = context.limits;
+  Units units(app);
+  units.add("--fuel", show_count(l.max_fuel.units), "Wasmtime fuel, about one unit an instruction", parse_count,
+            [&l](std::uint64_t n) { l.max_fuel.units = n; });
+  units.time("--timeout", context.timeout, "wall clock, from the first instruction");
+  units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
+  units.bytes("--memory", l.max_memory, "linear memories and tables together");
+  units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
+  units.bytes("--output", l.max_output, "bytes written to stdout, and to stderr");
+  units.bytes("--random", l.max_random, "random bytes of one call");
+  units.count("--handles", l.max_handles, "live component handles");
+  units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
+  units.count("--wasi-calls", l.max_wasi_calls, "calls into WASI");
+  units.count("--instances", l.max_instances, "core instances");
+  units.count("--memories", l.max_memories, "linear memories");
+  units.count("--tables", l.max_tables, "tables");
+  app.add_flag("--stop-on-refused-growth", l.stop_on_refused_growth,
+               "stop when memory is refused, do not let the guest see it");
+}
+
+DirectoryGrant directory(const std::string& text) {
+  const auto first = text.find("::");
+  if (first == std::string::npos || first == 0) {
+    throw CLI::ValidationError("--dir",
+                               fmt::format("'{}' is not HOST::GUEST; write it like --dir data::/data:ro", text));
+  }
+  DirectoryGrant grant{text.substr(0, first), text.substr(first + 2), false};
+  if (const auto mode = grant.guest.rfind(':'); mode != std::string::npos) {
+    const auto word = grant.guest.substr(mode + 1);
+    if (word != "ro" && word != "rw") {
+      throw CLI::ValidationError("--dir", fmt::format("'{}' ends in '{}'; use :ro or :rw", text, word));
+    }
+    grant.writable = word == "rw";
+    grant.guest.resize(mode);
+  }
+  if (grant.guest.empty()) {
+    throw CLI::ValidationError(
+        "--dir", fmt::format("'{}' names no directory for the guest; write it like --dir data::/data:ro", text));
+  }
+  return grant;
+}
+
+std::pair<std::string, std::string> variable(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw CLI::ValidationError("--env", fmt::format("'{}' is not NAME=VALUE; write it like --env LANG=C", text));
+  }
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+void grants(CLI::App& app, Options& options) {
+  auto& wasi = options.context.wasi;
+  wasi.stdout_target = OutputGrant::Inherited;
+  wasi.stderr_target = OutputGrant::Inherited;
+  wasi.stdin_source = StdinInherited{};
+  app.add_option_function<std::vector<std::string>>(
+         "--env",
+         [&wasi](const auto& all) { std::ranges::transform(all, std::back_inserter(wasi.environment), variable); },
+         "environment variable for the guest, NAME=VALUE")
+      ->type_name("")
+      ->allow_extra_args(false);
+  app.add_option_function<std::vector<std::string>>(
+         "--dir",
+         [&wasi](const auto& all) { std::ranges::transform(all, std::back_inserter(wasi.directories), directory); },
+         "directory for the guest, HOST::GUEST[:ro|rw] [ro]")
+      ->type_name("")
+      ->allow_extra_args(false);
+  app.add_option("--stdin", options.stdin_file, "file for the guest's stdin [this program's stdin]")->type_name("FILE");
+}
+
+void run_options(CLI::App& run, Options& options) {
+  run.add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
+  run.add_option("arguments", options.arguments, "arguments of a command component")->type_name("");
+  run.add_option("--invoke", options.invoke, "the call, in WAVE: 'greet(\"x\", 3)'")->type_name("CALL");
+  run.add_option("--args-json", options.args_json, "arguments as a JSON array, with --invoke NAME")->type_name("JSON");
+  run.add_flag("--json", options.json, "print the result as JSON instead of WAVE");
+  run.add_option("--report", options.report_file, "write the report as one JSON object; - for stdout")
+      ->type_name("FILE");
+  run.add_flag("--show-report", options.report_text, "print the report to stderr also when that is no terminal");
+  run.add_flag("--precompiled", options.precompiled, "COMPONENT is output of 'compile': native code that you trust");
+  run.add_flag("--no-cache", options.no_cache, "do not keep or use compiled components on disk");
+  run.add_option_function<std::uint64_t>(
+         "--random-seed", [&](const auto& seed) { options.context.wasi.random_seed = seed; },
+         "answer all random interfaces from this seed")
+      ->type_name("N");
+  limits(run, options.context);
+  grants(run, options);
+  run.positionals_at_end(false);
+  run.prefix_command(false);
+}
+
+}  // namespace
+
+std::expected<Options, int> parse(int argc, char** argv) {
+  Options options;
+  CLI::App app{"Runs other people's WebAssembly components on budgets that hold.", "airssys-wasm"};
+  app.require_subcommand(1);
+  app.footer(exit_codes());
+  app.set_version_flag("--version", "airssys-wasm 0.1.0 (Wasmtime 48.0.8)");
+  auto* run = app.add_subcommand("run", "run a component's function, or a command component");
+  run_options(*run, options);
+  auto* inspect = app.add_subcommand("inspect", "imports and exports as WIT, size, digest, what it would need");
+  auto* compile = app.add_subcommand("compile", "compile ahead, for run --precompiled");
+  auto* validate = app.add_subcommand("validate", "load and check, without running");
+  for (auto* sub : {inspect, compile, validate}) {
+    sub->add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
+  }
+  inspect->add_flag("--json", options.json, "as one JSON object");
+  compile->add_option("-o,--output", options.output, "where to write the compiled component")
+      ->required()
+      ->type_name("FILE");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << app.help();
+    return std::unexpected(0);
+  } catch (const CLI::CallForVersion&) {
+    std::cout << app.version() << '\n';
+    return std::unexpected(0);
+  } catch (const CLI::ParseError& error) {
+    const auto* at = run->parsed()        ? run
+                     : inspect->parsed()  ? inspect
+                     : compile->parsed()  ? compile
+                     : validate->parsed() ? validate
+                                          : &app;
+    const auto words = at == &app ? std::string() : at->get_name() + " ";
+    std::cerr << "error: " << error.what() << "\n  help:   airssys-wasm " << words << "--help\n";
+    return std::unexpected(kUsageError);
+  }
+  options.command = run->parsed()       ? Options::Command::Run
+                    : inspect->parsed() ? Options::Command::Inspect
+                    : compile->parsed() ? Options::Command::Compile
+                                        : Options::Command::Validate;
+  options.context.wasi.arguments = options.arguments;
+  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(), options.component);
+  return options;
+}
+
+}  // namespace airssys::wasm::cli

@@ -1,0 +1,172 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iostream>
+
+#include "base/quantity.hpp"
+#include "cli/commands.hpp"
+
+namespace airssys::wasm::cli {
+
+namespace {
+
+using base::show_bytes;
+using base::show_count;
+using base::show_duration;
+
+/// Guest text on a terminal: no control characters, no escape sequences, one line, capped.
+std::string harmless(std::string_view text) {
+  constexpr std::size_t kMost = 300;
+  std::string out;
+  for (const char c : text.substr(0, kMost)) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+  }
+  return text.size() > kMost ? out + "..." : out;
+}
+
+std::string percent(std::uint64_t used, std::uint64_t limit) {
+  constexpr double kHundred = 100;
+  return fmt::format("{:.0f} %", kHundred * static_cast<double>(used) / static_cast<double>(limit));
+}
+
+std::string fuel(const Report& r) {
+  const auto& u = r.usage();
+  if (u.fuel_precision == FuelPrecision::None) {
+    return "fuel not metered";
+  }
+  const auto* least = u.fuel_precision == FuelPrecision::LowerBound ? "at least " : "";
+  return fmt::format("fuel {}{} of {} ({})", least, show_count(u.fuel.units), show_count(r.limits.max_fuel.units),
+                     percent(u.fuel.units, r.limits.max_fuel.units));
+}
+
+std::string used(const Report& r) {
+  const auto& u = r.usage();
+  auto text = fmt::format("{} · cpu {} · memory {} of {}", fuel(r), show_duration(u.cpu_time),
+                          show_bytes(u.memory_peak.count), show_bytes(r.limits.max_memory.count));
+  if (u.memory_refused > 0) {
+    text += fmt::format(" ({} growths refused)", u.memory_refused);
+  }
+  for (const auto& [interface, calls] : u.host_calls) {
+    text += fmt::format(" · {} calls of {}", show_count(calls), interface);
+  }
+  return text;
+}
+
+std::string where(const Error& error) {
+  constexpr std::size_t kShown = 4;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, error.backtrace.size()); ++i) {
+    const auto& frame = error.backtrace[i];
+    const auto place =
+        frame.file.empty() ? fmt::format("{:#x}", frame.offset) : fmt::format("{}:{}", frame.file, frame.line);
+    text += fmt::format("{}{} {}", i == 0 ? "" : "  <-  ", harmless(place), harmless(frame.function));
+  }
+  return text;
+}
+
+/// The next round number to try for a limit that was too small.
+std::string more_time(std::chrono::nanoseconds t) {
+  auto text = show_duration(t * 4);
+  std::erase(text, ' ');
+  return text;
+}
+std::string more_bytes(std::uint64_t n) {
+  auto text = show_bytes(n);
+  std::erase(text, ' ');
+  return text;
+}
+std::string more_count(std::uint64_t n) {
+  auto text = show_count(n);
+  std::erase(text, ' ');
+  return text;
+}
+
+std::string option_of(std::string_view resource) {
+  std::string option(resource);
+  std::ranges::replace(option, '_', '-');
+  for (const std::string_view tail : {"-bytes"}) {
+    if (option.ends_with(tail)) {
+      option.resize(option.size() - tail.size());
+    }
+  }
+  return "--" + (option == "host-buffer" ? "host-buffers" : option);
+}
+
+struct Advice {
+  const std::string& component;
+  std::string operator()(const FuelExhausted& k) const {
+    return "raise it with --fuel " + more_count(k.budget.units * 4);
+  }
+  std::string operator()(const ExecutionTimeout& k) const { return "raise it with --timeout " + more_time(k.timeout); }
+  std::string operator()(const CpuLimitExceeded& k) const {
+    return fmt::format("raise both with --fuel {} --timeout {}", more_count(k.budget.units * 4), more_time(k.timeout));
+  }
+  std::string operator()(const CpuTimeExceeded& k) const { return "raise it with --cpu-time " + more_time(k.limit); }
+  std::string operator()(const MemoryLimitExceeded& k) const {
+    constexpr std::uint64_t kMiB = 1U << 20U;
+    return "raise it with --memory " + more_bytes((std::max(k.requested.count, k.limit.count * 2) / kMiB + 1) * kMiB);
+  }
+  std::string operator()(const ResourceLimitExceeded& k) const {
+    const auto next = k.limit * 4;
+    return fmt::format("raise it with {} {}", option_of(k.resource),
+                       k.unit == "bytes" ? more_bytes(next) : more_count(next));
+  }
+  std::string operator()(const BadCall&) const {
+    return fmt::format("list what can be called: airssys-wasm inspect {}", component);
+  }
+  std::string operator()(const LinkFailed&) const {
+    return fmt::format("see what it imports: airssys-wasm inspect {}", component);
+  }
+  template <class Other>
+  std::string operator()(const Other&) const {
+    return {};
+  }
+};
+
+}  // namespace
+
+std::string advice(const Error& error, const std::string& component) {
+  return error.help.empty() ? std::visit(Advice{component}, error.kind) : error.help;
+}
+
+int complain(const Error& error, const std::string& component) {
+  fmt::print(stderr, "error: {}\n", harmless(error.message));
+  if (!error.guest_text.empty()) {
+    fmt::print(stderr, "  cause   {}\n", harmless(error.guest_text));
+  }
+  if (const auto help = advice(error, component); !help.empty()) {
+    fmt::print(stderr, "  help:   {}\n", harmless(help));
+  }
+  return error.exit_code();
+}
+
+std::string screen(const Report& r, const std::string& component, bool colour) {
+  const auto paint = [&](std::string_view code, std::string_view text) {
+    return colour ? fmt::format("\033[{}m{}\033[0m", code, text) : std::string(text);
+  };
+  if (r) {
+    return fmt::format("{} returned in {} · {}\n", paint("32", "✔"), show_duration(r.usage().wall_time), used(r));
+  }
+  const auto& error = r.error();
+  const bool refused = r.outcome() == Outcome::Refused;
+  auto text = fmt::format("{} {}{}\n", paint("31", "error:"),
+                          refused ? std::string() : harmless(r.function) + " stopped: ", harmless(error.message));
+  const auto row = [&](std::string_view title, std::string_view content) {
+    if (!content.empty()) {
+      text += fmt::format("  {:8}{}\n", title, content);
+    }
+  };
+  row("cause", harmless(error.guest_text));
+  row("where", where(error));
+  if (error.phase != Phase::Call && !refused) {
+    row("phase", name(error.phase));
+  }
+  if (!refused) {
+    row("used", used(r));
+  }
+  row("help:", harmless(advice(error, component)));
+  return text;
+}
+
+}  // namespace airssys::wasm::cli

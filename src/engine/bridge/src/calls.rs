@@ -1,0 +1,150 @@
+//! Host functions written in C++: a call parks its request, C++ answers from any thread, the run goes on.
+
+use crate::ffi::{BridgeBytes, BridgeSlice};
+use crate::outcome::{BridgeCause, Failure, Stopped};
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+/// One parked call. `ticket` names it in the answer.
+#[repr(C)]
+pub struct BridgeHostCall {
+    pub function: u32,
+    pub ticket: u64,
+    pub arguments: BridgeBytes,
+}
+
+enum Slot {
+    Waiting(Option<Waker>),
+    Answered(Result<Vec<u8>, Stopped>),
+}
+
+#[derive(Default)]
+struct State {
+    parked: VecDeque<(u32, u64, Vec<u8>)>,
+    slots: HashMap<u64, Slot>,
+    next_ticket: u64,
+}
+
+/// Shared by the run and by everyone who may still answer it: an answer after the run is gone finds no slot.
+#[derive(Default)]
+pub struct Calls {
+    state: Mutex<State>,
+}
+
+/// The calls of one run as C++ holds them.
+pub struct BridgeCalls(pub Arc<Calls>);
+
+impl Calls {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic while holding it leaves plain data behind.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn any_parked(&self) -> bool {
+        !self.lock().parked.is_empty()
+    }
+
+    /// Parks a call and waits for its answer. Dropping the future withdraws the call.
+    pub async fn call(&self, function: u32, arguments: Vec<u8>) -> Result<Vec<u8>, Stopped> {
+        let ticket = {
+            let mut state = self.lock();
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            state.slots.insert(ticket, Slot::Waiting(None));
+            state.parked.push_back((function, ticket, arguments));
+            ticket
+        };
+        let _withdraw = Withdraw { calls: self, ticket };
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            match state.slots.get_mut(&ticket) {
+                Some(Slot::Waiting(waker)) => {
+                    *waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                Some(Slot::Answered(answer)) => {
+                    let lost = Stopped { cause: BridgeCause::Panic, code: 0, message: "answer taken twice".into() };
+                    Poll::Ready(std::mem::replace(answer, Err(lost)))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
+struct Withdraw<'a> {
+    calls: &'a Calls,
+    ticket: u64,
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        let mut state = self.calls.lock();
+        state.slots.remove(&self.ticket);
+        state.parked.retain(|(_, ticket, _)| *ticket != self.ticket);
+    }
+}
+
+/// Takes the next parked call; false when there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCall) -> bool {
+    match calls.0.lock().parked.pop_front() {
+        None => false,
+        Some((function, ticket, arguments)) => {
+            *out = BridgeHostCall { function, ticket, arguments: arguments.into() };
+            true
+        }
+    }
+}
+
+/// Answers a call, from any thread: encoded results, or (`ok` false) a message and a number that end the run. False
+/// when nobody waits for it any more.
+///
+/// # Safety
+/// `payload` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_calls_answer(
+    calls: &BridgeCalls,
+    ticket: u64,
+    ok: bool,
+    code: u64,
+    payload: BridgeSlice,
+) -> bool {
+    // SAFETY: the caller's promise above.
+    let payload = unsafe { payload.bytes() }.to_vec();
+    let answer = if ok {
+        Ok(payload)
+    } else {
+        let message = String::from_utf8_lossy(&payload).into_owned();
+        Err(Stopped { cause: BridgeCause::HostFunction, code, message })
+    };
+    let waker = match calls.0.lock().slots.get_mut(&ticket) {
+        Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
+            Slot::Waiting(waker) => waker,
+            Slot::Answered(_) => None,
+        },
+        _ => return false,
+    };
+    // Outside the lock: waking calls into C++.
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+    true
+}
+
+/// # Safety
+/// `calls` came from `bridge_run_calls` and is freed once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_calls_free(calls: *mut BridgeCalls) {
+    // SAFETY: the caller's promise above.
+    unsafe { crate::ffi::free(calls) };
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Failure::new(stopped.cause, stopped.message).with_code(stopped.code)
+    }
+}

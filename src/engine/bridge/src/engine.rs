@@ -1,0 +1,201 @@
+//! The host (tokio), engines from one configuration function, and compilation.
+
+use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
+
+/// How long shutting down waits for blocking work (a file or name look-up that has started cannot be interrupted).
+const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
+
+/// Deeper stacks are cut: nobody reads more, and collecting them costs time after the stop.
+const BACKTRACE_FRAMES_MAX: usize = 32;
+
+/// What every engine shares: tokio's threads, for timers and blocking file work. They start here, before any limit
+/// is set on the process.
+pub struct Host {
+    pub tokio: Option<tokio::runtime::Runtime>,
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        if let Some(tokio) = self.tokio.take() {
+            tokio.shutdown_timeout(SHUTDOWN_WAIT);
+        }
+    }
+}
+
+/// The host as C++ holds it: engines keep it alive.
+pub struct BridgeHost(pub Arc<Host>);
+
+#[repr(C)]
+pub struct BridgeHostConfig {
+    pub workers: u32,
+    pub blocking_threads: u32,
+}
+
+/// The settings that differ between engines. Meter and concurrency change compiled code; the pool does not.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct BridgeEngineConfig {
+    /// Fuel metering; otherwise epochs.
+    pub fuel: bool,
+    /// Component-model async (WASI 0.3, QuickJS guests).
+    pub concurrency: bool,
+    /// Slots of the pooling allocator; 0 for on-demand allocation.
+    pub pool_slots: u32,
+    pub pool_memories_per_component: u32,
+    pub pool_tables_per_component: u32,
+    pub pool_table_elements: u32,
+    pub pool_memory_bytes: u64,
+    /// Wasm stack of a run, and the whole fiber stack that holds it.
+    pub wasm_stack_bytes: u64,
+    pub fiber_stack_bytes: u64,
+}
+
+pub struct BridgeEngine {
+    pub engine: Engine,
+    pub host: Arc<Host>,
+    pub fuel: bool,
+}
+
+/// The one place that names Wasmtime's tunables, for parent and compiling child alike: an artefact is accepted only
+/// where these agree, so nothing here may depend on the environment.
+pub fn config(settings: &BridgeEngineConfig) -> Result<Config, Failure> {
+    let mut config = Config::new();
+    config
+        .strategy(Strategy::Cranelift)
+        .cranelift_opt_level(OptLevel::Speed)
+        .cranelift_nan_canonicalization(false)
+        .parallel_compilation(true)
+        .wasm_component_model(true)
+        .wasm_component_model_async(settings.concurrency)
+        .wasm_component_model_async_stackful(settings.concurrency)
+        .wasm_component_model_more_async_builtins(settings.concurrency)
+        .concurrency_support(settings.concurrency)
+        .consume_fuel(settings.fuel)
+        .epoch_interruption(!settings.fuel)
+        .max_wasm_stack(settings.wasm_stack_bytes as usize)
+        .async_stack_size(settings.fiber_stack_bytes as usize)
+        // A stack may hold what its last guest left there; zeroing costs less than explaining a leak.
+        .async_stack_zeroing(true)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+        .native_unwind_info(true)
+        .memory_reservation(4 << 30)
+        .memory_guard_size(32 << 20)
+        .memory_reservation_for_growth(1 << 20)
+        .memory_may_move(true)
+        .guard_before_linear_memory(true)
+        .memory_init_cow(true)
+        .signals_based_traps(true)
+        .shared_memory(false)
+        .wasm_tail_call(true)
+        .wasm_multi_memory(true)
+        .wasm_memory64(true)
+        .wasm_relaxed_simd(true)
+        .relaxed_simd_deterministic(false)
+        .wasm_extended_const(true);
+    if settings.pool_slots > 0 {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(settings)));
+    } else {
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+    }
+    Ok(config)
+}
+
+fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
+    let slots = settings.pool_slots;
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        // Only a counter; what one run may have is limited per store.
+        .total_core_instances(u32::MAX)
+        .total_stacks(slots)
+        .total_memories(slots.saturating_mul(settings.pool_memories_per_component))
+        .total_tables(slots.saturating_mul(settings.pool_tables_per_component))
+        .max_memories_per_component(settings.pool_memories_per_component)
+        .max_tables_per_component(settings.pool_tables_per_component)
+        .max_memories_per_module(settings.pool_memories_per_component)
+        .max_tables_per_module(settings.pool_tables_per_component)
+        .table_elements(settings.pool_table_elements as usize)
+        .max_memory_size(settings.pool_memory_bytes as usize)
+        .max_unused_warm_slots(slots.min(100))
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(4 << 10)
+        .async_stack_keep_resident(16 << 10);
+    pool
+}
+
+/// Starts the host. Null and `failure` when threads cannot be had.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_host_new(settings: &BridgeHostConfig, failure: &mut BridgeFailure) -> *mut BridgeHost {
+    raw(guarded(failure, || {
+        let tokio = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(settings.workers.max(1) as usize)
+            .max_blocking_threads(settings.blocking_threads.max(1) as usize)
+            .thread_name("airssys-wasm-io")
+            .enable_time()
+            .enable_io()
+            .build()
+            .map_err(|e| Failure::new(BridgeCause::OutOfMemory, e.to_string()))?;
+        Ok(BridgeHost(Arc::new(Host { tokio: Some(tokio) })))
+    }))
+}
+
+/// # Safety
+/// `host` came from `bridge_host_new` and is freed once, after every engine made from it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_host_free(host: *mut BridgeHost) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(host) };
+}
+
+/// An engine with these settings. Null and `failure` when it cannot be had (address space for the pool, say).
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_engine_new(
+    host: &BridgeHost,
+    settings: &BridgeEngineConfig,
+    failure: &mut BridgeFailure,
+) -> *mut BridgeEngine {
+    raw(guarded(failure, || {
+        let engine = Engine::new(&config(settings)?)?;
+        Ok(BridgeEngine { engine, host: host.0.clone(), fuel: settings.fuel })
+    }))
+}
+
+/// # Safety
+/// `engine` came from `bridge_engine_new` and is freed once, after everything made from it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_engine_free(engine: *mut BridgeEngine) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(engine) };
+}
+
+/// One tick of the epoch clock: runs on an engine without fuel end their slice. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_engine_tick(engine: &BridgeEngine) {
+    engine.engine.increment_epoch();
+}
+
+/// Compiles component bytes (never text) to an artefact for `bridge_component_load`. Meant for a child process with
+/// limits: time and memory depend on the input, and nothing can interrupt it.
+///
+/// # Safety
+/// `bytes` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_compile(
+    settings: &BridgeEngineConfig,
+    bytes: BridgeSlice,
+    artefact: &mut BridgeBytes,
+    failure: &mut BridgeFailure,
+) -> bool {
+    guarded(failure, || {
+        let engine = Engine::new(&config(settings)?)?;
+        // SAFETY: the caller's promise above.
+        let bytes = unsafe { bytes.bytes() };
+        *artefact = engine.precompile_component(bytes)?.into();
+        Ok(())
+    })
+    .is_some()
+}

@@ -1,0 +1,250 @@
+//! Why something failed, told apart by Rust type; text decides only in the one pinned table at the end.
+
+use crate::ffi::BridgeBytes;
+use std::any::Any;
+use wasmtime::component::ResourceTableError;
+use wasmtime::{Error, Trap, WasmBacktrace};
+
+/// The cause as the bridge knows it. Reasons, which also need phase and numbers, are C++'s business.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BridgeCause {
+    None = 0,
+    /// The deadline was found passed at a crossing into the host.
+    Deadline = 1,
+    /// `wasi:cli/exit`; `code` is the status.
+    Exit = 2,
+    /// A Wasmtime trap; `code` is `wasmtime::Trap as u8`.
+    Trap = 3,
+    /// The WASI resource table is full.
+    ResourceTable = 4,
+    /// Too many live component handles.
+    Handles = 5,
+    /// No free slot in the pooling allocator.
+    PoolFull = 6,
+    /// An allocation or a mapping failed; `code` is errno or 0.
+    OutOfMemory = 7,
+    /// Arguments or results need more host memory than granted.
+    HostBuffers = 8,
+    BadUtf8 = 9,
+    /// Another operating system error; `code` is errno.
+    Os = 10,
+    /// The component bytes are malformed; `code` is the offset.
+    Malformed = 11,
+    /// A host function of ours answered with an error; `code` is the number it gave.
+    HostFunction = 12,
+    /// The guest grew a memory or table beyond its limit and the run was told to stop then.
+    RefusedGrowth = 13,
+    /// More core instances, memories or tables than granted.
+    Instances = 14,
+    Memories = 15,
+    Tables = 16,
+    /// A panic on this side of the door.
+    Panic = 17,
+    /// The named export does not exist or is no function.
+    NoFunction = 18,
+    /// A value that cannot cross the door (future, stream, map) or a malformed encoding.
+    Value = 19,
+    /// The text form (WAT, WAVE) does not parse; `code` is the byte offset.
+    Text = 20,
+    /// A named bound of this library was passed; the message names it.
+    TooLarge = 21,
+    /// The guest wrote more output than granted; `code` is the figure.
+    Output = 22,
+    /// More calls into WASI than granted; `code` is the figure.
+    HostCalls = 23,
+    /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
+    Other = 24,
+}
+
+/// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
+#[repr(C)]
+pub struct BridgeFailure {
+    pub cause: BridgeCause,
+    pub code: u64,
+    /// Guest code was running when it failed.
+    pub wasm_on_stack: bool,
+    pub message: BridgeBytes,
+    pub frames: BridgeBytes,
+}
+
+#[derive(Debug)]
+pub struct Failure {
+    pub cause: BridgeCause,
+    pub code: u64,
+    pub wasm_on_stack: bool,
+    pub message: String,
+    pub frames: Vec<u8>,
+}
+
+/// Raised by our own code inside a run so that it comes back as the type it is.
+#[derive(Debug)]
+pub struct Stopped {
+    pub cause: BridgeCause,
+    pub code: u64,
+    pub message: String,
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self { cause: failure.cause, code: failure.code, message: failure.message }
+    }
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+const MESSAGE_BYTES_MAX: usize = 4096;
+const FRAMES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 256;
+
+impl Failure {
+    pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
+        Self { cause, code: 0, wasm_on_stack: false, message: message.into(), frames: Vec::new() }
+    }
+
+    pub fn with_code(mut self, code: u64) -> Self {
+        self.code = code;
+        self
+    }
+
+    pub fn from_panic(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "panic without a message".to_owned());
+        Self::new(BridgeCause::Panic, text)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let (cause, code) = classify(&error);
+        let wasm_on_stack = error.is::<WasmBacktrace>();
+        // The backtrace is a context around the cause and crosses as data; without one the whole chain is worth reading.
+        let mut message = if wasm_on_stack {
+            error.root_cause().to_string()
+        } else {
+            error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        };
+        truncate(&mut message, MESSAGE_BYTES_MAX);
+        Self { cause, code, wasm_on_stack, message, frames: encode_frames(&error) }
+    }
+}
+
+impl From<Failure> for BridgeFailure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            cause: failure.cause,
+            code: failure.code,
+            wasm_on_stack: failure.wasm_on_stack,
+            message: failure.message.into_bytes().into(),
+            frames: failure.frames.into(),
+        }
+    }
+}
+
+fn truncate(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        text.truncate(end);
+    }
+}
+
+fn classify(error: &Error) -> (BridgeCause, u64) {
+    if let Some(s) = error.downcast_ref::<Stopped>() {
+        return (s.cause, s.code);
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return (BridgeCause::Exit, exit.0 as u32 as u64);
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return (BridgeCause::Trap, *trap as u8 as u64);
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return (BridgeCause::ResourceTable, 0);
+    }
+    if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+        return (BridgeCause::PoolFull, 0);
+    }
+    if error.is::<wasmtime::OutOfMemory>() {
+        return (BridgeCause::OutOfMemory, 0);
+    }
+    if error.is::<std::string::FromUtf8Error>() || error.is::<std::str::Utf8Error>() {
+        return (BridgeCause::BadUtf8, 0);
+    }
+    if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        return os(io.raw_os_error().unwrap_or(0));
+    }
+    if let Some(errno) = error.downcast_ref::<rustix::io::Errno>() {
+        return os(errno.raw_os_error());
+    }
+    if let Some(parse) = error.downcast_ref::<wasmparser::BinaryReaderError>() {
+        return (BridgeCause::Malformed, parse.offset() as u64);
+    }
+    pinned(error).map_or((BridgeCause::Other, 0), |cause| (cause, 0))
+}
+
+fn os(errno: i32) -> (BridgeCause, u64) {
+    let cause =
+        if errno == rustix::io::Errno::NOMEM.raw_os_error() { BridgeCause::OutOfMemory } else { BridgeCause::Os };
+    (cause, errno as u32 as u64)
+}
+
+/// Failures that Wasmtime =48.0.8 expresses only as text or as a private type. Each row has a test that provokes
+/// it, so an upgrade that changes the text fails there. `Debug` of the private unit struct is its name.
+pub const PINNED: &[(&str, BridgeCause)] = &[
+    ("HostcallFuelExhausted", BridgeCause::HostBuffers),
+    ("resource limit exceeded: instance count too high", BridgeCause::Instances),
+    ("resource limit exceeded: memory count too high", BridgeCause::Memories),
+    ("resource limit exceeded: table count too high", BridgeCause::Tables),
+    ("cannot allocate another handle: store handle limit exceeded", BridgeCause::Handles),
+    ("cannot lend resource: store handle limit exceeded", BridgeCause::Handles),
+];
+
+fn pinned(error: &Error) -> Option<BridgeCause> {
+    let root = error.root_cause();
+    let (debug, display) = (format!("{root:?}"), root.to_string());
+    PINNED.iter().find(|(text, _)| debug == *text || display.starts_with(text)).map(|row| row.1)
+}
+
+/// Frames as `u32 count`, then each: `u64 module offset`, module, function, file (each `u32 size` and bytes),
+/// `u32 line`. Inlined frames follow their caller's code, innermost first. Little-endian, capped in count and name.
+fn encode_frames(error: &Error) -> Vec<u8> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let mut out = vec![0; 4];
+    let mut count = 0u32;
+    for frame in trace.frames().iter().take(FRAMES_MAX) {
+        let module = frame.module().name().unwrap_or("");
+        let function = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
+        let offset = frame.module_offset().unwrap_or(0) as u64;
+        if frame.symbols().is_empty() {
+            encode_frame(&mut out, offset, module, &function, "", 0);
+            count += 1;
+        }
+        for symbol in frame.symbols().iter().take(FRAMES_MAX) {
+            let name = symbol.name().unwrap_or(&function);
+            encode_frame(&mut out, offset, module, name, symbol.file().unwrap_or(""), symbol.line().unwrap_or(0));
+            count += 1;
+        }
+    }
+    out[..4].copy_from_slice(&count.to_le_bytes());
+    out
+}
+
+fn encode_frame(out: &mut Vec<u8>, offset: u64, module: &str, function: &str, file: &str, line: u32) {
+    out.extend_from_slice(&offset.to_le_bytes());
+    for text in [module, function, file] {
+        let mut text = text.to_owned();
+        truncate(&mut text, NAME_BYTES_MAX);
+        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.extend_from_slice(&line.to_le_bytes());
+}

@@ -1,0 +1,153 @@
+//! Guest output goes into bounded buffers of our own; C++ takes it from there on its own threads.
+
+use crate::ffi::{BridgeBytes, free};
+use crate::outcome::{BridgeCause, Stopped};
+use bytes::Bytes;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+struct State {
+    buffer: Vec<u8>,
+    /// Room in the buffer; taking makes room again.
+    capacity: usize,
+    /// All that may ever be written; one byte more ends the run.
+    total_left: u64,
+    written: u64,
+    waiting: Option<Waker>,
+}
+
+pub struct Output {
+    state: Mutex<State>,
+    terminal: bool,
+}
+
+#[derive(Clone)]
+pub struct BridgeOutput(Arc<Output>);
+
+impl Output {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, bytes: &[u8]) -> Result<(), Stopped> {
+        let mut state = self.lock();
+        state.total_left = state.total_left.checked_sub(bytes.len() as u64).ok_or_else(|| Stopped {
+            cause: BridgeCause::Output,
+            code: state.written + bytes.len() as u64,
+            message: "output_bytes".into(),
+        })?;
+        state.written += bytes.len() as u64;
+        state.buffer.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn room(&self) -> usize {
+        let state = self.lock();
+        state.capacity.saturating_sub(state.buffer.len())
+    }
+
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
+        let mut state = self.lock();
+        let room = state.capacity.saturating_sub(state.buffer.len());
+        if room > 0 {
+            return Poll::Ready(room);
+        }
+        state.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for BridgeOutput {
+    async fn ready(&mut self) {
+        std::future::poll_fn(|cx| self.0.poll_room(cx)).await;
+    }
+}
+
+#[async_trait::async_trait]
+impl OutputStream for BridgeOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.0.push(&bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(self.0.room())
+    }
+}
+
+impl AsyncWrite for BridgeOutput {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_room(cx).map(|room| {
+            let n = room.min(bytes.len());
+            self.0.push(&bytes[..n]).map(|()| n).map_err(io::Error::other)
+        })
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl IsTerminal for BridgeOutput {
+    fn is_terminal(&self) -> bool {
+        self.0.terminal
+    }
+}
+
+impl StdoutStream for BridgeOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+/// A stream that holds at most `capacity` bytes at a time and takes at most `total_max` in all.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_output_new(capacity: u64, total_max: u64, terminal: bool) -> *mut BridgeOutput {
+    let state = State {
+        buffer: Vec::new(),
+        capacity: capacity.max(1) as usize,
+        total_left: total_max,
+        written: 0,
+        waiting: None,
+    };
+    Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state), terminal }))))
+}
+
+/// Takes what is there and lets a waiting guest go on. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_output_take(output: &BridgeOutput, out: &mut BridgeBytes) -> u64 {
+    let (bytes, waiting, written) = {
+        let mut state = output.0.lock();
+        (std::mem::take(&mut state.buffer), state.waiting.take(), state.written)
+    };
+    *out = bytes.into();
+    if let Some(waker) = waiting {
+        waker.wake();
+    }
+    written
+}
+
+/// # Safety
+/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_output_free(output: *mut BridgeOutput) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(output) };
+}

@@ -1,0 +1,99 @@
+//! A component with its imports linked: WASI groups where imported, host functions that park.
+
+use crate::component::BridgeComponent;
+use crate::engine::{BridgeEngine, Host};
+use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::outcome::{BridgeCause, BridgeFailure, Stopped};
+use crate::store::Data;
+use crate::value::{decode_all, encode_all};
+use crate::wasi;
+use std::sync::Arc;
+use wasmtime::component::{InstancePre, Linker, LinkerInstance, Val};
+use wasmtime::{Engine, Result, StoreContextMut};
+
+pub struct BridgePrepared {
+    pub pre: InstancePre<Data>,
+    pub engine: Engine,
+    pub host: Arc<Host>,
+    pub fuel: bool,
+    pub needs_wasi: bool,
+}
+
+/// A function that C++ offers: under `interface` (empty for the world itself); `id` comes back in each call.
+#[repr(C)]
+pub struct BridgeHostFunction {
+    pub interface: BridgeSlice,
+    pub name: BridgeSlice,
+    pub id: u32,
+}
+
+/// Links and type-checks everything that can be checked before a store exists.
+///
+/// # Safety
+/// `functions` points at `count` entries, readable for the call like what they point at.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_prepare(
+    engine: &BridgeEngine,
+    component: &BridgeComponent,
+    functions: *const BridgeHostFunction,
+    count: usize,
+    failure: &mut BridgeFailure,
+) -> *mut BridgePrepared {
+    raw(guarded(failure, || {
+        let mut linker = Linker::<Data>::new(&engine.engine);
+        linker.allow_shadowing(true);
+        let mut needs_wasi = false;
+        for (name, _) in component.component.component_type().imports(&engine.engine) {
+            needs_wasi |= wasi::link(&mut linker, name)?;
+        }
+        // SAFETY: the caller's promise above.
+        let functions = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(functions, count) } };
+        for function in functions {
+            // SAFETY: the caller's promise above.
+            let (interface, name) = unsafe { (function.interface.text()?, function.name.text()?) };
+            let mut root = linker.root();
+            let instance = if interface.is_empty() { root } else { root.instance(interface)? };
+            park(instance, name, function.id)?;
+        }
+        let pre = linker.instantiate_pre(&component.component)?;
+        Ok(BridgePrepared {
+            pre,
+            engine: engine.engine.clone(),
+            host: engine.host.clone(),
+            fuel: engine.fuel,
+            needs_wasi,
+        })
+    }))
+}
+
+fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<()> {
+    instance.func_new_async(name, move |mut cx: StoreContextMut<'_, Data>, _ty, arguments, results| {
+        Box::new(async move {
+            let data = cx.data_mut();
+            let calls = data.calls.clone();
+            let arguments = encode_all(arguments, &mut data.handles).map_err(Stopped::from)?;
+            let answer = calls.call(id, arguments).await?;
+            let values = decode_all(&answer, &cx.data().handles).map_err(Stopped::from)?;
+            if values.len() != results.len() {
+                let message = "the host function answered with the wrong number of values".into();
+                return Err(Stopped { cause: BridgeCause::Value, code: 0, message }.into());
+            }
+            results.iter_mut().zip(values).for_each(|(slot, value): (&mut Val, Val)| *slot = value);
+            Ok(())
+        })
+    })
+}
+
+/// Runs of this need a `BridgeWasi`.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_prepared_needs_wasi(prepared: &BridgePrepared) -> bool {
+    prepared.needs_wasi
+}
+
+/// # Safety
+/// `prepared` came from `bridge_prepare` and is freed once, after its runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_prepared_free(prepared: *mut BridgePrepared) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(prepared) };
+}

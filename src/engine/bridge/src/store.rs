@@ -1,0 +1,266 @@
+//! What one run's store carries: counters that C++ reads live, the limiter, and the hook at every crossing.
+
+use crate::calls::Calls;
+use crate::outcome::{BridgeCause, Stopped};
+use crate::value::Handles;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use wasmtime::component::ResourceTable;
+use wasmtime::{CallHook, Error, ResourceLimiter, Result, StoreContextMut};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// Where a run is. Post-return is told apart by the result having been lifted: see run.rs.
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BridgePhase {
+    Link = 0,
+    Instantiate = 1,
+    Call = 2,
+    PostReturn = 3,
+    Drop = 4,
+}
+
+/// Bytes counted for one table element.
+pub const TABLE_ELEMENT_BYTES: u64 = 8;
+
+/// Counters written by the polling thread and read by any: each is a figure of its own, so relaxed order is enough.
+#[derive(Default)]
+pub struct Shared {
+    pub phase: AtomicU32,
+    pub fuel_left: AtomicU64,
+    pub slices: AtomicU64,
+    pub wasi_calls: AtomicU64,
+    pub memory_now: AtomicU64,
+    pub memory_peak: AtomicU64,
+    pub memory_refused: AtomicU64,
+    pub refused_request: AtomicU64,
+}
+
+impl Shared {
+    pub fn set_phase(&self, phase: BridgePhase) {
+        self.phase.store(phase as u32, Relaxed);
+    }
+}
+
+/// Monotonic nanoseconds: the clock of `std::chrono::steady_clock`.
+pub fn now_ns() -> u64 {
+    let t = clock_gettime(ClockId::Monotonic);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// What one operation may use; the numbers are C++'s decisions.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct BridgeBudget {
+    /// Wasmtime fuel; ignored by an engine without fuel.
+    pub fuel: u64,
+    /// Fuel after which a poll returns.
+    pub slice: u64,
+    /// Fuel charged for each call into WASI.
+    pub wasi_call_fuel: u64,
+    /// Monotonic; 0 for none (only the tests of this crate do that).
+    pub deadline_ns: u64,
+    pub memory_bytes_max: u64,
+    pub stop_on_refused_growth: bool,
+    pub instances_max: u32,
+    pub memories_max: u32,
+    pub tables_max: u32,
+    pub host_buffer_bytes_max: u64,
+    pub handles_max: u64,
+    pub wasi_resources_max: u64,
+    pub wasi_calls_max: u64,
+}
+
+pub struct Data {
+    pub shared: Arc<Shared>,
+    pub calls: Arc<Calls>,
+    pub budget: BridgeBudget,
+    pub fuel_metered: bool,
+    pub wasi: Option<WasiCtx>,
+    pub table: ResourceTable,
+    pub handles: Handles,
+    wasi_calls: u64,
+    wasi_calls_charged: u64,
+    /// Fuel at which the current slice began, and the yield interval now in force.
+    slice_began: u64,
+    interval: u64,
+    /// The last growth that was allowed: taken back when it then fails for another reason.
+    last_growth: u64,
+}
+
+impl Data {
+    pub fn new(shared: Arc<Shared>, calls: Arc<Calls>, fuel_metered: bool, wasi: Option<WasiCtx>) -> Self {
+        Self {
+            shared,
+            calls,
+            budget: BridgeBudget::default(),
+            fuel_metered,
+            wasi,
+            table: ResourceTable::new(),
+            handles: Handles::default(),
+            wasi_calls: 0,
+            wasi_calls_charged: 0,
+            slice_began: 0,
+            interval: 0,
+            last_growth: 0,
+        }
+    }
+
+    pub fn arm(&mut self, budget: &BridgeBudget) {
+        self.budget = *budget;
+        self.slice_began = budget.fuel;
+        self.interval = budget.slice;
+        self.table.set_max_capacity(budget.wasi_resources_max as usize);
+        self.wasi_calls = 0;
+        self.wasi_calls_charged = 0;
+        self.shared.fuel_left.store(budget.fuel, Relaxed);
+        self.shared.wasi_calls.store(0, Relaxed);
+        self.shared.slices.store(0, Relaxed);
+        self.shared.memory_refused.store(0, Relaxed);
+        self.shared.refused_request.store(0, Relaxed);
+        self.shared.memory_peak.store(self.shared.memory_now.load(Relaxed), Relaxed);
+    }
+
+    fn grow(&mut self, bytes: u64) -> Result<bool> {
+        let now = self.shared.memory_now.load(Relaxed);
+        let next = now.saturating_add(bytes);
+        if next > self.budget.memory_bytes_max {
+            self.shared.memory_refused.fetch_add(1, Relaxed);
+            self.shared.refused_request.fetch_max(next, Relaxed);
+            if self.budget.stop_on_refused_growth {
+                return Err(Stopped {
+                    cause: BridgeCause::RefusedGrowth,
+                    code: next,
+                    message: "growth beyond the memory limit".into(),
+                }
+                .into());
+            }
+            return Ok(false);
+        }
+        self.last_growth = bytes;
+        self.shared.memory_now.store(next, Relaxed);
+        self.shared.memory_peak.fetch_max(next, Relaxed);
+        Ok(true)
+    }
+
+    fn undo_growth(&mut self) {
+        let bytes = std::mem::take(&mut self.last_growth);
+        let next = self.shared.memory_now.load(Relaxed).saturating_sub(bytes);
+        self.shared.memory_now.store(next, Relaxed);
+        // The peak was raised by what did not happen; between growths it can only have been reached just now.
+        if self.shared.memory_peak.load(Relaxed) == next + bytes {
+            self.shared.memory_peak.store(next, Relaxed);
+        }
+    }
+}
+
+/// Every call into WASI asks for its context exactly once: that is where they are counted. Wasmtime's hook also sees
+/// slices and bulk operations, so it cannot count.
+impl WasiView for Data {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi_calls += 1;
+        let ctx = self.wasi.as_mut().expect("WASI is linked only into runs that carry a context");
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+impl ResourceLimiter for Data {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        // Asked before the memory's own maximum is checked; such a growth fails by itself and is not our refusal.
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow((desired - current) as u64)
+    }
+
+    fn memory_grow_failed(&mut self, _error: Error) -> Result<()> {
+        self.undo_growth();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow((desired - current) as u64 * TABLE_ELEMENT_BYTES)
+    }
+
+    fn table_grow_failed(&mut self, _error: Error) -> Result<()> {
+        self.undo_growth();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        self.budget.instances_max as usize
+    }
+
+    fn memories(&self) -> usize {
+        self.budget.memories_max as usize
+    }
+
+    fn tables(&self) -> usize {
+        self.budget.tables_max as usize
+    }
+}
+
+/// Runs at every crossing: libcalls and fuel slices too. It records fuel, compares the deadline and charges for WASI
+/// calls; a guest that lives in host calls thereby meets its deadline and ends its slices like any other.
+pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
+    match why {
+        CallHook::CallingHost => {
+            let fuel = if cx.data().fuel_metered { cx.get_fuel()? } else { 0 };
+            let data = cx.data_mut();
+            data.shared.fuel_left.store(fuel, Relaxed);
+            if data.budget.deadline_ns != 0 && now_ns() >= data.budget.deadline_ns {
+                let message = "the deadline has passed".into();
+                return Err(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
+            }
+            if data.fuel_metered && data.slice_began - fuel >= data.interval {
+                begin_slice(cx, fuel)?;
+            }
+            Ok(())
+        }
+        CallHook::ReturningFromHost if cx.data().wasi_calls != cx.data().wasi_calls_charged => charge(cx),
+        _ => Ok(()),
+    }
+}
+
+/// The interval has been used up: Wasmtime yields now, or at its next check. A shortened one goes back to full length.
+fn begin_slice(mut cx: StoreContextMut<'_, Data>, fuel: u64) -> Result<()> {
+    let data = cx.data_mut();
+    data.slice_began = fuel;
+    let full = data.budget.slice;
+    if data.interval != full {
+        data.interval = full;
+        cx.fuel_async_yield_interval(Some(full))?;
+    }
+    Ok(())
+}
+
+/// Takes the price of WASI calls from the tank and shortens the running slice by as much, so a flood of calls ends
+/// its slices by itself although host calls burn no fuel of their own.
+fn charge(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
+    let data = cx.data_mut();
+    let calls = data.wasi_calls - data.wasi_calls_charged;
+    data.wasi_calls_charged = data.wasi_calls;
+    data.shared.wasi_calls.store(data.wasi_calls, Relaxed);
+    if data.wasi_calls > data.budget.wasi_calls_max {
+        let message = "more calls into WASI than granted".into();
+        return Err(Stopped { cause: BridgeCause::HostCalls, code: data.wasi_calls, message }.into());
+    }
+    let price = calls.saturating_mul(data.budget.wasi_call_fuel);
+    if !data.fuel_metered || price == 0 {
+        return Ok(());
+    }
+    let fuel = cx.get_fuel()?.saturating_sub(price);
+    let data = cx.data_mut();
+    let used = data.slice_began.saturating_sub(fuel);
+    data.interval = data.budget.slice.saturating_sub(used).max(1);
+    data.slice_began = fuel;
+    let interval = data.interval;
+    data.shared.fuel_left.store(fuel, Relaxed);
+    cx.set_fuel(fuel)?;
+    // Setting the interval also refills the active slice from it.
+    cx.fuel_async_yield_interval(Some(interval))
+}

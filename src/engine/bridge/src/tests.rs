@@ -1,0 +1,272 @@
+//! The door's own promises: runs that can be dropped anywhere, panics that stay inside, texts that are pinned.
+
+use crate::component::BridgeComponent;
+use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, Host, config};
+use crate::ffi::{BridgeBytes, BridgeSlice};
+use crate::function::BridgeFunction;
+use crate::outcome::{BridgeCause, BridgeFailure, Failure, PINNED};
+use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
+use crate::run::*;
+use crate::store::{BridgeBudget, BridgePhase};
+use crate::waker::BridgeWake;
+use std::ffi::c_void;
+use std::sync::Arc;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+const SETTINGS: BridgeEngineConfig = BridgeEngineConfig {
+    fuel: true,
+    concurrency: false,
+    pool_slots: 0,
+    pool_memories_per_component: 1,
+    pool_tables_per_component: 1,
+    pool_table_elements: 1000,
+    pool_memory_bytes: 1 << 32,
+    wasm_stack_bytes: 256 << 10,
+    fiber_stack_bytes: 512 << 10,
+};
+
+const BUDGET: BridgeBudget = BridgeBudget {
+    fuel: 10_000,
+    slice: 1_000,
+    wasi_call_fuel: 10,
+    deadline_ns: 0,
+    memory_bytes_max: 1 << 20,
+    stop_on_refused_growth: false,
+    instances_max: 10,
+    memories_max: 10,
+    tables_max: 10,
+    host_buffer_bytes_max: 1 << 20,
+    handles_max: 50,
+    wasi_resources_max: 50,
+    wasi_calls_max: 1_000,
+};
+
+extern "C" fn ignore(_: *mut c_void) {}
+
+fn text(s: &str) -> BridgeSlice {
+    BridgeSlice { data: s.as_ptr(), size: s.len() }
+}
+
+fn failure() -> BridgeFailure {
+    Failure::new(BridgeCause::None, "").into()
+}
+
+fn message(failure: &BridgeFailure) -> String {
+    let bytes = BridgeSlice { data: failure.message.data, size: failure.message.size };
+    // SAFETY: the failure lives as long as the answer is built.
+    String::from_utf8_lossy(unsafe { bytes.bytes() }).into_owned()
+}
+
+struct Guest {
+    engine: BridgeEngine,
+    component: BridgeComponent,
+    prepared: *mut BridgePrepared,
+}
+
+impl Guest {
+    fn new(wat: &str, functions: &[&str]) -> Self {
+        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
+        let host = BridgeHost(Arc::new(Host { tokio: Some(tokio) }));
+        let raw = Engine::new(&config(&SETTINGS).unwrap()).unwrap();
+        let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true };
+        let bytes = wat::parse_str(wat).unwrap();
+        let component = BridgeComponent { component: Component::from_binary(&raw, &bytes).unwrap() };
+        let offered: Vec<_> = functions
+            .iter()
+            .enumerate()
+            .map(|(id, name)| BridgeHostFunction { interface: text(""), name: text(name), id: id as u32 })
+            .collect();
+        let mut why = failure();
+        // SAFETY: everything lives for the call.
+        let prepared = unsafe { bridge_prepare(&engine, &component, offered.as_ptr(), offered.len(), &mut why) };
+        assert!(!prepared.is_null(), "{}", message(&why));
+        Self { engine, component, prepared }
+    }
+
+    fn function(&self) -> Box<BridgeFunction> {
+        let mut why = failure();
+        // SAFETY: the text lives for the call; the pointer comes from a Box and is freed once, by the new Box.
+        unsafe {
+            let function = crate::function::bridge_component_function(&self.component, text("run"), &mut why);
+            assert!(!function.is_null(), "{}", message(&why));
+            Box::from_raw(function)
+        }
+    }
+
+    fn run(&self) -> Box<BridgeRun> {
+        let mut why = failure();
+        let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
+        // SAFETY: the prepared component lives as long as the guest; the pointer becomes a Box once.
+        unsafe {
+            let run = bridge_run_new(&*self.prepared, std::ptr::null_mut(), wake, &mut why);
+            assert!(!run.is_null(), "{}", message(&why));
+            Box::from_raw(run)
+        }
+    }
+
+    /// Calls `run`, polls at most `polls` times, and answers with the cause (None: returned) unless it goes on.
+    fn call(&self, budget: &BridgeBudget, polls: usize) -> (Box<BridgeRun>, Option<(BridgeCause, String)>) {
+        let (function, mut run, mut why) = (self.function(), self.run(), failure());
+        // SAFETY: function and arguments outlive every poll below, and dropping the future in `bridge_run_cancel`.
+        assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
+        for _ in 0..polls {
+            if bridge_run_poll(&mut run) == BridgePoll::Done {
+                let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
+                let good = bridge_run_result(&mut run, &mut head, &mut payload, &mut why);
+                let end = if good { (BridgeCause::None, String::new()) } else { (why.cause, message(&why)) };
+                return (run, Some(end));
+            }
+        }
+        bridge_run_cancel(&mut run);
+        (run, None)
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // SAFETY: made by `bridge_prepare`, freed once.
+        unsafe { crate::prepared::bridge_prepared_free(self.prepared) };
+        let _ = &self.engine;
+    }
+}
+
+fn usage(run: &BridgeRun) -> BridgeUsage {
+    let mut out = BridgeUsage::default();
+    // SAFETY: the run is alive.
+    unsafe { bridge_run_usage(run, &mut out) };
+    out
+}
+
+fn core(fields: &str, lift: &str) -> String {
+    format!(r#"(component (core module $m {fields}) (core instance $i (instantiate $m)) (func (export "run") {lift}))"#)
+}
+
+const LIFT: &str = r#"(result s32) (canon lift (core func $i "run"))"#;
+const LOOP: &str = "(loop $l (br $l))";
+
+#[test]
+fn a_run_can_be_dropped_after_each_possible_poll_and_in_every_phase() {
+    let in_start =
+        core(&format!(r#"(func $s {LOOP}) (start $s) (func (export "run") (result i32) i32.const 1)"#), LIFT);
+    let in_call = core(&format!(r#"(func (export "run") (result i32) {LOOP} i32.const 1)"#), LIFT);
+    let in_post = core(
+        &format!(r#"(func (export "run") (result i32) i32.const 1) (func (export "post") (param i32) {LOOP})"#),
+        r#"(result s32) (canon lift (core func $i "run") (post-return (func $i "post")))"#,
+    );
+    let phases =
+        [(in_start, BridgePhase::Instantiate), (in_call, BridgePhase::Call), (in_post, BridgePhase::PostReturn)];
+    for (wat, phase) in phases {
+        let guest = Guest::new(&wat, &[]);
+        for polls in 1..9 {
+            let (run, end) = guest.call(&BUDGET, polls);
+            assert!(end.is_none(), "10,000 fuel in slices of 1,000 last longer than {polls} polls");
+            assert_eq!(usage(&run).phase, phase as u32, "after {polls} polls");
+            assert_eq!(usage(&run).slices, polls as u64);
+        }
+    }
+}
+
+#[test]
+fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody() {
+    let wat = r#"(component (import "host" (func $h)) (core func $hc (canon lower (func $h)))
+        (core module $m (import "" "h" (func $h)) (func (export "run") (result i32) call $h i32.const 1))
+        (core instance $i (instantiate $m (with "" (instance (export "h" (func $hc))))))
+        (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
+    let guest = Guest::new(wat, &["host"]);
+    let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
+    // SAFETY: function and arguments outlive the run's future, which `bridge_run_cancel` drops below.
+    assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::HostCall);
+    let calls = bridge_run_calls(&run);
+    let mut call = crate::calls::BridgeHostCall { function: 9, ticket: 9, arguments: BridgeBytes::from(Vec::new()) };
+    // SAFETY: `calls` is alive until it is freed at the end.
+    unsafe {
+        assert!(crate::calls::bridge_calls_next(&*calls, &mut call));
+        assert_eq!(call.function, 0);
+        assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
+        bridge_run_cancel(&mut run);
+        assert!(!crate::calls::bridge_calls_answer(&*calls, call.ticket, true, 0, text("")));
+        crate::calls::bridge_calls_free(calls);
+    }
+}
+
+#[test]
+fn a_panic_ends_its_own_run_only() {
+    let guest = Guest::new(&core(r#"(func (export "run") (result i32) i32.const 7)"#, LIFT), &[]);
+    let mut why = failure();
+    let caught = crate::ffi::guarded(&mut why, || -> Result<(), Failure> { panic!("on purpose") });
+    assert!(caught.is_none());
+    assert_eq!((why.cause, message(&why).as_str()), (BridgeCause::Panic, "on purpose"));
+    let (_, end) = guest.call(&BUDGET, 3);
+    assert_eq!(end.unwrap().0, BridgeCause::None);
+}
+
+#[test]
+fn a_component_without_the_wasi_context_it_needs_is_refused() {
+    let wat = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))))"#;
+    let guest = Guest::new(wat, &[]);
+    let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
+    let mut why = failure();
+    // SAFETY: a null context is what is tested.
+    assert!(unsafe { bridge_run_new(&*guest.prepared, std::ptr::null_mut(), wake, &mut why) }.is_null());
+    assert_eq!(why.cause, BridgeCause::Other);
+}
+
+#[test]
+fn every_pinned_text_is_what_wasmtime_says() {
+    let provoke = |wat: &str, change: &dyn Fn(&mut BridgeBudget)| {
+        let mut budget = BUDGET;
+        change(&mut budget);
+        let (_, end) = Guest::new(wat, &[]).call(&budget, 100);
+        end.expect("it ends within its fuel").0
+    };
+    let answer = "i32.const 1";
+    let plain = |fields: &str| core(&format!(r#"{fields} (func (export "run") (result i32) {answer})"#), LIFT);
+    assert_eq!(provoke(&plain("(memory 1)"), &|b| b.memories_max = 0), BridgeCause::Memories);
+    assert_eq!(provoke(&plain("(table 1 funcref)"), &|b| b.tables_max = 0), BridgeCause::Tables);
+    assert_eq!(provoke(&plain(""), &|b| b.instances_max = 0), BridgeCause::Instances);
+    let big = core(
+        r#"(memory (export "mem") 1) (func (export "run") (result i32) (i32.store (i32.const 20) (i32.const 6000)) i32.const 16)"#,
+        r#"(result (list string)) (canon lift (core func $i "run") (memory $i "mem"))"#,
+    );
+    assert_eq!(provoke(&big, &|b| b.host_buffer_bytes_max = 1000), BridgeCause::HostBuffers);
+    let flood = r#"(component (type $r (resource (rep i32))) (core func $new (canon resource.new $r))
+        (core module $m (import "" "new" (func $n (param i32) (result i32)))
+          (func (export "run") (result i32) (loop $l (drop (call $n (i32.const 1))) (br $l)) i32.const 1))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+        (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
+    assert_eq!(provoke(flood, &|_| {}), BridgeCause::Handles);
+    let lend = PINNED.iter().filter(|(_, cause)| *cause == BridgeCause::Handles).count();
+    assert_eq!(lend, 2, "the second text, for lending, is provoked through C++ where handles are passed in");
+}
+
+#[test]
+fn only_component_model_async_asks_for_the_concurrency_engine() {
+    let scan = |wat: &str| {
+        let bytes = wat::parse_str(wat).unwrap();
+        let most = crate::prescan::BridgeScan {
+            nesting: 9,
+            modules: 9,
+            components: 9,
+            instances: 9,
+            functions: 9,
+            body_bytes: 99,
+            types: 9,
+            imports: 9,
+            exports: 9,
+            memories: 9,
+            tables: 9,
+            concurrency: 0,
+        };
+        let (mut found, mut why) = (crate::prescan::BridgeScan::default(), failure());
+        let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
+        // SAFETY: the bytes live for the call.
+        let good = unsafe { crate::prescan::bridge_prescan(slice, &most, &mut found, &mut why) };
+        (good, found.concurrency, message(&why))
+    };
+    assert_eq!(scan(&core(r#"(func (export "run") (result i32) i32.const 1)"#, LIFT)), (true, 0, String::new()));
+    assert_eq!(scan("(component (core func (canon task.cancel)))").1, 1);
+    let deep = "(component ".repeat(12) + &")".repeat(12);
+    assert_eq!(scan(&deep), (false, 0, "components".to_owned()));
+}

@@ -1,0 +1,272 @@
+//! Component values as one compact, self-describing encoding, little-endian.
+//!
+//! ```text
+//! value  = tag:u8 body
+//! 0 bool u8 | 1 s8 | 2 u8 | 3 s16 | 4 u16 | 5 s32 | 6 u32 | 7 s64 | 8 u64 | 9 f32 | 10 f64 | 11 char u32
+//! 12 string text | 13 list u32 n, n values | 14 list<u8> u32 n, n bytes | 15 record u32 n, n (text, value)
+//! 16 tuple u32 n, n values | 17 variant text, u8 has, value? | 18 enum text | 19 option u8 has, value?
+//! 20 result u8 ok, u8 has, value? | 21 flags u32 n, n text | 22 handle u32
+//! text   = u32 n, n bytes of UTF-8
+//! ```
+
+use crate::outcome::{BridgeCause, Failure};
+use wasmtime::component::{ResourceAny, Val};
+
+/// Component types nest at most this deep when Wasmtime validates them (`MAX_TYPE_SIZE` bounds their size).
+const DEPTH_MAX: u32 = 100;
+
+fn malformed() -> Failure {
+    Failure::new(BridgeCause::Value, "malformed value encoding")
+}
+
+fn unsupported(what: &str) -> Failure {
+    Failure::new(BridgeCause::Value, format!("{what} cannot cross into C++"))
+}
+
+/// Handles of this run's resources: C++ knows them by index. A taken slot is never reused.
+#[derive(Default)]
+pub struct Handles(Vec<Option<ResourceAny>>);
+
+impl Handles {
+    fn push(&mut self, resource: ResourceAny) -> u32 {
+        self.0.push(Some(resource));
+        (self.0.len() - 1) as u32
+    }
+
+    pub fn get(&self, index: u32) -> Option<ResourceAny> {
+        self.0.get(index as usize).copied().flatten()
+    }
+
+    pub fn take(&mut self, index: u32) -> Option<ResourceAny> {
+        self.0.get_mut(index as usize).and_then(Option::take)
+    }
+}
+
+pub struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub fn done(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Failure> {
+        if self.rest.len() < n {
+            return Err(malformed());
+        }
+        let (head, tail) = self.rest.split_at(n);
+        self.rest = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Failure> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(N)?);
+        Ok(out)
+    }
+
+    pub fn u8(&mut self) -> Result<u8, Failure> {
+        Ok(self.take(1)?[0])
+    }
+
+    pub fn u32(&mut self) -> Result<u32, Failure> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub fn text(&mut self) -> Result<String, Failure> {
+        let n = self.u32()? as usize;
+        String::from_utf8(self.take(n)?.to_vec()).map_err(|_| malformed())
+    }
+
+    fn tagged(&mut self, tag: u8) -> Result<&'a [u8], Failure> {
+        if self.u8()? != tag {
+            return Err(malformed());
+        }
+        let n = self.u32()? as usize;
+        self.take(n)
+    }
+
+    /// A string as it lies in the message.
+    pub fn borrowed_text(&mut self) -> Result<&'a str, Failure> {
+        std::str::from_utf8(self.tagged(12)?).map_err(|_| malformed())
+    }
+
+    /// A list<u8> as it lies in the message.
+    pub fn borrowed_bytes(&mut self) -> Result<&'a [u8], Failure> {
+        self.tagged(14)
+    }
+
+    fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {
+        let n = self.u32()? as usize;
+        // Every element takes at least a byte, so a forged count cannot reserve more than the message holds.
+        let mut out = Vec::with_capacity(n.min(self.rest.len()));
+        for _ in 0..n {
+            out.push(one(self)?);
+        }
+        Ok(out)
+    }
+
+    pub fn value(&mut self, handles: &Handles) -> Result<Val, Failure> {
+        self.nested(handles, 0)
+    }
+
+    fn boxed(&mut self, handles: &Handles, depth: u32) -> Result<Option<Box<Val>>, Failure> {
+        Ok(if self.u8()? != 0 { Some(Box::new(self.nested(handles, depth)?)) } else { None })
+    }
+
+    fn nested(&mut self, handles: &Handles, depth: u32) -> Result<Val, Failure> {
+        if depth > DEPTH_MAX {
+            return Err(malformed());
+        }
+        let next = depth + 1;
+        Ok(match self.u8()? {
+            0 => Val::Bool(self.u8()? != 0),
+            1 => Val::S8(self.u8()? as i8),
+            2 => Val::U8(self.u8()?),
+            3 => Val::S16(i16::from_le_bytes(self.array()?)),
+            4 => Val::U16(u16::from_le_bytes(self.array()?)),
+            5 => Val::S32(i32::from_le_bytes(self.array()?)),
+            6 => Val::U32(self.u32()?),
+            7 => Val::S64(i64::from_le_bytes(self.array()?)),
+            8 => Val::U64(u64::from_le_bytes(self.array()?)),
+            9 => Val::Float32(f32::from_bits(self.u32()?)),
+            10 => Val::Float64(f64::from_bits(u64::from_le_bytes(self.array()?))),
+            11 => Val::Char(char::from_u32(self.u32()?).ok_or_else(malformed)?),
+            12 => Val::String(self.text()?),
+            13 => Val::List(self.many(|r| r.nested(handles, next))?),
+            14 => {
+                let n = self.u32()? as usize;
+                Val::List(self.take(n)?.iter().map(|&byte| Val::U8(byte)).collect())
+            }
+            15 => Val::Record(self.many(|r| Ok((r.text()?, r.nested(handles, next)?)))?),
+            16 => Val::Tuple(self.many(|r| r.nested(handles, next))?),
+            17 => Val::Variant(self.text()?, self.boxed(handles, next)?),
+            18 => Val::Enum(self.text()?),
+            19 => Val::Option(self.boxed(handles, next)?),
+            20 => {
+                let ok = self.u8()? != 0;
+                let payload = self.boxed(handles, next)?;
+                Val::Result(if ok { Ok(payload) } else { Err(payload) })
+            }
+            21 => Val::Flags(self.many(Self::text)?),
+            22 => Val::Resource(handles.get(self.u32()?).ok_or_else(|| {
+                Failure::new(BridgeCause::Value, "the handle does not belong to this run or was dropped")
+            })?),
+            _ => return Err(malformed()),
+        })
+    }
+}
+
+pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_boxed(out: &mut Vec<u8>, value: Option<&Val>, handles: &mut Handles) -> Result<(), Failure> {
+    out.push(value.is_some() as u8);
+    value.map_or(Ok(()), |value| put(out, value, handles))
+}
+
+fn put_count(out: &mut Vec<u8>, tag: u8, n: usize) {
+    out.push(tag);
+    out.extend_from_slice(&(n as u32).to_le_bytes());
+}
+
+pub fn put(out: &mut Vec<u8>, value: &Val, handles: &mut Handles) -> Result<(), Failure> {
+    macro_rules! number {
+        ($tag:literal, $n:expr) => {{
+            out.push($tag);
+            out.extend_from_slice(&$n.to_le_bytes());
+        }};
+    }
+    match value {
+        Val::Bool(b) => out.extend_from_slice(&[0, *b as u8]),
+        Val::S8(n) => number!(1, n),
+        Val::U8(n) => number!(2, n),
+        Val::S16(n) => number!(3, n),
+        Val::U16(n) => number!(4, n),
+        Val::S32(n) => number!(5, n),
+        Val::U32(n) => number!(6, n),
+        Val::S64(n) => number!(7, n),
+        Val::U64(n) => number!(8, n),
+        Val::Float32(n) => number!(9, n.to_bits()),
+        Val::Float64(n) => number!(10, n.to_bits()),
+        Val::Char(c) => number!(11, (*c as u32)),
+        Val::String(s) => {
+            out.push(12);
+            put_text(out, s);
+        }
+        Val::List(items) if matches!(items.first(), Some(Val::U8(_))) => {
+            put_count(out, 14, items.len());
+            out.extend(items.iter().map(|item| if let Val::U8(byte) = item { *byte } else { 0 }));
+        }
+        Val::List(items) => {
+            put_count(out, 13, items.len());
+            items.iter().try_for_each(|item| put(out, item, handles))?;
+        }
+        Val::Record(fields) => {
+            put_count(out, 15, fields.len());
+            for (name, field) in fields {
+                put_text(out, name);
+                put(out, field, handles)?;
+            }
+        }
+        Val::Tuple(items) => {
+            put_count(out, 16, items.len());
+            items.iter().try_for_each(|item| put(out, item, handles))?;
+        }
+        Val::Variant(name, payload) => {
+            out.push(17);
+            put_text(out, name);
+            put_boxed(out, payload.as_deref(), handles)?;
+        }
+        Val::Enum(name) => {
+            out.push(18);
+            put_text(out, name);
+        }
+        Val::Option(payload) => {
+            out.push(19);
+            put_boxed(out, payload.as_deref(), handles)?;
+        }
+        Val::Result(result) => {
+            out.extend_from_slice(&[20, result.is_ok() as u8]);
+            let (Ok(payload) | Err(payload)) = result;
+            put_boxed(out, payload.as_deref(), handles)?;
+        }
+        Val::Flags(names) => {
+            put_count(out, 21, names.len());
+            names.iter().for_each(|name| put_text(out, name));
+        }
+        Val::Resource(resource) => {
+            let index = handles.push(*resource);
+            number!(22, index);
+        }
+        Val::Map(_) => return Err(unsupported("a map")),
+        Val::Future(_) => return Err(unsupported("a future")),
+        Val::Stream(_) => return Err(unsupported("a stream")),
+        Val::ErrorContext(_) => return Err(unsupported("an error-context")),
+        Val::FixedLengthList(_) => return Err(unsupported("a fixed-length list")),
+    }
+    Ok(())
+}
+
+/// Values one after another, until the bytes end.
+pub fn decode_all(bytes: &[u8], handles: &Handles) -> Result<Vec<Val>, Failure> {
+    let mut reader = Reader::new(bytes);
+    let mut out = Vec::new();
+    while !reader.done() {
+        out.push(reader.value(handles)?);
+    }
+    Ok(out)
+}
+
+pub fn encode_all(values: &[Val], handles: &mut Handles) -> Result<Vec<u8>, Failure> {
+    let mut out = Vec::new();
+    values.iter().try_for_each(|value| put(&mut out, value, handles))?;
+    Ok(out)
+}

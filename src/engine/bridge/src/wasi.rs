@@ -1,0 +1,295 @@
+//! WASI 0.2: grants as plain data, groups linked only where imported.
+
+use crate::ffi::{BridgeSlice, free, guarded};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::output::BridgeOutput;
+use crate::store::Data;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime::{Result, StoreContextMut};
+use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock, WasiClocks, WasiClocksView};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random, sockets};
+use wasmtime_wasi::p2::pipe::MemoryInputPipe;
+use wasmtime_wasi::random::WasiRandom;
+use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiView};
+
+struct Io;
+impl HasData for Io {
+    type Data<'a> = &'a mut ResourceTable;
+}
+
+type Add = fn(&mut Linker<Data>) -> Result<()>;
+
+/// Every interface that can be granted, without its version. What is linked but not granted answers access-denied.
+const GROUPS: &[(&str, Add)] = &[
+    ("wasi:io/error", |l| io::error::add_to_linker::<Data, Io>(l, |d| d.ctx().table)),
+    ("wasi:io/poll", |l| io::poll::add_to_linker::<Data, Io>(l, |d| d.ctx().table)),
+    ("wasi:io/streams", |l| io::streams::add_to_linker::<Data, Io>(l, |d| d.ctx().table)),
+    ("wasi:clocks/wall-clock", |l| clocks::wall_clock::add_to_linker::<Data, WasiClocks>(l, Data::clocks)),
+    ("wasi:clocks/monotonic-clock", |l| clocks::monotonic_clock::add_to_linker::<Data, WasiClocks>(l, Data::clocks)),
+    ("wasi:random/random", |l| random::random::add_to_linker::<Data, WasiRandom>(l, |d| d.ctx().ctx.random())),
+    ("wasi:random/insecure", |l| random::insecure::add_to_linker::<Data, WasiRandom>(l, |d| d.ctx().ctx.random())),
+    ("wasi:random/insecure-seed", |l| {
+        random::insecure_seed::add_to_linker::<Data, WasiRandom>(l, |d| d.ctx().ctx.random())
+    }),
+    ("wasi:cli/environment", |l| cli::environment::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/exit", |l| cli::exit::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/stdin", |l| cli::stdin::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/stdout", |l| cli::stdout::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/stderr", |l| cli::stderr::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/terminal-input", |l| cli::terminal_input::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/terminal-output", |l| cli::terminal_output::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/terminal-stdin", |l| cli::terminal_stdin::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/terminal-stdout", |l| cli::terminal_stdout::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:cli/terminal-stderr", |l| cli::terminal_stderr::add_to_linker::<Data, WasiCli>(l, Data::cli)),
+    ("wasi:filesystem/preopens", |l| filesystem::preopens::add_to_linker::<Data, WasiFilesystem>(l, Data::filesystem)),
+    ("wasi:filesystem/types", |l| filesystem::types::add_to_linker::<Data, WasiFilesystem>(l, Data::filesystem)),
+    ("wasi:sockets/network", |l| {
+        sockets::network::add_to_linker::<Data, WasiSockets>(
+            l,
+            &sockets::network::LinkOptions::default(),
+            Data::sockets,
+        )
+    }),
+    ("wasi:sockets/instance-network", |l| {
+        sockets::instance_network::add_to_linker::<Data, WasiSockets>(l, Data::sockets)
+    }),
+    ("wasi:sockets/tcp", |l| sockets::tcp::add_to_linker::<Data, WasiSockets>(l, Data::sockets)),
+    ("wasi:sockets/tcp-create-socket", |l| {
+        sockets::tcp_create_socket::add_to_linker::<Data, WasiSockets>(l, Data::sockets)
+    }),
+    ("wasi:sockets/udp", |l| sockets::udp::add_to_linker::<Data, WasiSockets>(l, Data::sockets)),
+    ("wasi:sockets/udp-create-socket", |l| {
+        sockets::udp_create_socket::add_to_linker::<Data, WasiSockets>(l, Data::sockets)
+    }),
+    ("wasi:sockets/ip-name-lookup", |l| sockets::ip_name_lookup::add_to_linker::<Data, WasiSockets>(l, Data::sockets)),
+];
+
+/// Links the group of `import` (a name with or without version); false when WASI 0.2 has no such interface.
+pub fn link(linker: &mut Linker<Data>, import: &str) -> Result<bool> {
+    let (name, version) = import.split_once('@').unwrap_or((import, "0.2"));
+    if !version.starts_with("0.2") {
+        return Ok(false);
+    }
+    let Some((_, add)) = GROUPS.iter().find(|(group, _)| *group == name) else { return Ok(false) };
+    add(linker)?;
+    if name == "wasi:filesystem/types" {
+        refuse_special_files(linker, import)?;
+    }
+    Ok(true)
+}
+
+type Opened = std::result::Result<Resource<Descriptor>, ErrorCode>;
+
+/// Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
+fn refuse_special_files(linker: &mut Linker<Data>, import: &str) -> Result<()> {
+    type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    linker.instance(import)?.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
+            Box::new(async move {
+                let mut fs = cx.data_mut().filesystem();
+                let name = path.clone();
+                // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
+                let same = Resource::new_borrow(dir.rep());
+                let special = match HostDescriptor::stat_at(&mut fs, same, at, name).await {
+                    Ok(stat) => !matches!(
+                        stat.type_,
+                        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+                    ),
+                    Err(_) => false,
+                };
+                if special {
+                    return Ok((Opened::Err(ErrorCode::NotPermitted),));
+                }
+                match HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await {
+                    Ok(descriptor) => Ok((Opened::Ok(descriptor),)),
+                    Err(error) => Ok((Opened::Err(FilesystemHost::convert_error_code(&mut fs, error)?),)),
+                }
+            })
+        },
+    )
+}
+
+/// A clock that only shows whole steps, so that a guest cannot time its neighbours.
+struct Coarse {
+    step: Duration,
+    began: Instant,
+}
+
+impl Coarse {
+    fn floor(&self, t: Duration) -> Duration {
+        let step = self.step.as_nanos().max(1);
+        let nanos = t.as_nanos() / step * step;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+impl HostMonotonicClock for Coarse {
+    fn resolution(&self) -> u64 {
+        self.step.as_nanos() as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.floor(self.began.elapsed()).as_nanos() as u64
+    }
+}
+
+impl HostWallClock for Coarse {
+    fn resolution(&self) -> Duration {
+        self.step
+    }
+
+    fn now(&self) -> Duration {
+        self.floor(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+    }
+}
+
+/// The grants of one run, gathered call by call and consumed by `bridge_run_new`.
+pub struct BridgeWasi(WasiCtxBuilder);
+
+impl BridgeWasi {
+    pub fn build(mut self) -> WasiCtx {
+        self.0.build()
+    }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_new(random_bytes_max: u64) -> *mut BridgeWasi {
+    let mut builder = WasiCtxBuilder::new();
+    // The network is off: nothing here allows an address, and these refuse even asking.
+    builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false).max_random_size(random_bytes_max);
+    Box::into_raw(Box::new(BridgeWasi(builder)))
+}
+
+/// # Safety
+/// `wasi` came from `bridge_wasi_new` and was not consumed by a run.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_free(wasi: *mut BridgeWasi) {
+    // SAFETY: the caller's promise above.
+    unsafe { free(wasi) };
+}
+
+/// # Safety
+/// `text` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_argument(
+    wasi: &mut BridgeWasi,
+    text: BridgeSlice,
+    failure: &mut BridgeFailure,
+) -> bool {
+    guarded(failure, || {
+        // SAFETY: the caller's promise above.
+        wasi.0.arg(unsafe { text.text() }?);
+        Ok(())
+    })
+    .is_some()
+}
+
+/// # Safety
+/// `name` and `value` are readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_variable(
+    wasi: &mut BridgeWasi,
+    name: BridgeSlice,
+    value: BridgeSlice,
+    failure: &mut BridgeFailure,
+) -> bool {
+    guarded(failure, || {
+        // SAFETY: the caller's promise above.
+        let (name, value) = unsafe { (name.text()?, value.text()?) };
+        wasi.0.env(name, value);
+        Ok(())
+    })
+    .is_some()
+}
+
+/// Opens `host` and shows it to the guest as `guest`. Fails with the operating system's error.
+///
+/// # Safety
+/// `host` and `guest` are readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_directory(
+    wasi: &mut BridgeWasi,
+    host: BridgeSlice,
+    guest: BridgeSlice,
+    writable: bool,
+    failure: &mut BridgeFailure,
+) -> bool {
+    guarded(failure, || {
+        // SAFETY: the caller's promise above.
+        let (host, guest) = unsafe { (host.text()?, guest.text()?) };
+        let permissions = if writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
+        wasi.0.preopened_dir(host, guest, permissions)?;
+        Ok(())
+    })
+    .is_some()
+}
+
+/// # Safety
+/// `bytes` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_stdin_bytes(wasi: &mut BridgeWasi, bytes: BridgeSlice) {
+    // SAFETY: the caller's promise above.
+    let bytes = unsafe { bytes.bytes() };
+    wasi.0.stdin(MemoryInputPipe::new(bytes.to_vec()));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_stdin_inherited(wasi: &mut BridgeWasi) {
+    wasi.0.inherit_stdin();
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_stdout(wasi: &mut BridgeWasi, output: &BridgeOutput) {
+    wasi.0.stdout(output.clone());
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_stderr(wasi: &mut BridgeWasi, output: &BridgeOutput) {
+    wasi.0.stderr(output.clone());
+}
+
+/// Both clocks show whole steps of `step_ns` only.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_coarse_clocks(wasi: &mut BridgeWasi, step_ns: u64) {
+    let coarse = || Coarse { step: Duration::from_nanos(step_ns), began: Instant::now() };
+    wasi.0.monotonic_clock(coarse()).wall_clock(coarse());
+}
+
+/// Every random interface answers from this seed: the same run twice sees the same numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_wasi_seeded_random(wasi: &mut BridgeWasi, seed: u64) {
+    wasi.0
+        .secure_random(StdRng::seed_from_u64(seed))
+        .insecure_random(StdRng::seed_from_u64(seed))
+        .insecure_random_seed(u128::from(seed));
+}
+
+/// A name that this library can link, for messages: the interface without its version.
+pub fn known(import: &str) -> bool {
+    let name = import.split_once('@').map_or(import, |(name, _)| name);
+    GROUPS.iter().any(|(group, _)| *group == name)
+}
+
+/// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
+///
+/// # Safety
+/// `import` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wasi_knows(import: BridgeSlice) -> bool {
+    // SAFETY: the caller's promise above.
+    unsafe { import.text() }.is_ok_and(known)
+}
+
+pub fn missing_context() -> Failure {
+    Failure::new(BridgeCause::Other, "a component that imports WASI needs a WASI context")
+}

@@ -1,0 +1,310 @@
+#include "engine/compile_child.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <vector>
+
+#include "engine/compile_protocol.hpp"
+
+namespace airssys::wasm::engine {
+
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::steady_clock;
+
+#ifndef AIRSSYS_WASM_LIBEXEC
+#error "the build names the libexec directory"
+#endif
+constexpr const char* kHelperName = "airssys-wasm-compile";
+
+Error exhausted(std::string what, int os_error, std::string message) {
+  return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error os_failure(std::string_view what) {
+  const int number = errno;
+  return exhausted(std::string(what), number, fmt::format("{} for the compiler: {}", what, std::strerror(number)));
+}
+
+Result<fs::path> find_helper(const fs::path& given) {
+  std::vector<fs::path> places;
+  if (!given.empty()) {
+    places.push_back(given);
+  } else {
+    std::error_code ignored;  // Without /proc there is simply one place less to look at, and the error names the rest.
+    places.push_back(fs::read_symlink("/proc/self/exe", ignored).parent_path() / kHelperName);
+    places.emplace_back(fs::path(AIRSSYS_WASM_LIBEXEC) / kHelperName);
+  }
+  std::string looked;
+  for (const auto& place : places) {
+    if (::access(place.c_str(), X_OK) == 0) {
+      return place;
+    }
+    looked += (looked.empty() ? "" : ", ") + place.string();
+  }
+  auto error = exhausted("compile helper", ENOENT, fmt::format("the compile helper is not at {}", looked));
+  error.help = "name it in RuntimeConfig::compile.helper, or install airssys-wasm-compile beside the program";
+  return std::unexpected(std::move(error));
+}
+
+Result<base::Fd> memory_file(const char* name) {
+  base::Fd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file) {
+    return std::unexpected(os_failure("no memory file"));
+  }
+  return file;
+}
+
+bool write_all(int file, std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const auto n = ::write(file, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      return false;
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+/// posix_spawn with exactly two descriptors and an empty environment: what the compiler does depends on nothing else.
+Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, int input, int output) {
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  // Both may already sit on 3 or 4, so move them out of the way first; dup2 onto the final number clears close-on-exec.
+  constexpr int kHighInput = 203, kHighOutput = 204;
+  ::posix_spawn_file_actions_adddup2(&actions, input, kHighInput);
+  ::posix_spawn_file_actions_adddup2(&actions, output, kHighOutput);
+  ::posix_spawn_file_actions_adddup2(&actions, kHighInput, protocol::kInput);
+  ::posix_spawn_file_actions_adddup2(&actions, kHighOutput, protocol::kOutput);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, protocol::kOutput + 1);
+  ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  // A group of its own: Ctrl-C at a terminal reaches us, and we end the child.
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (const auto& word : words) {
+    argv.push_back(const_cast<char*>(word.c_str()));  // posix_spawn takes char* for history's sake and changes nothing.
+  }
+  argv.push_back(nullptr);
+  std::array<char*, 1> environment = {nullptr};
+  pid_t child = -1;
+  const int failed = ::posix_spawn(&child, helper.c_str(), &actions, &attributes, argv.data(), environment.data());
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) {
+    errno = failed;
+    return std::unexpected(os_failure("no process"));
+  }
+  return child;
+}
+
+enum class Ending : std::uint8_t { Exited, Late, Stopped };
+
+/// Waits for the child, the deadline or a stop request, and reaps the child whichever comes first.
+Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point deadline,
+                                           const std::stop_token& stop) {
+  const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  const base::Fd alarm(::eventfd(0, EFD_CLOEXEC));
+  Ending ending = Ending::Exited;
+  if (process && alarm) {
+    const std::stop_callback ring(stop, [&] {
+      const std::uint64_t one = 1;
+      static_cast<void>(::write(alarm.get(), &one, sizeof one));
+    });
+    for (;;) {
+      std::array<pollfd, 2> watched = {pollfd{process.get(), POLLIN, 0}, pollfd{alarm.get(), POLLIN, 0}};
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
+      const int n =
+          ::poll(watched.data(), watched.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000)));
+      if (n < 0 && errno == EINTR) {
+        continue;
+      }
+      if ((watched[0].revents & POLLIN) == 0) {
+        ending = stop.stop_requested() ? Ending::Stopped : Ending::Late;
+      }
+      break;
+    }
+  } else {
+    ending = Ending::Late;
+  }
+  if (ending != Ending::Exited) {
+    ::kill(child, SIGKILL);
+  }
+  siginfo_t info{};
+  while (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED) != 0) {
+    if (errno != EINTR) {
+      return std::unexpected(os_failure("the child was reaped by somebody else"));
+    }
+  }
+  return std::pair{ending, info};
+}
+
+Result<Artefact> sealed(base::Fd file, std::uint64_t size) {
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
+    return std::unexpected(os_failure("no seal"));
+  }
+  return Artefact{std::move(file), size};
+}
+
+Error limited(std::string limit, std::uint64_t allowed, std::string message) {
+  return {LoadFailed{std::move(limit), allowed, 0, {}}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
+  std::vector<std::uint8_t> record(std::min<std::uint64_t>(size, protocol::kRecordMax));
+  const auto n = ::pread(output, record.data(), record.size(), 0);
+  record.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
+  return load_error(protocol::decode(record), limits);
+}
+
+}  // namespace
+
+Error load_error(Failure failure, const LoadLimits& limits) {
+  using namespace std::string_literals;
+  const auto named = [&](std::uint64_t allowed) {
+    Error error = limited(failure.message, allowed,
+                          fmt::format("the component passes the load limit {} ({} of at most {})", failure.message,
+                                      failure.code, allowed));
+    std::get<LoadFailed>(error.kind).found = failure.code;
+    return error;
+  };
+  if (failure.cause == Cause::TooLarge) {
+    const std::array<std::pair<std::string_view, std::uint64_t>, 12> allowed = {{
+        {"nesting", limits.max_nesting},
+        {"modules", limits.max_modules},
+        {"components", limits.max_components},
+        {"instances", limits.max_instances},
+        {"functions", limits.max_functions},
+        {"body_bytes", limits.max_body.count},
+        {"types", limits.max_types},
+        {"imports", limits.max_imports},
+        {"exports", limits.max_exports},
+        {"memories", limits.max_memories},
+        {"tables", limits.max_tables},
+        {"type_nodes", limits.max_type_nodes},
+    }};
+    for (const auto& [name, most] : allowed) {
+      if (name == failure.message) {
+        return named(most);
+      }
+    }
+  }
+  if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
+    return exhausted("memory", static_cast<int>(failure.code),
+                     "the compiled component cannot be mapped: " + failure.message);
+  }
+  if (failure.cause == Cause::Panic) {
+    return {HostBug{}, Phase::Load, "the compiler failed: " + failure.message, {}, {}, {}};
+  }
+  LoadFailed kind;
+  if (failure.cause == Cause::Malformed) {
+    kind.offset = failure.code;
+  }
+  std::string message = failure.cause == Cause::Text ? "the text is no component"s
+                        : kind.offset.has_value() ? fmt::format("the component is malformed at byte {}", *kind.offset)
+                                                  : "this is no component that can be compiled"s;
+  return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
+}
+
+Result<Artefact> seal(std::span<const std::uint8_t> bytes) {
+  auto file = memory_file("artefact");
+  if (!file) {
+    return std::unexpected(std::move(file.error()));
+  }
+  if (!write_all(file->get(), bytes)) {
+    return std::unexpected(os_failure("no memory"));
+  }
+  return sealed(std::move(*file), bytes.size());
+}
+
+Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,
+                                        const LoadLimits& limits, steady_clock::time_point deadline,
+                                        const std::stop_token& stop) {
+  const auto late = [&] {
+    return limited("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()),
+                   "loading took longer than the load timeout");
+  };
+  auto helper = find_helper(helper_);
+  if (!helper) {
+    return std::unexpected(std::move(helper.error()));
+  }
+  if (!places_.try_acquire_until(deadline)) {
+    return std::unexpected(late());
+  }
+  const struct Leave {
+    std::counting_semaphore<kChildrenMax>& places;
+    ~Leave() { places.release(); }
+  } leave{places_};
+  auto input = memory_file("component");
+  auto output = memory_file("artefact");
+  if (!input || !output) {
+    return std::unexpected(std::move((!input ? input : output).error()));
+  }
+  if (!write_all(input->get(), bytes)) {
+    return std::unexpected(os_failure("no memory"));
+  }
+  const auto words = protocol::command_line(kHelperName, settings, limits);
+  const auto child = spawn(*helper, words, input->get(), output->get());
+  if (!child) {
+    return std::unexpected(child.error());
+  }
+  const auto ended = await(*child, deadline, stop);
+  if (!ended) {
+    return std::unexpected(ended.error());
+  }
+  const auto& [ending, info] = *ended;
+  if (ending == Ending::Stopped) {
+    return std::unexpected(Error{Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}});
+  }
+  if (ending == Ending::Late) {
+    return std::unexpected(late());
+  }
+  const auto end = ::lseek(output->get(), 0, SEEK_END);
+  const auto size = static_cast<std::uint64_t>(std::max<off_t>(end, 0));
+  if (info.si_code == CLD_EXITED && info.si_status == protocol::kCompiled) {
+    return sealed(std::move(*output), size);
+  }
+  if (info.si_code == CLD_EXITED && info.si_status == protocol::kRefused) {
+    return std::unexpected(refused(output->get(), size, limits));
+  }
+  if (info.si_code == CLD_EXITED) {
+    return std::unexpected(
+        exhausted("compile helper", 0,
+                  fmt::format("the compile helper {} did not start (exit code {})", helper->string(), info.si_status)));
+  }
+  if (info.si_status == SIGABRT) {
+    return std::unexpected(limited("compile_memory", limits.max_compile_memory.count,
+                                   "compiling needs more memory than the load limit compile_memory"));
+  }
+  if (info.si_status == SIGXCPU || info.si_status == SIGKILL) {
+    return std::unexpected(limited("compile_cpu_time", static_cast<std::uint64_t>(limits.max_compile_cpu.count()),
+                                   "compiling needs more CPU time than the load limit compile_cpu_time"));
+  }
+  return std::unexpected(Error{LoadFailed{},
+                               Phase::Load,
+                               fmt::format("the compiler died of signal {} on this component", info.si_status),
+                               {},
+                               {},
+                               {}});
+}
+
+}  // namespace airssys::wasm::engine

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/limits.hpp>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <semaphore>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "base/fd.hpp"
+#include "engine/door.hpp"
+
+namespace airssys::wasm::engine {
+
+/// A compiled component in a sealed memory file: nobody can change it any more, so it can be mapped.
+struct Artefact {
+  base::Fd file;
+  std::uint64_t size = 0;
+  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(file.get()); }
+};
+
+/// The bytes in a sealed memory file. Errors: HostExhausted.
+[[nodiscard]] Result<Artefact> seal(std::span<const std::uint8_t> bytes);
+
+/// Compiles strangers' components in child processes with limits of their own, a few at a time.
+///
+/// Threads: safe from any thread; blocks the caller until the child is gone.
+class ChildCompiler {
+ public:
+  /// `helper`: the program; empty to look beside this program and in the libexec directory.
+  explicit ChildCompiler(std::filesystem::path helper) : helper_(std::move(helper)) {}
+
+  /// Errors: LoadFailed with `compile_memory`, `compile_cpu_time` or `load_timeout`, or with the offset of what is
+  /// malformed; Cancelled; HostExhausted when no helper or no process can be had.
+  [[nodiscard]] Result<Artefact> compile(std::span<const std::uint8_t> bytes, const Settings& settings,
+                                         const LoadLimits& limits, std::chrono::steady_clock::time_point deadline,
+                                         const std::stop_token& stop);
+
+ private:
+  static constexpr std::ptrdiff_t kChildrenMax = 2;
+  std::filesystem::path helper_;
+  std::counting_semaphore<kChildrenMax> places_{kChildrenMax};
+};
+
+/// `LoadFailed` and its kin from what the door said while loading.
+[[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
+
+}  // namespace airssys::wasm::engine

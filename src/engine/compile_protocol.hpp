@@ -1,0 +1,36 @@
+#pragma once
+
+#include <airssys/wasm/limits.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/door.hpp"
+
+/// What the compiling child and its parent agree on.
+namespace airssys::wasm::engine::protocol {
+
+inline constexpr int kInput = 3;
+inline constexpr int kOutput = 4;
+/// Exit codes: the artefact is written; a failure record is written; the child could not even begin.
+inline constexpr int kCompiled = 0;
+inline constexpr int kRefused = 10;
+inline constexpr int kUnusable = 11;
+inline constexpr std::size_t kRecordMax = 8192;
+
+/// fuel, concurrency, wasm stack, address space in bytes, CPU seconds.
+[[nodiscard]] std::vector<std::string> command_line(std::string program, const Settings& settings,
+                                                    const LoadLimits& limits);
+struct Command {
+  Settings settings;
+  std::uint64_t address_space = 0;
+  std::uint64_t cpu_seconds = 0;
+};
+[[nodiscard]] std::optional<Command> parse(std::span<char*> words);
+
+[[nodiscard]] std::vector<std::uint8_t> encode(const Failure& failure);
+[[nodiscard]] Failure decode(std::span<const std::uint8_t> record);
+
+}  // namespace airssys::wasm::engine::protocol

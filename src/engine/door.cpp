@@ -1,0 +1,367 @@
+#include "engine/door.hpp"
+
+#include <algorithm>
+
+#include "engine/bridge_handles.hpp"
+
+namespace airssys::wasm::engine {
+
+namespace {
+
+static_assert(static_cast<std::uint32_t>(Cause::Other) == static_cast<std::uint32_t>(bridge::BridgeCause::Other));
+static_assert(static_cast<std::uint32_t>(Cause::Panic) == static_cast<std::uint32_t>(bridge::BridgeCause::Panic));
+static_assert(static_cast<std::uint32_t>(Cause::Instances) ==
+              static_cast<std::uint32_t>(bridge::BridgeCause::Instances));
+static_assert(static_cast<std::uint32_t>(Poll::Done) == static_cast<std::uint32_t>(bridge::BridgePoll::Done));
+
+/// The fiber holds the wasm stack and the host functions on top of it.
+constexpr std::uint64_t kHostStackBytes = 512U << 10U;
+
+bridge::BridgeEngineConfig raw(const Settings& settings) {
+  return {.fuel = settings.fuel,
+          .concurrency = settings.concurrency,
+          .pool_slots = settings.pool_slots,
+          .pool_memories_per_component = kPoolMemoriesPerComponent,
+          .pool_tables_per_component = kPoolTablesPerComponent,
+          .pool_table_elements = kPoolTableElements,
+          .pool_memory_bytes = kPoolMemoryBytes,
+          .wasm_stack_bytes = settings.wasm_stack_bytes,
+          .fiber_stack_bytes = settings.wasm_stack_bytes + kHostStackBytes};
+}
+
+class BridgedHost final : public Host {
+ public:
+  explicit BridgedHost(HostHandle owned) : handle(std::move(owned)) {}
+  HostHandle handle;
+};
+
+class BridgedEngine final : public Engine {
+ public:
+  BridgedEngine(std::shared_ptr<Host> around, EngineHandle owned) : host(std::move(around)), handle(std::move(owned)) {}
+  std::shared_ptr<Host> host;
+  EngineHandle handle;
+};
+
+class BridgedFunction final : public Function {
+ public:
+  explicit BridgedFunction(FunctionHandle owned) : handle(std::move(owned)) {}
+  [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view arguments) const override {
+    bridge::BridgeBytes out{};
+    OutFailure failure;
+    if (!bridge::bridge_wave_parse(handle.get(), slice(arguments), &out, failure)) {
+      return std::unexpected(failure.take());
+    }
+    return take(out);
+  }
+  FunctionHandle handle;
+};
+
+class BridgedOutput final : public Output {
+ public:
+  explicit BridgedOutput(OutputHandle owned) : handle(std::move(owned)) {}
+  [[nodiscard]] base::Buffer take() override {
+    bridge::BridgeBytes out{};
+    bridge::bridge_output_take(handle.get(), &out);
+    return engine::take(out);
+  }
+  OutputHandle handle;
+};
+
+class BridgedCalls final : public HostCalls {
+ public:
+  explicit BridgedCalls(CallsHandle handle) : handle_(std::move(handle)) {}
+  std::optional<ParkedCall> next() override {
+    bridge::BridgeHostCall call{};
+    if (!bridge::bridge_calls_next(handle_.get(), &call)) {
+      return {};
+    }
+    return ParkedCall{call.function, call.ticket, take(call.arguments)};
+  }
+  bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) override {
+    return bridge::bridge_calls_answer(handle_.get(), ticket, true, 0, slice(results));
+  }
+  bool refuse(std::uint64_t ticket, std::uint64_t code, std::string_view message) override {
+    return bridge::bridge_calls_answer(handle_.get(), ticket, false, code, slice(message));
+  }
+
+ private:
+  CallsHandle handle_;
+};
+
+class BridgedRun final : public Run {
+ public:
+  explicit BridgedRun(RunHandle handle) : handle_(std::move(handle)) {}
+
+  Poll poll() override { return static_cast<Poll>(bridge::bridge_run_poll(handle_.get())); }
+  Try<Answer> take_result() override {
+    bridge::BridgeBytes head{}, payload{};
+    OutFailure failure;
+    if (!bridge::bridge_run_result(handle_.get(), &head, &payload, failure)) {
+      return std::unexpected(failure.take());
+    }
+    return Answer{take(head), take(payload)};
+  }
+  void cancel() noexcept override { bridge::bridge_run_cancel(handle_.get()); }
+  [[nodiscard]] Counters counters() const noexcept override {
+    bridge::BridgeUsage u{};
+    bridge::bridge_run_usage(handle_.get(), &u);
+    return {static_cast<RunPhase>(u.phase),
+            u.fuel_left,
+            u.slices,
+            u.wasi_calls,
+            u.memory_now,
+            u.memory_peak,
+            u.memory_refused,
+            u.refused_request};
+  }
+  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override {
+    return std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(handle_.get())));
+  }
+
+ private:
+  RunHandle handle_;
+};
+
+/// The waker as the bridge wants it: a counted reference that any thread may call, freed when the last waker is.
+bridge::BridgeWake wake_up(const std::shared_ptr<WakeTarget>& target) {
+  using Shared = std::shared_ptr<WakeTarget>;
+  return {.data = new Shared(target),
+          .wake = [](void* data) { (*static_cast<Shared*>(data))->wake(); },
+          .release = [](void* data) { delete static_cast<Shared*>(data); }};
+}
+
+Try<WasiHandle> grant(const Wasi& wasi) {
+  WasiHandle handle(bridge::bridge_wasi_new(wasi.random_bytes_max));
+  OutFailure failure;
+  bool good = true;
+  for (const auto& argument : wasi.arguments) {
+    good = good && bridge::bridge_wasi_argument(handle.get(), slice(argument), failure);
+  }
+  for (const auto& [name, value] : wasi.environment) {
+    good = good && bridge::bridge_wasi_variable(handle.get(), slice(name), slice(value), failure);
+  }
+  for (const auto& directory : wasi.directories) {
+    good = good && bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
+                                                 directory.writable, failure);
+  }
+  if (!good) {
+    return std::unexpected(failure.take());
+  }
+  if (wasi.stdin_bytes) {
+    bridge::bridge_wasi_stdin_bytes(handle.get(), slice(*wasi.stdin_bytes));
+  } else if (wasi.stdin_inherited) {
+    bridge::bridge_wasi_stdin_inherited(handle.get());
+  }
+  if (wasi.out) {
+    bridge::bridge_wasi_stdout(handle.get(), static_cast<BridgedOutput&>(*wasi.out).handle.get());
+  }
+  if (wasi.err) {
+    bridge::bridge_wasi_stderr(handle.get(), static_cast<BridgedOutput&>(*wasi.err).handle.get());
+  }
+  if (wasi.coarse_clock_ns) {
+    bridge::bridge_wasi_coarse_clocks(handle.get(), *wasi.coarse_clock_ns);
+  }
+  if (wasi.random_seed) {
+    bridge::bridge_wasi_seeded_random(handle.get(), *wasi.random_seed);
+  }
+  return handle;
+}
+
+bridge::BridgeBudget raw(const Budget& b) {
+  return {.fuel = b.fuel,
+          .slice = b.slice,
+          .wasi_call_fuel = b.wasi_call_fuel,
+          .deadline_ns = b.deadline_ns,
+          .memory_bytes_max = b.memory_bytes_max,
+          .stop_on_refused_growth = b.stop_on_refused_growth,
+          .instances_max = b.instances_max,
+          .memories_max = b.memories_max,
+          .tables_max = b.tables_max,
+          .host_buffer_bytes_max = b.host_buffer_bytes_max,
+          .handles_max = b.handles_max,
+          .wasi_resources_max = b.wasi_resources_max,
+          .wasi_calls_max = b.wasi_calls_max};
+}
+
+class BridgedPrepared final : public Prepared {
+ public:
+  BridgedPrepared(std::shared_ptr<Engine> engine, PreparedHandle handle)
+      : engine_(std::move(engine)),
+        handle_(std::move(handle)),
+        wasi_(bridge::bridge_prepared_needs_wasi(handle_.get())) {}
+
+  [[nodiscard]] bool needs_wasi() const noexcept override { return wasi_; }
+  [[nodiscard]] Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
+                                               const Budget& budget, const Function& function,
+                                               std::span<const std::uint8_t> arguments) const override {
+    WasiHandle granted;
+    if (wasi_ && wasi != nullptr) {
+      auto made = grant(*wasi);
+      if (!made) {
+        return std::unexpected(std::move(made.error()));
+      }
+      granted = std::move(*made);
+    }
+    OutFailure failure;
+    RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), wake_up(waker), failure));
+    const auto limits = raw(budget);
+    if (!run || !bridge::bridge_run_call(run.get(), &limits, static_cast<const BridgedFunction&>(function).handle.get(),
+                                         slice(arguments), failure)) {
+      return std::unexpected(failure.take());
+    }
+    return std::make_unique<BridgedRun>(std::move(run));
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  PreparedHandle handle_;
+  bool wasi_;
+};
+
+class BridgedComponent final : public Component {
+ public:
+  BridgedComponent(std::shared_ptr<Engine> engine, ComponentHandle handle)
+      : engine_(std::move(engine)), handle_(std::move(handle)) {}
+
+  [[nodiscard]] std::optional<RequiredResources> required() const override {
+    constexpr std::uint64_t kPage = 64U << 10U;
+    bridge::BridgeResources r{};
+    bridge::bridge_component_resources(handle_.get(), &r);
+    if (!r.known) {
+      return {};
+    }
+    return RequiredResources{r.memories, r.tables, Bytes{r.memory_pages_max * kPage}, r.table_elements_max};
+  }
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t nodes_max) const override {
+    bridge::BridgeBytes out{};
+    OutFailure failure;
+    if (!bridge::bridge_component_describe(handle_.get(), nodes_max, &out, failure)) {
+      return std::unexpected(failure.take());
+    }
+    auto description = wit::decode_description(take(out).bytes());
+    if (!description) {
+      return std::unexpected(Failure{Cause::Panic, 0, false, "the description does not decode", {}});
+    }
+    return std::move(*description);
+  }
+  [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
+    std::string joined;
+    for (const auto& name : path) {
+      joined.append(joined.empty() ? "" : std::string_view("\0", 1)).append(name);
+    }
+    OutFailure failure;
+    FunctionHandle handle(bridge::bridge_component_function(handle_.get(), slice(joined), failure));
+    if (!handle) {
+      return std::unexpected(failure.take());
+    }
+    return std::make_unique<BridgedFunction>(std::move(handle));
+  }
+  [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions) const override {
+    std::vector<bridge::BridgeHostFunction> raw_functions;
+    for (const auto& function : functions) {
+      raw_functions.push_back(
+          {slice(function.interface), slice(function.name), static_cast<std::uint32_t>(raw_functions.size())});
+    }
+    OutFailure failure;
+    PreparedHandle handle(bridge::bridge_prepare(static_cast<BridgedEngine&>(*engine_).handle.get(), handle_.get(),
+                                                 raw_functions.data(), raw_functions.size(), failure));
+    if (!handle) {
+      return std::unexpected(failure.take());
+    }
+    return std::make_unique<BridgedPrepared>(engine_, std::move(handle));
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  ComponentHandle handle_;
+};
+
+}  // namespace
+
+Try<std::shared_ptr<Host>> Host::start(unsigned workers, unsigned blocking_threads) {
+  const bridge::BridgeHostConfig config{workers, blocking_threads};
+  OutFailure failure;
+  HostHandle handle(bridge::bridge_host_new(&config, failure));
+  if (!handle) {
+    return std::unexpected(failure.take());
+  }
+  return std::make_shared<BridgedHost>(std::move(handle));
+}
+
+Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, const Settings& settings) {
+  const auto config = raw(settings);
+  OutFailure failure;
+  EngineHandle handle(bridge::bridge_engine_new(static_cast<BridgedHost&>(*host).handle.get(), &config, failure));
+  if (!handle) {
+    return std::unexpected(failure.take());
+  }
+  return std::make_shared<BridgedEngine>(host, std::move(handle));
+}
+
+std::shared_ptr<Output> Output::make(std::uint64_t capacity, std::uint64_t total_max) {
+  return std::make_shared<BridgedOutput>(OutputHandle(bridge::bridge_output_new(capacity, total_max, false)));
+}
+
+Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& path) {
+  OutFailure failure;
+  ComponentHandle handle(
+      bridge::bridge_component_load(static_cast<BridgedEngine&>(*engine).handle.get(), slice(path), failure));
+  if (!handle) {
+    return std::unexpected(failure.take());
+  }
+  return std::make_shared<BridgedComponent>(engine, std::move(handle));
+}
+
+Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits) {
+  const bridge::BridgeScan most{limits.nesting,   limits.modules,    limits.components, limits.instances,
+                                limits.functions, limits.body_bytes, limits.types,      limits.imports,
+                                limits.exports,   limits.memories,   limits.tables,     0};
+  bridge::BridgeScan found{};
+  OutFailure failure;
+  if (!bridge::bridge_prescan(slice(bytes), &most, &found, failure)) {
+    return std::unexpected(failure.take());
+  }
+  return Scan{found.nesting, found.modules, found.components, found.instances, found.functions, found.body_bytes,
+              found.types,   found.imports, found.exports,    found.memories,  found.tables,    found.concurrency != 0};
+}
+
+Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes) {
+  const auto config = raw(settings);
+  bridge::BridgeBytes out{};
+  OutFailure failure;
+  if (!bridge::bridge_compile(&config, slice(bytes), &out, failure)) {
+    return std::unexpected(failure.take());
+  }
+  return take(out);
+}
+
+Try<base::Buffer> wat_to_bytes(std::string_view text) {
+  bridge::BridgeBytes out{};
+  OutFailure failure;
+  if (!bridge::bridge_wat(slice(text), &out, failure)) {
+    return std::unexpected(failure.take());
+  }
+  return take(out);
+}
+
+Try<std::string> wave(std::span<const std::uint8_t> value) {
+  bridge::BridgeBytes out{};
+  OutFailure failure;
+  if (!bridge::bridge_wave_print(slice(value), &out, failure)) {
+    return std::unexpected(failure.take());
+  }
+  return text_of(take(out));
+}
+
+Try<std::string> wit_text(std::span<const std::uint8_t> bytes) {
+  bridge::BridgeBytes out{};
+  OutFailure failure;
+  if (!bridge::bridge_wit(slice(bytes), &out, failure)) {
+    return std::unexpected(failure.take());
+  }
+  return text_of(take(out));
+}
+
+bool is_wasi(std::string_view import) { return bridge::bridge_wasi_knows(slice(import)); }
+
+}  // namespace airssys::wasm::engine

@@ -1,0 +1,159 @@
+#pragma once
+
+#include <airssys/wasm/component.hpp>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/run.hpp"
+#include "wit/codec.hpp"
+
+/// What Wasmtime offers this house: engines, compiled components, prepared components, runs.
+namespace airssys::wasm::engine {
+
+template <class T>
+using Try = std::expected<T, Failure>;
+
+/// Settings that make one engine differ from another. Meter and concurrency change compiled code.
+struct Settings {
+  bool fuel = true;
+  bool concurrency = false;
+  std::uint32_t pool_slots = 0;
+  std::uint64_t wasm_stack_bytes = 512U << 10U;
+
+  friend bool operator==(const Settings&, const Settings&) = default;
+};
+
+/// One table slot of the pool holds this many elements, one component this many tables and memories; what needs more
+/// runs outside the pool.
+inline constexpr std::uint32_t kPoolTableElements = 20'000;
+inline constexpr std::uint32_t kPoolTablesPerComponent = 4;
+inline constexpr std::uint32_t kPoolMemoriesPerComponent = 1;
+inline constexpr std::uint64_t kPoolMemoryBytes = 1ULL << 32U;
+
+/// tokio's threads. Made once, before any limit is set on the process.
+class Host {
+ public:
+  [[nodiscard]] static Try<std::shared_ptr<Host>> start(unsigned workers, unsigned blocking_threads);
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+  virtual ~Host() = default;
+
+ protected:
+  Host() = default;
+};
+
+class Engine {
+ public:
+  [[nodiscard]] static Try<std::shared_ptr<Engine>> make(const std::shared_ptr<Host>& host, const Settings& settings);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+  virtual ~Engine() = default;
+
+ protected:
+  Engine() = default;
+};
+
+/// An exported function, found once.
+class Function {
+ public:
+  Function() = default;
+  Function(const Function&) = delete;
+  Function& operator=(const Function&) = delete;
+  virtual ~Function() = default;
+  /// `(1, "x")` as encoded values. Cause Text: `code` is the offset into `arguments`.
+  [[nodiscard]] virtual Try<base::Buffer> parse_wave(std::string_view arguments) const = 0;
+};
+
+struct HostFunctionName {
+  std::string interface;
+  std::string name;
+};
+
+/// Where a run's output goes: the bounded buffer that the guest fills and somebody empties.
+class Output {
+ public:
+  [[nodiscard]] static std::shared_ptr<Output> make(std::uint64_t capacity, std::uint64_t total_max);
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  virtual ~Output() = default;
+  /// What is there; lets a waiting guest go on. Any thread.
+  [[nodiscard]] virtual base::Buffer take() = 0;
+
+ protected:
+  Output() = default;
+};
+
+struct DirectoryGrant {
+  std::string host, guest;
+  bool writable = false;
+};
+
+/// WASI grants as the door wants them.
+struct Wasi {
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<DirectoryGrant> directories;
+  std::optional<std::string> stdin_bytes;
+  bool stdin_inherited = false;
+  std::shared_ptr<Output> out, err;
+  std::optional<std::uint64_t> coarse_clock_ns;
+  std::optional<std::uint64_t> random_seed;
+  std::uint64_t random_bytes_max = 0;
+};
+
+/// A component with its imports linked: makes runs.
+class Prepared {
+ public:
+  Prepared() = default;
+  Prepared(const Prepared&) = delete;
+  Prepared& operator=(const Prepared&) = delete;
+  virtual ~Prepared() = default;
+  [[nodiscard]] virtual bool needs_wasi() const noexcept = 0;
+  /// A fresh store in which `function` will be called once. `function` and `arguments` outlive the run.
+  [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
+                                                       const Budget& budget, const Function& function,
+                                                       std::span<const std::uint8_t> arguments) const = 0;
+};
+
+class Component {
+ public:
+  /// Maps the artefact at `path`, which is trusted native code.
+  [[nodiscard]] static Try<std::shared_ptr<Component>> load(const std::shared_ptr<Engine>& engine,
+                                                            const std::string& path);
+  Component(const Component&) = delete;
+  Component& operator=(const Component&) = delete;
+  virtual ~Component() = default;
+  [[nodiscard]] virtual std::optional<RequiredResources> required() const = 0;
+  [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max) const = 0;
+  /// `path`: names from the outermost instance to the function.
+  [[nodiscard]] virtual Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const = 0;
+  [[nodiscard]] virtual Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions) const = 0;
+
+ protected:
+  Component() = default;
+};
+
+/// What a pre-scan counts; as limits and as figures.
+struct Scan {
+  std::uint64_t nesting = 0, modules = 0, components = 0, instances = 0, functions = 0, body_bytes = 0, types = 0,
+                imports = 0, exports = 0, memories = 0, tables = 0;
+  bool concurrency = false;
+};
+/// Cause TooLarge: the message is the name of the limit, the code the figure.
+[[nodiscard]] Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits);
+/// Compiles in this process. Trusted bytes or a process with limits only.
+[[nodiscard]] Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes);
+[[nodiscard]] Try<base::Buffer> wat_to_bytes(std::string_view text);
+[[nodiscard]] Try<std::string> wave(std::span<const std::uint8_t> value);
+[[nodiscard]] Try<std::string> wit_text(std::span<const std::uint8_t> bytes);
+/// Whether WASI 0.2 has this import.
+[[nodiscard]] bool is_wasi(std::string_view import);
+
+}  // namespace airssys::wasm::engine

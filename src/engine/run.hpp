@@ -1,0 +1,144 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.hpp"
+
+/// The door as the rest of the house sees it: something that can be polled. No bridge types here, so the scheduler is
+/// tested against a fake.
+namespace airssys::wasm::engine {
+
+/// Why something failed, as the bridge tells it. Same order as `BridgeCause`; bridge.cpp checks.
+enum class Cause : std::uint32_t {
+  None,
+  Deadline,
+  Exit,
+  Trap,
+  ResourceTable,
+  Handles,
+  PoolFull,
+  OutOfMemory,
+  HostBuffers,
+  BadUtf8,
+  Os,
+  Malformed,
+  HostFunction,
+  RefusedGrowth,
+  Instances,
+  Memories,
+  Tables,
+  Panic,
+  NoFunction,
+  Value,
+  Text,
+  TooLarge,
+  Output,
+  HostCalls,
+  Other
+};
+
+struct Failure {
+  Cause cause = Cause::Other;
+  std::uint64_t code = 0;
+  bool wasm_on_stack = false;
+  std::string message;
+  /// Encoded frames; decoded only when somebody reports them.
+  base::Buffer frames;
+};
+
+enum class RunPhase : std::uint32_t { Link, Instantiate, Call, PostReturn, Drop };
+
+/// What one operation may use. The wall clock deadline is `std::chrono::steady_clock` in nanoseconds.
+struct Budget {
+  std::uint64_t fuel = 0;
+  std::uint64_t slice = 0;
+  std::uint64_t wasi_call_fuel = 0;
+  std::uint64_t deadline_ns = 0;
+  std::uint64_t memory_bytes_max = 0;
+  bool stop_on_refused_growth = false;
+  std::uint32_t instances_max = 0, memories_max = 0, tables_max = 0;
+  std::uint64_t host_buffer_bytes_max = 0;
+  std::uint64_t handles_max = 0;
+  std::uint64_t wasi_resources_max = 0;
+  std::uint64_t wasi_calls_max = 0;
+};
+
+struct Counters {
+  RunPhase phase = RunPhase::Link;
+  std::uint64_t fuel_left = 0;
+  std::uint64_t slices = 0;
+  std::uint64_t wasi_calls = 0;
+  std::uint64_t memory_now = 0, memory_peak = 0, memory_refused = 0, refused_request = 0;
+};
+
+/// A result's encoding, in two parts that follow each other.
+struct Answer {
+  base::Buffer head, payload;
+};
+
+enum class Poll : std::uint32_t {
+  /// A slice is over: poll again when it is this run's turn.
+  Slice,
+  /// Nothing to do until the waker is called.
+  Waiting,
+  /// A host function was called: take it from `HostCalls`, answer, poll on.
+  HostCall,
+  Done
+};
+
+/// Told that a waiting run can go on. Any thread, any number of times, also after the run is over.
+class WakeTarget {
+ public:
+  WakeTarget() = default;
+  WakeTarget(const WakeTarget&) = delete;
+  WakeTarget& operator=(const WakeTarget&) = delete;
+  virtual ~WakeTarget() = default;
+  virtual void wake() noexcept = 0;
+};
+
+struct ParkedCall {
+  std::uint32_t function = 0;
+  std::uint64_t ticket = 0;
+  base::Buffer arguments;
+};
+
+/// The host calls of one run. It outlives the run: an answer that comes too late finds nobody.
+class HostCalls {
+ public:
+  HostCalls() = default;
+  HostCalls(const HostCalls&) = delete;
+  HostCalls& operator=(const HostCalls&) = delete;
+  virtual ~HostCalls() = default;
+  virtual std::optional<ParkedCall> next() = 0;
+  /// Encoded results; false when nobody waits for the ticket. Any thread.
+  virtual bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) = 0;
+  virtual bool refuse(std::uint64_t ticket, std::uint64_t code, std::string_view message) = 0;
+};
+
+/// One store and the operation in it.
+///
+/// Threads: polled and cancelled by one thread at a time, by any thread in turn; `counters` by any at once.
+class Run {
+ public:
+  Run() = default;
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  virtual ~Run() = default;
+
+  /// Runs the guest for one slice at most. Never blocks.
+  virtual Poll poll() = 0;
+  /// After `Done`, once.
+  virtual std::expected<Answer, Failure> take_result() = 0;
+  /// Between polls: unwinds the guest and frees its memory. The counters stay.
+  virtual void cancel() noexcept = 0;
+  [[nodiscard]] virtual Counters counters() const noexcept = 0;
+  [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;
+};
+
+}  // namespace airssys::wasm::engine

@@ -1,0 +1,232 @@
+#include "limits/classify.hpp"
+
+#include <fmt/format.h>
+
+#include "base/quantity.hpp"
+#include "engine/frames.hpp"
+
+namespace airssys::wasm::limits {
+
+namespace {
+
+using base::show_bytes;
+using base::show_count;
+using base::show_duration;
+using engine::Cause;
+using engine::Failure;
+
+/// Everything needed to say why: the context, the figures, and what the door said.
+class Classifier {
+ public:
+  Classifier(const ExecutionContext& context, const Readings& readings) : context_(context), readings_(readings) {}
+
+  [[nodiscard]] Error host_stop(HostStop stop) const {
+    switch (stop) {
+      case HostStop::Deadline: return deadline();
+      case HostStop::CpuTime:
+        return make(CpuTimeExceeded{limits().max_cpu_time, readings_.cpu_time},
+                    fmt::format("CPU time limit of {} reached (used {})", show_duration(limits().max_cpu_time),
+                                show_duration(readings_.cpu_time)));
+      case HostStop::Cancelled: break;
+    }
+    return make(Cancelled{}, "cancelled");
+  }
+
+  [[nodiscard]] std::optional<Error> overdrawn() const {
+    if (readings_.fuel_metered && readings_.counters.fuel_left == 0) {
+      return fuel();
+    }
+    if (readings_.elapsed >= context_.timeout) {
+      return deadline();
+    }
+    return {};
+  }
+
+  [[nodiscard]] Error failure(Failure failure) const {
+    Error error = by_cause(failure);
+    // Only where the sentence says more than the kind and its numbers do.
+    switch (failure.cause) {
+      case Cause::BadUtf8:
+      case Cause::Os:
+      case Cause::OutOfMemory:
+      case Cause::Panic:
+      case Cause::Value:
+      case Cause::Other: error.guest_text = std::move(failure.message); break;
+      default: break;
+    }
+    error.backtrace = engine::decode_frames(failure.frames.bytes());
+    return error;
+  }
+
+ private:
+  [[nodiscard]] const ResourceLimits& limits() const { return context_.limits; }
+  [[nodiscard]] const engine::Counters& counters() const { return readings_.counters; }
+
+  [[nodiscard]] Error make(ErrorKind kind, std::string message) const {
+    return {std::move(kind), phase_of(counters().phase), std::move(message), {}, {}, {}};
+  }
+
+  [[nodiscard]] bool out_of_fuel() const { return readings_.fuel_metered && counters().fuel_left == 0; }
+
+  [[nodiscard]] Error both() const {
+    const Fuel used = fuel_used(limits(), readings_);
+    return make(CpuLimitExceeded{limits().max_fuel, used, context_.timeout, readings_.elapsed},
+                fmt::format("fuel limit of {} and time limit of {} both reached", show_count(limits().max_fuel.units),
+                            show_duration(context_.timeout)));
+  }
+  [[nodiscard]] Error fuel() const {
+    if (readings_.elapsed >= context_.timeout) {
+      return both();
+    }
+    const Fuel used = fuel_used(limits(), readings_);
+    return make(FuelExhausted{limits().max_fuel, used},
+                fmt::format("fuel limit of {} reached", show_count(limits().max_fuel.units)));
+  }
+  [[nodiscard]] Error deadline() const {
+    if (out_of_fuel()) {
+      return both();
+    }
+    return make(ExecutionTimeout{context_.timeout, readings_.elapsed},
+                fmt::format("time limit of {} reached (used {})", show_duration(context_.timeout),
+                            show_duration(readings_.elapsed)));
+  }
+  [[nodiscard]] Error memory(std::optional<TrapCode> trap) const {
+    const Bytes requested{counters().refused_request};
+    return make(MemoryLimitExceeded{limits().max_memory, requested, Bytes{counters().memory_peak}, trap},
+                fmt::format("memory limit of {} reached (asked for {})", show_bytes(limits().max_memory.count),
+                            show_bytes(requested.count)));
+  }
+  [[nodiscard]] Error resource(std::string name, std::uint64_t limit, std::optional<std::uint64_t> attempted,
+                               std::string unit) const {
+    const bool bytes = unit == "bytes";
+    auto message = fmt::format("limit {} of {} reached", name, bytes ? show_bytes(limit) : show_count(limit));
+    return make(ResourceLimitExceeded{std::move(name), limit, attempted, std::move(unit)}, std::move(message));
+  }
+  [[nodiscard]] Error trapped(TrapCode code) const {
+    if (code == TrapCode::OutOfFuel) {
+      return fuel();
+    }
+    if (code == TrapCode::StackOverflow) {
+      return make(StackOverflow{Bytes{readings_.wasm_stack_bytes}},
+                  fmt::format("call stack of {} is full", show_bytes(readings_.wasm_stack_bytes)));
+    }
+    // A guest that was refused memory and then gives up did so because of the limit; any other trap is its own doing.
+    if (code == TrapCode::UnreachableCodeReached && counters().memory_refused > 0) {
+      return memory(code);
+    }
+    return make(Trapped{code}, fmt::format("trap: {}", name(code)));
+  }
+  [[nodiscard]] Error exited(int status) const {
+    if (status != 0 && counters().memory_refused > 0) {
+      return memory({});
+    }
+    return make(Exited{status}, fmt::format("exited with status {}", status));
+  }
+  /// Neither Wasmtime nor the guest's stack says more than a sentence.
+  [[nodiscard]] Error untyped(const Failure& failure) const {
+    if (counters().phase == engine::RunPhase::Instantiate || counters().phase == engine::RunPhase::Link) {
+      if (counters().memory_refused > 0) {
+        return memory({});
+      }
+      if (!failure.wasm_on_stack) {
+        return make(HostExhausted{"instance allocation", 0}, "the instance could not be allocated");
+      }
+    }
+    return trapped(failure.wasm_on_stack ? TrapCode::Host : TrapCode::CanonicalAbi);
+  }
+
+  [[nodiscard]] Error by_cause(const Failure& failure) const {
+    switch (failure.cause) {
+      case Cause::Deadline: return deadline();
+      case Cause::Exit: return exited(static_cast<int>(failure.code));
+      case Cause::Trap: return trapped(static_cast<TrapCode>(failure.code));
+      case Cause::ResourceTable: return resource("wasi_resources", limits().max_wasi_resources, {}, "count");
+      case Cause::Handles: return resource("handles", limits().max_handles, {}, "count");
+      case Cause::HostBuffers: return resource("host_buffer_bytes", limits().max_host_buffer.count, {}, "bytes");
+      case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
+      case Cause::HostCalls: return resource("wasi_calls", limits().max_wasi_calls, failure.code, "count");
+      case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
+      case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
+      case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
+      case Cause::PoolFull: return make(HostExhausted{"pool slots", 0}, "no free slot in the pool");
+      case Cause::OutOfMemory:
+        return make(HostExhausted{"memory", static_cast<int>(failure.code)},
+                    "the host is out of memory or address space");
+      case Cause::Os:
+        return make(HostExhausted{"operating system", static_cast<int>(failure.code)}, "the operating system refused");
+      case Cause::BadUtf8: return trapped(TrapCode::CanonicalAbi);
+      case Cause::HostFunction:
+        return make(HostFailed{std::string(readings_.host_function), failure.code},
+                    fmt::format("host function {} failed: {}", readings_.host_function, failure.message));
+      case Cause::RefusedGrowth: return memory({});
+      case Cause::Panic: return make(HostBug{}, "a bug in airssys-wasm ended this run; others are not touched");
+      case Cause::NoFunction: return make(BadCall{}, "there is no such function");
+      case Cause::Value: return make(BadCall{}, "a value does not fit");
+      default: return untyped(failure);
+    }
+  }
+
+  const ExecutionContext& context_;
+  const Readings& readings_;
+};
+
+}  // namespace
+
+engine::Budget budget(const ResourceLimits& limits, Fuel slice, Fuel wasi_call_price,
+                      std::chrono::steady_clock::time_point deadline) {
+  return {.fuel = limits.max_fuel.units,
+          .slice = slice.units,
+          .wasi_call_fuel = wasi_call_price.units,
+          .deadline_ns = static_cast<std::uint64_t>(
+              std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count()),
+          .memory_bytes_max = limits.max_memory.count,
+          .stop_on_refused_growth = limits.stop_on_refused_growth,
+          .instances_max = limits.max_instances,
+          .memories_max = limits.max_memories,
+          .tables_max = limits.max_tables,
+          .host_buffer_bytes_max = limits.max_host_buffer.count,
+          .handles_max = limits.max_handles,
+          .wasi_resources_max = limits.max_wasi_resources,
+          .wasi_calls_max = limits.max_wasi_calls};
+}
+
+Fuel fuel_used(const ResourceLimits& limits, const Readings& readings) {
+  if (!readings.fuel_metered) {
+    return {};
+  }
+  return {limits.max_fuel.units - std::min(limits.max_fuel.units, readings.counters.fuel_left)};
+}
+
+Phase phase_of(engine::RunPhase phase) noexcept {
+  switch (phase) {
+    case engine::RunPhase::Link: return Phase::Link;
+    case engine::RunPhase::Instantiate: return Phase::Instantiate;
+    case engine::RunPhase::Call: return Phase::Call;
+    case engine::RunPhase::PostReturn: return Phase::PostReturn;
+    case engine::RunPhase::Drop: break;
+  }
+  return Phase::Drop;
+}
+
+Error stopped(HostStop stop, const ExecutionContext& context, const Readings& readings) {
+  return Classifier(context, readings).host_stop(stop);
+}
+
+Error failed(Failure failure, const ExecutionContext& context, const Readings& readings) {
+  return Classifier(context, readings).failure(std::move(failure));
+}
+
+std::optional<Error> overdrawn(const ExecutionContext& context, const Readings& readings) {
+  return Classifier(context, readings).overdrawn();
+}
+
+FuelPrecision precision(const Readings& readings, const std::optional<Cause>& cause, std::optional<TrapCode> trap) {
+  if (!readings.fuel_metered) {
+    return FuelPrecision::None;
+  }
+  // Wasmtime writes fuel back before calls and at its own checks; a trap inside generated code skips that.
+  const bool by_signal = cause == Cause::Trap && trap != TrapCode::OutOfFuel;
+  return by_signal ? FuelPrecision::LowerBound : FuelPrecision::Exact;
+}
+
+}  // namespace airssys::wasm::limits

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/report.hpp>
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/run.hpp"
+
+/// Says which limit fired. Everything is decided by types and numbers, never by a message.
+namespace airssys::wasm::limits {
+
+/// Why the host ended a run between polls.
+enum class HostStop : std::uint8_t { Deadline, CpuTime, Cancelled };
+
+/// The figures at the end of a run.
+struct Readings {
+  engine::Counters counters;
+  std::chrono::nanoseconds elapsed{};
+  std::chrono::nanoseconds cpu_time{};
+  bool fuel_metered = true;
+  std::uint64_t wasm_stack_bytes = 0;
+  /// The host function that was called last, if any.
+  std::string_view host_function;
+};
+
+[[nodiscard]] engine::Budget budget(const ResourceLimits& limits, Fuel slice, Fuel wasi_call_price,
+                                    std::chrono::steady_clock::time_point deadline);
+[[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
+[[nodiscard]] Phase phase_of(engine::RunPhase phase) noexcept;
+
+[[nodiscard]] Error stopped(HostStop stop, const ExecutionContext& context, const Readings& readings);
+[[nodiscard]] Error failed(engine::Failure failure, const ExecutionContext& context, const Readings& readings);
+/// A run that returned has still failed when its fuel or its time was over: no check fires inside a straight line of
+/// code, so a return is looked at as well.
+[[nodiscard]] std::optional<Error> overdrawn(const ExecutionContext& context, const Readings& readings);
+/// Fuel is exact unless a trap kept the last slice from being written back.
+[[nodiscard]] FuelPrecision precision(const Readings& readings, const std::optional<engine::Cause>& cause,
+                                      std::optional<TrapCode> trap);
+
+}  // namespace airssys::wasm::limits

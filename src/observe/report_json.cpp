@@ -1,0 +1,147 @@
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <airssys/wasm/report.hpp>
+#include <nlohmann/json.hpp>
+
+#include "wit/json.hpp"
+
+namespace airssys::wasm {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::string iso8601(std::chrono::system_clock::time_point at) {
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(at);
+  const auto part = (ms - std::chrono::floor<std::chrono::seconds>(ms)).count();
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(at)), part);
+}
+
+Json limit(std::string_view resource, std::uint64_t limit, std::optional<std::uint64_t> used,
+           std::optional<std::uint64_t> attempted, std::string_view unit) {
+  Json row{{"resource", resource}, {"limit", limit}, {"used", nullptr}, {"attempted", nullptr}, {"unit", unit}};
+  if (used) {
+    row["used"] = *used;
+  }
+  if (attempted) {
+    row["attempted"] = *attempted;
+  }
+  return row;
+}
+
+std::uint64_t ns(std::chrono::nanoseconds t) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(t.count(), 0));
+}
+
+/// The limits that a stop names, with their numbers.
+struct Limits {
+  Json operator()(const FuelExhausted& k) const { return {limit("fuel", k.budget.units, k.used.units, {}, "fuel")}; }
+  Json operator()(const ExecutionTimeout& k) const { return {limit("wall", ns(k.timeout), ns(k.elapsed), {}, "ns")}; }
+  Json operator()(const CpuLimitExceeded& k) const {
+    return {limit("fuel", k.budget.units, k.used.units, {}, "fuel"),
+            limit("wall", ns(k.timeout), ns(k.elapsed), {}, "ns")};
+  }
+  Json operator()(const CpuTimeExceeded& k) const { return {limit("cpu", ns(k.limit), ns(k.used), {}, "ns")}; }
+  Json operator()(const MemoryLimitExceeded& k) const {
+    return {limit("memory", k.limit.count, k.peak.count, k.requested.count, "bytes")};
+  }
+  Json operator()(const StackOverflow& k) const { return {limit("stack", k.limit.count, {}, {}, "bytes")}; }
+  Json operator()(const ResourceLimitExceeded& k) const {
+    return {limit(k.resource, k.limit, {}, k.attempted, k.unit)};
+  }
+  Json operator()(const QueueFull& k) const { return {limit("queue", k.limit, {}, {}, "count")}; }
+  Json operator()(const QueueTimeout& k) const { return {limit("queue", ns(k.limit), ns(k.waited), {}, "ns")}; }
+  Json operator()(const LoadFailed& k) const {
+    return k.limit.empty() ? Json::array() : Json{limit(k.limit, k.allowed, {}, k.found, "count")};
+  }
+  template <class Other>
+  Json operator()(const Other&) const {
+    return Json::array();
+  }
+};
+
+Json trap_code(const ErrorKind& kind) {
+  if (const auto* trapped = std::get_if<Trapped>(&kind)) {
+    return name(trapped->code);
+  }
+  const auto* memory = std::get_if<MemoryLimitExceeded>(&kind);
+  return memory != nullptr && memory->trap ? Json(name(*memory->trap)) : Json(nullptr);
+}
+
+Json stop(const Error& error) {
+  Json frames = Json::array();
+  for (const auto& frame : error.backtrace) {
+    Json row{{"module", frame.module}, {"function", frame.function}, {"offset", frame.offset}};
+    if (!frame.file.empty()) {
+      row["file"] = frame.file;
+      row["line"] = frame.line;
+    }
+    frames.push_back(std::move(row));
+  }
+  const auto* exited = std::get_if<Exited>(&error.kind);
+  return {{"reason", error.reason()},
+          {"phase", name(error.phase)},
+          {"trap_code", trap_code(error.kind)},
+          {"message", error.message},
+          {"guest_text", error.guest_text.empty() ? Json(nullptr) : Json(error.guest_text)},
+          {"limits", std::visit(Limits{}, error.kind)},
+          {"exit_status", exited != nullptr ? Json(exited->status) : Json(nullptr)},
+          {"backtrace", std::move(frames)}};
+}
+
+Json limits(const Report& r) {
+  const auto& l = r.limits;
+  return {{"fuel", l.max_fuel.units},
+          {"timeout_ns", ns(r.timeout)},
+          {"cpu_time_ns", ns(l.max_cpu_time)},
+          {"memory_bytes", l.max_memory.count},
+          {"host_buffer_bytes", l.max_host_buffer.count},
+          {"output_bytes", l.max_output.count},
+          {"random_bytes", l.max_random.count},
+          {"handles", l.max_handles},
+          {"wasi_resources", l.max_wasi_resources},
+          {"wasi_calls", l.max_wasi_calls},
+          {"instances", l.max_instances},
+          {"memories", l.max_memories},
+          {"tables", l.max_tables}};
+}
+
+Json usage(const ResourceUsage& u) {
+  const bool metered = u.fuel_precision != FuelPrecision::None;
+  return {{"fuel", metered ? Json(u.fuel.units) : Json(nullptr)},
+          {"fuel_precision", name(u.fuel_precision)},
+          {"cpu_ns", ns(u.cpu_time)},
+          {"wall_ns", ns(u.wall_time)},
+          {"running_ns", ns(u.running)},
+          {"waiting_ns", ns(u.waiting)},
+          {"queued_ns", ns(u.queued)},
+          {"memory_peak_bytes", u.memory_peak.count},
+          {"memory_refused", u.memory_refused},
+          {"host_calls", Json(u.host_calls)},
+          {"bytes_in", u.bytes_in.count},
+          {"bytes_out", u.bytes_out.count},
+          {"slices", u.slices}};
+}
+
+}  // namespace
+
+std::string to_json(const Report& r) {
+  Json out{{"schema", 1},
+           {"id", r.id},
+           {"started_at", iso8601(r.started_at)},
+           {"component",
+            {{"name", r.component_name},
+             {"digest", r.component_digest.empty() ? Json(nullptr) : Json("blake2b:" + r.component_digest)}}},
+           {"function", r.function},
+           {"outcome", name(r.outcome())}};
+  out["result"] = r && r.value() ? wit::to_json(*r.value()) : Json(nullptr);
+  out["limits"] = limits(r);
+  out["stop"] = r ? Json(nullptr) : stop(r.error());
+  out["usage"] = usage(r.usage());
+  out["denials"] = r.denials;
+  // Guest text may be any bytes; JSON is UTF-8.
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace airssys::wasm

@@ -1,0 +1,153 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <airssys/wasm/engine.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/engine_core.hpp"
+#include "wit/codec.hpp"
+
+namespace airssys::wasm {
+
+namespace {
+
+Error unreadable(const std::filesystem::path& path, std::string why) {
+  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), why), {}, {}, {}};
+}
+
+/// The whole file, at most `most` bytes of it and one more.
+Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t most) {
+  // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
+  const base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat s{};
+  if (!file || ::fstat(file.get(), &s) != 0) {
+    return std::unexpected(unreadable(path, std::strerror(errno)));
+  }
+  if (!S_ISREG(s.st_mode)) {
+    return std::unexpected(unreadable(path, "not a regular file"));
+  }
+  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most + 1));
+  std::size_t have = 0;
+  while (have < bytes.size()) {
+    const auto n = ::read(file.get(), bytes.data() + have, bytes.size() - have);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n < 0) {
+      return std::unexpected(unreadable(path, std::strerror(errno)));
+    }
+    if (n == 0) {
+      break;
+    }
+    have += static_cast<std::size_t>(n);
+  }
+  bytes.resize(have);
+  return bytes;
+}
+
+}  // namespace
+
+Result<WasmEngine> WasmEngine::create(RuntimeConfig config) {
+  auto core = runtime::EngineCore::create(std::move(config));
+  if (!core) {
+    return std::unexpected(std::move(core.error()));
+  }
+  return WasmEngine(std::move(*core));
+}
+
+WasmEngine::WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept : core_(std::move(core)) {}
+WasmEngine::WasmEngine(WasmEngine&&) noexcept = default;
+WasmEngine& WasmEngine::operator=(WasmEngine&&) noexcept = default;
+WasmEngine::~WasmEngine() = default;
+
+Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, std::string name,
+                                                   const std::stop_token& stop) {
+  return core_->load(bytes, std::move(name), stop);
+}
+
+Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name) {
+  return core_->load_text(wat, std::move(name), {});
+}
+
+Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop) {
+  const auto bytes = read_file(path, core_->load_limits().max_bytes.count);
+  if (!bytes) {
+    return std::unexpected(bytes.error());
+  }
+  return core_->load(*bytes, path.filename().string(), stop);
+}
+
+Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) {
+  return core_->load_precompiled(path);
+}
+
+Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
+                                          const std::stop_token& stop) {
+  const auto artefact = core_->compile(bytes, stop);
+  if (!artefact) {
+    return std::unexpected(artefact.error());
+  }
+  if (const auto why = engine::copy_to(*artefact, path)) {
+    return std::unexpected(unreadable(path, *why));
+  }
+  return Bytes{artefact->size};
+}
+
+void WasmEngine::add_host_function(std::string interface, std::string name, HostFunction function) {
+  core_->add_host({std::move(interface), std::move(name), std::move(function)});
+}
+
+void WasmEngine::add_async_host_function(std::string interface, std::string name, AsyncHostFunction function) {
+  core_->add_host({std::move(interface), std::move(name), std::move(function)});
+}
+
+Report WasmEngine::run(const ComponentHandle& component, std::string_view function, std::span<const Value> arguments,
+                       const ExecutionContext& context, const std::stop_token& stop) {
+  return core_->run({component, function, arguments, context}, stop);
+}
+
+Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
+                       std::initializer_list<Value> arguments, const ExecutionContext& context) {
+  return core_->run({component, function, {arguments.begin(), arguments.size()}, context}, {});
+}
+
+Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
+                            std::span<const Value> arguments, const ExecutionContext& context) {
+  return core_->start({component, function, arguments, context});
+}
+
+Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
+  const auto path = component.loaded()->command_path();
+  return core_->start({component, path ? *path : std::string(), {}, context, true});
+}
+
+Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
+                                                  std::string_view arguments) {
+  return core_->parse_wave(component, function, arguments);
+}
+
+void WasmEngine::flush_output() { core_->flush_output(); }
+
+Result<std::string> to_wave(const Value& value) {
+  std::vector<std::uint8_t> encoded;
+  wit::encode(value, encoded);
+  auto text = engine::wave(encoded);
+  if (!text) {
+    return std::unexpected(
+        Error{BadCall{}, Phase::Call, "this value has no text form", {}, std::move(text.error().message), {}});
+  }
+  return std::move(*text);
+}
+
+const Report& Execution::wait() const { return core_->wait(); }
+const Report* Execution::wait_for(std::chrono::nanoseconds patience) const { return core_->wait_for(patience); }
+void Execution::on_done(std::function<void(const Report&)> done) const { core_->on_done(std::move(done)); }
+void Execution::cancel() const { core_->cancel(); }
+ExecutionState Execution::state() const { return core_->state(); }
+ResourceUsage Execution::usage() const { return core_->usage(); }
+const std::string& Execution::id() const { return core_->id(); }
+
+}  // namespace airssys::wasm

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <airssys/wasm/engine.hpp>
+#include <array>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/digest.hpp"
+#include "engine/artefact_cache.hpp"
+#include "engine/compile_child.hpp"
+#include "engine/door.hpp"
+#include "runtime/component_job.hpp"
+#include "runtime/host_functions.hpp"
+#include "runtime/loaded_component.hpp"
+#include "runtime/output_relay.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// The objects behind a `WasmEngine`, made in order and freed in reverse.
+class EngineCore {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<EngineCore>> create(RuntimeConfig config);
+  EngineCore(const EngineCore&) = delete;
+  EngineCore& operator=(const EngineCore&) = delete;
+  ~EngineCore();
+
+  [[nodiscard]] Result<ComponentHandle> load(std::span<const std::uint8_t> bytes, std::string name,
+                                             const std::stop_token& stop);
+  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view text, std::string name, const std::stop_token& stop);
+  [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
+  /// The compiled form, for the command's `compile`.
+  [[nodiscard]] Result<engine::Artefact> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop);
+
+  void add_host(HostEntry entry);
+
+  struct Request {
+    const ComponentHandle& component;
+    std::string_view function;
+    std::span<const Value> arguments;
+    const ExecutionContext& context;
+    bool command = false;
+  };
+  [[nodiscard]] Report run(const Request& request, const std::stop_token& stop);
+  [[nodiscard]] Execution start(const Request& request);
+  [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
+                                                      std::string_view arguments);
+  [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
+  void flush_output() { relay_->flush(); }
+
+ private:
+  struct Source {
+    std::span<const std::uint8_t> bytes;
+    std::string name;
+    ExecutionCore::Clock::time_point deadline;
+    std::stop_token stop;
+  };
+  EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host);
+
+  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(const Request& request);
+  [[nodiscard]] Result<CallPlan> plan(const Request& request) const;
+  [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
+  [[nodiscard]] Result<base::Buffer> translate(std::string_view text) const;
+  [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes) const;
+  [[nodiscard]] engine::Settings settings(bool concurrency, bool pooled) const;
+  [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency);
+  [[nodiscard]] Result<std::shared_ptr<engine::Component>> map_artefact(const std::string& path, bool concurrency);
+  [[nodiscard]] Result<std::shared_ptr<engine::Component>> obtain(const Source& source, const base::Digest& digest,
+                                                                  bool concurrency, std::vector<std::string>& notes);
+  [[nodiscard]] Result<ComponentHandle> finish_load(const Source& source);
+  [[nodiscard]] std::string cache_key(const base::Digest& digest, bool concurrency) const;
+
+  const RuntimeConfig config_;
+  const std::shared_ptr<engine::Host> host_;
+  engine::ChildCompiler compiler_;
+  engine::ArtefactCache cache_;
+  std::shared_ptr<OutputRelay> relay_;
+  std::shared_ptr<Scheduler> scheduler_;
+  CoreSettings core_settings_;
+
+  std::mutex mutex_;
+  std::vector<std::pair<engine::Settings, std::shared_ptr<engine::Engine>>> engines_;
+  std::shared_ptr<const std::vector<HostEntry>> host_functions_;
+};
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,285 @@
+#include "runtime/execution_core.hpp"
+
+#include <ctime>
+
+namespace airssys::wasm::runtime {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+std::int64_t thread_cpu_ns() noexcept {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return t.tv_sec * kSecond + t.tv_nsec;
+}
+
+std::int64_t since_epoch(ExecutionCore::Clock::time_point at) noexcept {
+  return std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
+}
+
+}  // namespace
+
+ExecutionCore::ExecutionCore(std::unique_ptr<Job> job, ExecutionContext context, const CoreSettings& settings,
+                             Report report)
+    : job_(std::move(job)), context_(std::move(context)), settings_(settings), report_(std::move(report)) {
+  if (job_ == nullptr) {
+    reported_ = true;
+    state_.store(State::Done);
+  }
+}
+
+bool ExecutionCore::claim() noexcept {
+  for (State expected : {State::Ready, State::Waiting}) {
+    if (state_.compare_exchange_strong(expected, State::Running)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void ExecutionCore::wake() noexcept {
+  for (State now = state_.load();;) {
+    if (now == State::Waiting) {
+      if (state_.compare_exchange_weak(now, State::Ready)) {
+        driver_->ready(shared_from_this());
+        return;
+      }
+    } else if (now == State::Running) {
+      if (state_.compare_exchange_weak(now, State::RunningWoken)) {
+        return;
+      }
+    } else {
+      return;
+    }
+  }
+}
+
+void ExecutionCore::cancel() noexcept {
+  cancelled_.store(true);
+  if (state_.load() == State::Queued) {
+    driver_->cancelled(shared_from_this());
+  } else {
+    wake();
+  }
+}
+
+/// Makes the run. False when that failed and the report is written.
+bool ExecutionCore::start() {
+  const auto now = Clock::now();
+  began_ns_.store(since_epoch(now), std::memory_order_relaxed);
+  deadline_ = now + context_.timeout;
+  auto run = job_->begin(weak_from_this().lock(),
+                         limits::budget(context_.limits, settings_.slice, settings_.wasi_call_price, deadline_));
+  if (!run) {
+    const auto cause = run.error().cause;
+    finish(std::unexpected(limits::failed(std::move(run.error()), context_, readings(Clock::now()))), cause);
+    return false;
+  }
+  const std::lock_guard lock(mutex_);
+  run_ = std::move(*run);
+  return true;
+}
+
+std::optional<limits::HostStop> ExecutionCore::due(Clock::time_point now) const {
+  if (cancelled()) {
+    return limits::HostStop::Cancelled;
+  }
+  if (now >= deadline_) {
+    return limits::HostStop::Deadline;
+  }
+  if (cpu_ns_.load(std::memory_order_relaxed) >= context_.limits.max_cpu_time.count()) {
+    return limits::HostStop::CpuTime;
+  }
+  return {};
+}
+
+engine::Poll ExecutionCore::poll() {
+  const auto began = Clock::now();
+  const auto cpu = thread_cpu_ns();
+  auto polled = run_->poll();
+  if (polled == engine::Poll::HostCall) {
+    const auto calls = run_->host_calls();
+    while (auto call = calls->next()) {
+      job_->host_call(*this, calls, std::move(*call));
+    }
+  }
+  job_->polled();
+  cpu_ns_.fetch_add(thread_cpu_ns() - cpu, std::memory_order_relaxed);
+  running_ns_.fetch_add((Clock::now() - began).count(), std::memory_order_relaxed);
+  return polled;
+}
+
+ExecutionCore::Next ExecutionCore::step() {
+  if (run_ == nullptr && !start()) {
+    return Next::Done;
+  }
+  if (const auto why = due(Clock::now())) {
+    stop(*why);
+    return Next::Done;
+  }
+  switch (poll()) {
+    case engine::Poll::Done: collect(); return Next::Done;
+    case engine::Poll::Slice:
+    case engine::Poll::HostCall: state_.store(State::Ready); return Next::Again;
+    case engine::Poll::Waiting: break;
+  }
+  State running = State::Running;
+  if (state_.compare_exchange_strong(running, State::Waiting)) {
+    return Next::Wait;
+  }
+  state_.store(State::Ready);
+  return Next::Again;
+}
+
+void ExecutionCore::stop(limits::HostStop why) {
+  run_->cancel();
+  finish(std::unexpected(limits::stopped(why, context_, readings(Clock::now()))), {});
+}
+
+void ExecutionCore::collect() {
+  const auto now = readings(Clock::now());
+  auto answer = run_->take_result();
+  if (!answer) {
+    const auto cause = answer.error().cause;
+    finish(std::unexpected(limits::failed(std::move(answer.error()), context_, now)), cause);
+  } else if (auto overdrawn = limits::overdrawn(context_, now)) {
+    finish(std::unexpected(std::move(*overdrawn)), {});
+  } else {
+    finish(job_->result(std::move(*answer)), {});
+  }
+}
+
+limits::Readings ExecutionCore::readings(Clock::time_point now) const {
+  limits::Readings out;
+  if (run_ != nullptr) {
+    out.counters = run_->counters();
+  } else {
+    out.counters.fuel_left = context_.limits.max_fuel.units;
+  }
+  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
+  out.cpu_time = nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
+  out.fuel_metered = settings_.fuel_metered;
+  out.wasm_stack_bytes = settings_.wasm_stack_bytes;
+  out.host_function = job_->last_host_call();
+  return out;
+}
+
+ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanoseconds running) const {
+  ResourceUsage usage;
+  usage.fuel = limits::fuel_used(context_.limits, readings);
+  usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
+  usage.cpu_time = readings.cpu_time;
+  usage.wall_time = readings.elapsed;
+  usage.running = std::min(running, readings.elapsed);
+  usage.waiting = readings.elapsed - usage.running;
+  usage.queued = nanoseconds(began_ns_.load(std::memory_order_relaxed) - since_epoch(created_));
+  usage.memory_peak = Bytes{readings.counters.memory_peak};
+  usage.memory_refused = readings.counters.memory_refused;
+  usage.slices = readings.counters.slices;
+  if (readings.counters.wasi_calls > 0) {
+    usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
+  }
+  return usage;
+}
+
+void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause) {
+  const auto last = readings(Clock::now());
+  const auto bytes_in = report_.resource_usage.bytes_in, bytes_out = report_.resource_usage.bytes_out;
+  report_.resource_usage = usage_from(last, nanoseconds(running_ns_.load(std::memory_order_relaxed)));
+  report_.resource_usage.bytes_in = bytes_in;
+  report_.resource_usage.bytes_out = bytes_out;
+  std::optional<TrapCode> trap;
+  if (!result) {
+    if (const auto* trapped = std::get_if<Trapped>(&result.error().kind)) {
+      trap = trapped->code;
+    }
+    if (std::holds_alternative<FuelExhausted>(result.error().kind)) {
+      trap = TrapCode::OutOfFuel;
+    }
+  }
+  report_.resource_usage.fuel_precision = limits::precision(last, cause, trap);
+  report_.result = std::move(result);
+  // The guest's memory goes before anybody hears that it is over.
+  std::unique_ptr<engine::Run> run;
+  {
+    const std::lock_guard lock(mutex_);
+    run = std::move(run_);
+  }
+  run.reset();
+  job_->complete(report_);
+  std::vector<std::function<void(const Report&)>> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    reported_ = true;
+    state_.store(State::Done);
+    callbacks.swap(on_done_);
+    over_.notify_all();
+  }
+  for (const auto& callback : callbacks) {
+    callback(report_);
+  }
+}
+
+void ExecutionCore::refuse(Error error) {
+  const auto now = since_epoch(Clock::now());
+  began_ns_.store(now, std::memory_order_relaxed);
+  finish(std::unexpected(std::move(error)), {});
+}
+
+const Report& ExecutionCore::wait() const {
+  std::unique_lock lock(mutex_);
+  over_.wait(lock, [&] { return reported_; });
+  return report_;
+}
+
+const Report* ExecutionCore::wait_for(nanoseconds patience) const {
+  std::unique_lock lock(mutex_);
+  return over_.wait_for(lock, patience, [&] { return reported_; }) ? &report_ : nullptr;
+}
+
+void ExecutionCore::on_done(std::function<void(const Report&)> done) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!reported_) {
+      on_done_.push_back(std::move(done));
+      return;
+    }
+  }
+  done(report_);
+}
+
+ExecutionState ExecutionCore::state() const noexcept {
+  switch (state_.load()) {
+    case State::Queued: return ExecutionState::Queued;
+    case State::Waiting: return ExecutionState::Waiting;
+    case State::Done: return ExecutionState::Done;
+    case State::Ready:
+    case State::Running:
+    case State::RunningWoken: break;
+  }
+  return ExecutionState::Running;
+}
+
+ResourceUsage ExecutionCore::usage() const {
+  const std::lock_guard lock(mutex_);
+  if (reported_) {
+    return report_.resource_usage;
+  }
+  if (began_ns_.load(std::memory_order_relaxed) == 0 || run_ == nullptr) {
+    ResourceUsage usage;
+    usage.queued = Clock::now() - created_;
+    return usage;
+  }
+  limits::Readings now;
+  now.counters = run_->counters();
+  now.elapsed = nanoseconds(since_epoch(Clock::now()) - began_ns_.load(std::memory_order_relaxed));
+  now.cpu_time = nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
+  now.fuel_metered = settings_.fuel_metered;
+  return usage_from(now, nanoseconds(running_ns_.load(std::memory_order_relaxed)));
+}
+
+Fuel ExecutionCore::fuel_left() const { return {run_->counters().fuel_left}; }
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,147 @@
+#pragma once
+
+#include <airssys/wasm/execution.hpp>
+#include <airssys/wasm/host.hpp>
+#include <airssys/wasm/report.hpp>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/run.hpp"
+#include "limits/classify.hpp"
+
+namespace airssys::wasm::runtime {
+
+class ExecutionCore;
+
+/// What a run is about: makes the guest, answers its host calls, turns its answer into a value.
+class Job {
+ public:
+  Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  virtual ~Job() = default;
+
+  /// Makes the run; called once, when there is a place for it.
+  [[nodiscard]] virtual std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(
+      const std::shared_ptr<engine::WakeTarget>& waker, const engine::Budget& budget) = 0;
+  /// Runs one host call on the worker's own stack. Never throws.
+  virtual void host_call(const ExecutionCore& run, const std::shared_ptr<engine::HostCalls>& calls,
+                         engine::ParkedCall call) noexcept = 0;
+  /// After each poll, on the polling thread: output may have to be handed on.
+  virtual void polled() = 0;
+  /// The guest's answer as a value; or the error that it amounts to.
+  [[nodiscard]] virtual std::expected<std::optional<Value>, Error> result(engine::Answer answer) = 0;
+  /// Last word on an error (a command's exit(0) is a return), and what only the job knows: output, host calls.
+  virtual void complete(Report& report) = 0;
+  /// `interface#function` of the last host call.
+  [[nodiscard]] virtual std::string_view last_host_call() const = 0;
+};
+
+/// Whoever polls a run: told when a waiting one can go on.
+class Driver {
+ public:
+  Driver() = default;
+  Driver(const Driver&) = delete;
+  Driver& operator=(const Driver&) = delete;
+  virtual ~Driver() = default;
+  virtual void ready(const std::shared_ptr<ExecutionCore>& core) noexcept = 0;
+  /// `core` was cancelled while it was queued.
+  virtual void cancelled(const std::shared_ptr<ExecutionCore>& core) noexcept = 0;
+};
+
+/// What does not change from run to run.
+struct CoreSettings {
+  Fuel slice{};
+  Fuel wasi_call_price{};
+  bool fuel_metered = true;
+  std::uint64_t wasm_stack_bytes = 0;
+};
+
+/// One execution from its queue to its report.
+///
+/// Life: Queued, then (once a driver has a place for it) Ready; a driver claims it, steps it, and puts it back as Ready
+/// or Waiting until it is Done. Claiming is one atomic exchange, so exactly one thread steps at a time, and a wake-up
+/// that comes during a step is not lost.
+class ExecutionCore final : public engine::WakeTarget, public std::enable_shared_from_this<ExecutionCore> {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  ExecutionCore(std::unique_ptr<Job> job, ExecutionContext context, const CoreSettings& settings, Report report);
+
+  /// Names the driver; before anybody else knows this. Shared, since a late wake-up may still be on its way to it.
+  void drive_by(std::shared_ptr<Driver> driver) noexcept { driver_ = std::move(driver); }
+  /// Queued to Ready.
+  void admit() noexcept { state_.store(State::Ready); }
+  /// Takes the right to step. False when another thread has it, or when it is over.
+  [[nodiscard]] bool claim() noexcept;
+  enum class Next : std::uint8_t { Again, Wait, Done };
+  /// Polls once; only after `claim`. Gives the right back.
+  [[nodiscard]] Next step();
+  /// Ends a run that never began. Only while Queued or claimed.
+  void refuse(Error error);
+
+  /// From any thread.
+  void wake() noexcept override;
+  void cancel() noexcept;
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }
+  [[nodiscard]] const Report& wait() const;
+  [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
+  void on_done(std::function<void(const Report&)> done);
+  [[nodiscard]] ExecutionState state() const noexcept;
+  [[nodiscard]] ResourceUsage usage() const;
+  [[nodiscard]] const std::string& id() const noexcept { return report_.id; }
+  [[nodiscard]] const std::string& component_name() const noexcept { return report_.component_name; }
+  /// Valid once a step has been made.
+  [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_; }
+  /// When queueing began.
+  [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
+  [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
+  /// The plan failed: the report was complete from the start.
+  [[nodiscard]] bool refused_already() const noexcept { return job_ == nullptr; }
+  /// Moves the report out; by the one owner of a blocking run, after Done.
+  [[nodiscard]] Report take_report() { return std::move(report_); }
+  /// By the stepping thread only: what its host functions may know.
+  [[nodiscard]] Fuel fuel_left() const;
+
+ private:
+  enum class State : std::uint8_t { Queued, Ready, Running, RunningWoken, Waiting, Done };
+
+  [[nodiscard]] bool start();
+  [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
+  engine::Poll poll();
+  void stop(limits::HostStop why);
+  void collect();
+  void finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause);
+  [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
+  [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings, std::chrono::nanoseconds running) const;
+
+  std::unique_ptr<Job> job_;
+  ExecutionContext context_;
+  CoreSettings settings_;
+  std::shared_ptr<Driver> driver_;
+  std::atomic<State> state_ = State::Queued;
+  std::atomic<bool> cancelled_ = false;
+
+  Clock::time_point created_ = Clock::now();
+  // Written by the stepping thread; the times are also read by `usage()` from others.
+  std::atomic<std::int64_t> began_ns_ = 0;
+  std::atomic<std::int64_t> running_ns_ = 0;
+  std::atomic<std::int64_t> cpu_ns_ = 0;
+  Clock::time_point deadline_ = Clock::time_point::max();
+
+  mutable std::mutex mutex_;
+  mutable std::condition_variable over_;
+  // Under mutex_ when another thread may look: `run_` disappears at the end, the report appears.
+  std::unique_ptr<engine::Run> run_;
+  bool reported_ = false;
+  Report report_;
+  std::vector<std::function<void(const Report&)>> on_done_;
+};
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,79 @@
+#include "runtime/host_functions.hpp"
+
+#include <exception>
+
+#include "wit/codec.hpp"
+
+namespace airssys::wasm {
+
+HostCall::HostCall(std::string_view run_id, std::string_view component, std::chrono::steady_clock::time_point deadline,
+                   Fuel fuel_left, bool cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept
+    : run_id_(run_id),
+      component_(component),
+      deadline_(deadline),
+      fuel_left_(fuel_left),
+      cancelled_(cancelled),
+      pending_(std::move(pending)) {}
+
+std::chrono::nanoseconds HostCall::remaining() const noexcept { return deadline_ - std::chrono::steady_clock::now(); }
+
+HostCompletion HostCall::later() const { return HostCompletion(pending_); }
+
+bool HostCompletion::complete(HostAnswer answer) const { return pending_->complete(std::move(answer)); }
+
+namespace runtime {
+
+namespace {
+
+/// Why these values are no answer to a call that expects `result`.
+std::optional<std::string> wrong(const std::vector<Value>& values, const std::optional<Type>& result) {
+  if (values.size() != (result ? 1U : 0U)) {
+    return "the host function answered with " + std::to_string(values.size()) + " values, the guest expects " +
+           (result ? "1" : "none");
+  }
+  if (!result) {
+    return {};
+  }
+  auto why = wit::mismatch(values.front(), *result);
+  return why ? std::optional("the host function's answer " + *why) : std::nullopt;
+}
+
+}  // namespace
+
+PendingCall::~PendingCall() {
+  if (!answered_.load()) {
+    calls_->refuse(ticket_, 0, "the host function gave no answer");
+  }
+}
+
+bool PendingCall::complete(HostAnswer answer) {
+  if (answered_.exchange(true)) {
+    return false;
+  }
+  if (!answer) {
+    return calls_->refuse(ticket_, answer.error().code, answer.error().message);
+  }
+  if (const auto why = wrong(*answer, *result_)) {
+    return calls_->refuse(ticket_, 0, *why);
+  }
+  return calls_->answer(ticket_, wit::encode_all(*answer));
+}
+
+void call_host(const HostEntry& entry, HostCall& call, std::span<const Value> arguments,
+               const std::shared_ptr<PendingCall>& pending) noexcept {
+  try {
+    if (const auto* at_once = std::get_if<HostFunction>(&entry.function)) {
+      pending->complete((*at_once)(call, arguments));
+    } else {
+      std::get<AsyncHostFunction>(entry.function)(call, arguments);
+    }
+  } catch (const std::exception& thrown) {
+    pending->complete(host_error(thrown.what()));
+  } catch (...) {
+    pending->complete(host_error("the host function threw something that is no std::exception"));
+  }
+}
+
+}  // namespace runtime
+
+}  // namespace airssys::wasm

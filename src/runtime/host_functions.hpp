@@ -1,0 +1,47 @@
+#pragma once
+
+#include <airssys/wasm/host.hpp>
+#include <airssys/wasm/type.hpp>
+#include <atomic>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/run.hpp"
+
+namespace airssys::wasm::runtime {
+
+struct HostEntry {
+  std::string interface;
+  std::string name;
+  std::variant<HostFunction, AsyncHostFunction> function;
+  [[nodiscard]] std::string path() const { return interface.empty() ? name : interface + "#" + name; }
+};
+
+/// One host call that has not been answered. Whoever lets go of the last reference without an answer refuses it.
+class PendingCall {
+ public:
+  /// `result`: what the guest expects; null for nothing. It lives as long as the component, which `alive` holds.
+  PendingCall(std::shared_ptr<engine::HostCalls> calls, std::uint64_t ticket, const std::optional<Type>* result,
+              std::shared_ptr<const void> alive)
+      : calls_(std::move(calls)), ticket_(ticket), result_(result), alive_(std::move(alive)) {}
+  PendingCall(const PendingCall&) = delete;
+  PendingCall& operator=(const PendingCall&) = delete;
+  ~PendingCall();
+
+  bool complete(HostAnswer answer);
+
+ private:
+  std::shared_ptr<engine::HostCalls> calls_;
+  std::uint64_t ticket_;
+  const std::optional<Type>* result_;
+  std::shared_ptr<const void> alive_;
+  std::atomic<bool> answered_ = false;
+};
+
+/// Calls `entry`; whatever it throws becomes a refusal.
+void call_host(const HostEntry& entry, HostCall& call, std::span<const Value> arguments,
+               const std::shared_ptr<PendingCall>& pending) noexcept;
+
+}  // namespace airssys::wasm::runtime

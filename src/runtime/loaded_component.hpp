@@ -1,0 +1,77 @@
+#pragma once
+
+#include <airssys/wasm/component.hpp>
+#include <airssys/wasm/limits.hpp>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/door.hpp"
+#include "runtime/host_functions.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// An exported function, ready to be called.
+struct CallableFunction {
+  std::unique_ptr<engine::Function> function;
+  FunctionType type;
+};
+
+/// A loaded component with what is made from it once and kept: its description, its linked form, its functions.
+///
+/// Threads: safe from any thread; what is made lazily is made once.
+class LoadedComponent {
+ public:
+  struct Identity {
+    std::string name;
+    std::string digest;
+    std::uint64_t size = 0;
+    /// Kept for the WIT text; empty for a precompiled component.
+    std::vector<std::uint8_t> bytes;
+  };
+  LoadedComponent(Identity identity, std::uint64_t type_nodes_max, std::shared_ptr<engine::Component> component,
+                  std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes);
+
+  [[nodiscard]] const std::string& name() const noexcept { return identity_.name; }
+  [[nodiscard]] const std::string& digest() const noexcept { return identity_.digest; }
+  [[nodiscard]] std::uint64_t size() const noexcept { return identity_.size; }
+  [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
+  [[nodiscard]] const std::shared_ptr<const std::vector<HostEntry>>& host() const noexcept { return host_; }
+  [[nodiscard]] const engine::Component& component() const noexcept { return *component_; }
+
+  [[nodiscard]] Result<std::string> wit() const;
+  [[nodiscard]] Result<const wit::Description*> description() const;
+  /// Links the imports. LinkFailed names the one that nobody offers.
+  [[nodiscard]] Result<const engine::Prepared*> prepared() const;
+  /// `hello`, `ns:pkg/interface@1.2.3#function`, `outer#inner#function`. BadCall names what is nearest.
+  [[nodiscard]] Result<const CallableFunction*> function(std::string_view path) const;
+  /// The `run` of `wasi:cli/run`, in whatever 0.2 version it is exported; empty when it is no command.
+  [[nodiscard]] Result<std::string> command_path() const;
+  /// The type of a host function as this component imports it.
+  [[nodiscard]] const FunctionType* imported(std::uint32_t host_function) const;
+
+  [[nodiscard]] static std::vector<FunctionExport> exported_functions(const wit::Externs& externs);
+
+ private:
+  [[nodiscard]] std::optional<Error> unsatisfied(const wit::Description& description) const;
+  void remember_imports(const wit::Description& description) const;
+
+  const Identity identity_;
+  const std::uint64_t type_nodes_max_;
+  const std::shared_ptr<engine::Component> component_;
+  const std::shared_ptr<const std::vector<HostEntry>> host_;
+  const std::vector<std::string> notes_;
+
+  mutable std::mutex mutex_;
+  mutable std::optional<Result<wit::Description>> description_;
+  mutable std::optional<Result<std::unique_ptr<engine::Prepared>>> prepared_;
+  mutable std::map<std::string, CallableFunction, std::less<>> functions_;
+  /// By host function: null where this component does not import it.
+  mutable std::vector<const FunctionType*> imported_;
+};
+
+}  // namespace airssys::wasm::runtime

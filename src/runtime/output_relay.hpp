@@ -1,0 +1,58 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "engine/door.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// Writes guests' output to this process's own streams, on a thread of its own: a slow reader fills the guest's bounded
+/// buffer and so slows the guest, and nobody else.
+///
+/// Threads: every function from any thread.
+class OutputRelay {
+ public:
+  OutputRelay() = default;
+  OutputRelay(const OutputRelay&) = delete;
+  OutputRelay& operator=(const OutputRelay&) = delete;
+  /// Writes out what has been handed over, then ends.
+  ~OutputRelay();
+
+  /// From now on what `output` holds goes to `descriptor`.
+  void attach(std::shared_ptr<engine::Output> output, int descriptor);
+  /// There may be something to write.
+  void nudge();
+  /// Takes the rest and forgets the output.
+  void detach(const std::shared_ptr<engine::Output>& output);
+  /// Blocks until everything handed over is written.
+  void flush();
+
+ private:
+  struct Source {
+    std::shared_ptr<engine::Output> output;
+    int descriptor;
+  };
+  struct Chunk {
+    base::Buffer bytes;
+    int descriptor;
+  };
+  void work();
+  void gather();
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  std::list<Source> sources_;
+  std::deque<Chunk> chunks_;
+  bool nudged_ = false;
+  bool writing_ = false;
+  bool closing_ = false;
+  std::thread thread_;
+};
+
+}  // namespace airssys::wasm::runtime

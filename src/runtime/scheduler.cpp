@@ -1,0 +1,312 @@
+#include "runtime/scheduler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+#include "base/quantity.hpp"
+
+namespace airssys::wasm::runtime {
+
+namespace {
+
+/// A caller that blocks in `run_here`: its own thread is the only one that polls.
+class CallerDriver final : public Driver {
+ public:
+  void ready(const std::shared_ptr<ExecutionCore>&) noexcept override {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    wake_.notify_one();
+  }
+  void cancelled(const std::shared_ptr<ExecutionCore>&) noexcept override {}
+  void wait_until(ExecutionCore::Clock::time_point deadline) {
+    std::unique_lock lock(mutex_);
+    wake_.wait_until(lock, deadline, [&] { return woken_; });
+    woken_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool woken_ = false;
+};
+
+Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
+
+}  // namespace
+
+std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
+  std::shared_ptr<Scheduler> scheduler(new Scheduler(limits));
+  for (unsigned i = 0; i < limits.workers; ++i) {
+    scheduler->workers_.emplace_back([raw = scheduler.get()] { raw->work(); });
+  }
+  return scheduler;
+}
+
+Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && places_taken_ == 0); }
+
+void Scheduler::shutdown() {
+  std::list<Queued> refused;
+  std::vector<Core> running;
+  {
+    const std::lock_guard lock(mutex_);
+    closing_ = true;
+    for (auto at = queue_.begin(); at != queue_.end();) {
+      const auto next = std::next(at);
+      if (!at->caller) {
+        refused.splice(refused.end(), queue_, at);
+      }
+      at = next;
+    }
+    running.assign(admitted_.begin(), admitted_.end());
+  }
+  place_.notify_all();
+  for (const auto& queued : refused) {
+    queued.core->refuse(cancelled_in_queue());
+  }
+  for (const auto& core : running) {
+    core->cancel();
+  }
+  {
+    Lock lock(mutex_);
+    empty_.wait(lock, [&] { return places_taken_ == 0 && queue_.empty(); });
+  }
+  work_.notify_all();
+  for (auto& worker : workers_) {
+    worker.join();
+  }
+  workers_.clear();
+}
+
+void Scheduler::submit(const Core& core) {
+  core->drive_by(shared_from_this());
+  Lock lock(mutex_);
+  if (closing_) {
+    lock.unlock();
+    core->refuse(cancelled_in_queue());
+    return;
+  }
+  if (places_taken_ < limits_.concurrent_max && queue_.empty()) {
+    ++places_taken_;
+    admitted_.insert(core);
+    core->admit();
+    ready_.push_back(core);
+  } else if (queue_.size() < limits_.queued_max) {
+    queue_.push_back({core, false});
+  } else {
+    lock.unlock();
+    core->refuse(queue_full());
+    return;
+  }
+  work_.notify_one();
+}
+
+void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
+  const auto driver = std::make_shared<CallerDriver>();
+  core->drive_by(driver);
+  const auto cancel = [&] {
+    core->cancel();
+    const std::lock_guard lock(mutex_);
+    place_.notify_all();
+  };
+  const std::stop_callback on_stop(stop, cancel);
+  {
+    Lock lock(mutex_);
+    if (!wait_for_place(core, lock)) {
+      return;
+    }
+  }
+  core->admit();
+  for (;;) {
+    AIRSSYS_WASM_ASSERT(core->claim());
+    const auto next = core->step();
+    if (next == ExecutionCore::Next::Done) {
+      break;
+    }
+    if (next == ExecutionCore::Next::Wait) {
+      driver->wait_until(core->deadline());
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  leave(core);
+}
+
+/// True once `core` holds a place; false when it was refused instead.
+bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
+  if (places_taken_ < limits_.concurrent_max && queue_.empty() && !closing_) {
+    ++places_taken_;
+    return true;
+  }
+  Error why = cancelled_in_queue();
+  if (!closing_ && queue_.size() >= limits_.queued_max) {
+    why = queue_full();
+  } else if (!closing_) {
+    const auto mine = queue_.insert(queue_.end(), {core, true});
+    bool admitted = false;
+    // Whoever admits this caller clears the entry's core; the entry itself stays the caller's to remove.
+    const auto decided = [&] {
+      admitted = mine->core == nullptr;
+      return admitted || closing_ || core->cancelled();
+    };
+    const bool in_time = place_.wait_until(lock, core->created() + limits_.queue_timeout, decided);
+    queue_.erase(mine);
+    if (admitted) {
+      return true;
+    }
+    if (!in_time) {
+      why = queue_timeout(core);
+    }
+    empty_.notify_all();
+  }
+  lock.unlock();
+  core->refuse(std::move(why));
+  return false;
+}
+
+void Scheduler::ready(const Core& core) noexcept {
+  const std::lock_guard lock(mutex_);
+  ready_.push_back(core);
+  work_.notify_one();
+}
+
+void Scheduler::cancelled(const Core& core) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find(queue_, core, &Queued::core);
+    if (found == queue_.end()) {
+      return;
+    }
+    queue_.erase(found);
+    empty_.notify_all();
+  }
+  core->refuse(cancelled_in_queue());
+}
+
+void Scheduler::work() {
+  Lock lock(mutex_);
+  for (;;) {
+    refuse_overdue(lock);
+    stop_expired(lock);
+    if (!ready_.empty()) {
+      const Core core = std::move(ready_.front());
+      ready_.pop_front();
+      step(core, lock);
+      continue;
+    }
+    if (closing_ && places_taken_ == 0) {
+      return;
+    }
+    const auto next = next_event();
+    if (next == Clock::time_point::max()) {
+      work_.wait(lock);
+    } else {
+      work_.wait_until(lock, next);
+    }
+  }
+}
+
+void Scheduler::step(const Core& core, Lock& lock) {
+  if (!core->claim()) {
+    return;
+  }
+  const bool first = core->deadline() == Clock::time_point::max();
+  lock.unlock();
+  const auto next = core->step();
+  // While this thread held the run, another may have found its deadline passed and let go of it.
+  if (next == ExecutionCore::Next::Wait && !first && Clock::now() >= core->deadline()) {
+    core->wake();
+  }
+  lock.lock();
+  if (next == ExecutionCore::Next::Done) {
+    deadlines_.erase({core->deadline(), core});
+    leave(core);
+    return;
+  }
+  if (first) {
+    deadlines_.emplace(core->deadline(), core);
+  }
+  if (next == ExecutionCore::Next::Again) {
+    ready_.push_back(core);
+  }
+}
+
+void Scheduler::stop_expired(Lock& lock) {
+  const auto now = Clock::now();
+  for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first <= now; ++i) {
+    const Core core = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
+    step(core, lock);
+  }
+}
+
+void Scheduler::refuse_overdue(Lock& lock) {
+  const auto now = Clock::now();
+  const auto overdue = [&](const Queued& queued) {
+    return !queued.caller && queued.core->created() + limits_.queue_timeout <= now;
+  };
+  for (auto found = std::ranges::find_if(queue_, overdue); found != queue_.end();
+       found = std::ranges::find_if(queue_, overdue)) {
+    const Core core = std::move(found->core);
+    queue_.erase(found);
+    lock.unlock();
+    core->refuse(queue_timeout(core));
+    lock.lock();
+  }
+}
+
+/// Gives the place to whoever has waited longest.
+void Scheduler::leave(const Core& core) {
+  admitted_.erase(core);
+  --places_taken_;
+  const auto waiting = std::ranges::find_if(queue_, [](const Queued& queued) { return queued.core != nullptr; });
+  if (waiting != queue_.end() && !closing_) {
+    ++places_taken_;
+    const Core next = std::exchange(waiting->core, nullptr);
+    if (waiting->caller) {
+      place_.notify_all();
+    } else {
+      queue_.erase(waiting);
+      admitted_.insert(next);
+      next->admit();
+      ready_.push_back(next);
+      work_.notify_one();
+    }
+  }
+  if (places_taken_ == 0) {
+    empty_.notify_all();
+    work_.notify_all();
+  }
+}
+
+Scheduler::Clock::time_point Scheduler::next_event() const {
+  auto next = deadlines_.empty() ? Clock::time_point::max() : deadlines_.begin()->first;
+  for (const auto& queued : queue_) {
+    if (!queued.caller) {
+      next = std::min(next, queued.core->created() + limits_.queue_timeout);
+      break;
+    }
+  }
+  return next;
+}
+
+Error Scheduler::queue_full() const {
+  return {QueueFull{limits_.queued_max},
+          Phase::Queue,
+          fmt::format("{} executions wait already", limits_.queued_max),
+          {},
+          {},
+          {}};
+}
+
+Error Scheduler::queue_timeout(const Core& core) const {
+  const auto waited = Clock::now() - core->created();
+  return {QueueTimeout{limits_.queue_timeout, waited},
+          Phase::Queue,
+          fmt::format("no execution slot became free in {}", base::show_duration(limits_.queue_timeout)),
+          {},
+          {},
+          {}};
+}
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <airssys/wasm/error.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "runtime/execution_core.hpp"
+
+namespace airssys::wasm::runtime {
+
+struct SchedulerLimits {
+  unsigned workers = 2;
+  unsigned concurrent_max = 1'000;
+  unsigned queued_max = 1'000;
+  std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
+};
+
+/// Polls many runs on few threads, slice by slice, and ends those whose deadline has passed before it gives others
+/// their turn: at most `kStopsPerTurn` of them, so that a mass expiry does not starve the honest.
+///
+/// A run that waits holds no thread. Blocking callers poll on their own thread and only share the places.
+/// Life: `shutdown` closes the gate, cancels, waits for the last run, ends the workers; then it may be destroyed.
+/// Threads: every function from any thread; `shutdown` from none of its own.
+class Scheduler final : public Driver, public std::enable_shared_from_this<Scheduler> {
+ public:
+  static constexpr int kStopsPerTurn = 8;
+
+  [[nodiscard]] static std::shared_ptr<Scheduler> start(const SchedulerLimits& limits);
+  ~Scheduler() override;
+  void shutdown();
+
+  /// Queues or admits; the core is refused when the queue is full.
+  void submit(const std::shared_ptr<ExecutionCore>& core);
+  /// Runs to the end on this thread.
+  void run_here(const std::shared_ptr<ExecutionCore>& core, const std::stop_token& stop);
+  void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
+  void cancelled(const std::shared_ptr<ExecutionCore>& core) noexcept override;
+
+ private:
+  using Core = std::shared_ptr<ExecutionCore>;
+  using Clock = ExecutionCore::Clock;
+  using Lock = std::unique_lock<std::mutex>;
+  /// One that waits for a place: a started run, or a caller that blocks.
+  struct Queued {
+    Core core;
+    bool caller = false;
+  };
+
+  explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
+  void work();
+  void step(const Core& core, Lock& lock);
+  void stop_expired(Lock& lock);
+  void refuse_overdue(Lock& lock);
+  void leave(const Core& core);
+  [[nodiscard]] bool wait_for_place(const Core& core, Lock& lock);
+  [[nodiscard]] Clock::time_point next_event() const;
+  [[nodiscard]] Error queue_full() const;
+  [[nodiscard]] Error queue_timeout(const Core& core) const;
+
+  const SchedulerLimits limits_;
+  std::mutex mutex_;
+  std::condition_variable work_;
+  std::condition_variable place_;
+  std::condition_variable empty_;
+  std::deque<Core> ready_;
+  /// Runs that have begun and are not over, by deadline.
+  std::set<std::pair<Clock::time_point, Core>> deadlines_;
+  std::list<Queued> queue_;
+  /// Runs that hold a place and are polled by workers.
+  std::unordered_set<Core> admitted_;
+  std::size_t places_taken_ = 0;
+  bool closing_ = false;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace airssys::wasm::runtime

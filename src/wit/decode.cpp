@@ -1,0 +1,277 @@
+#include <cstring>
+
+#include "wit/codec.hpp"
+
+namespace airssys::wasm::wit {
+
+namespace {
+
+/// Deeper than any type that Wasmtime validates; keeps a forged message from exhausting the stack.
+constexpr unsigned kDepthMax = 101;
+
+/// Reads from one span and then another, as if they were one. After the first bad read everything reads as zero and
+/// `bad()` is true.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::uint8_t> first, std::span<const std::uint8_t> second = {})
+      : now_(first), next_(second) {}
+
+  [[nodiscard]] bool bad() const { return bad_; }
+  [[nodiscard]] bool done() const { return now_.empty() && next_.empty(); }
+  void fail() {
+    bad_ = true;
+    now_ = next_ = {};
+  }
+
+  std::span<const std::uint8_t> bytes(std::size_t n) {
+    if (now_.empty()) {
+      now_ = std::exchange(next_, {});
+    }
+    if (now_.size() < n) {
+      fail();
+      return {};
+    }
+    const auto head = now_.first(n);
+    now_ = now_.subspan(n);
+    return head;
+  }
+  template <class Number>
+  Number number() {
+    Number n{};
+    const auto from = bytes(sizeof n);
+    if (!from.empty()) {
+      std::memcpy(&n, from.data(), sizeof n);
+    }
+    return n;
+  }
+  std::uint8_t byte() { return number<std::uint8_t>(); }
+  /// A count of things of which each takes at least a byte.
+  std::uint32_t count() {
+    const auto n = number<std::uint32_t>();
+    if (n > now_.size() + next_.size()) {
+      fail();
+      return 0;
+    }
+    return n;
+  }
+  std::string text() {
+    const auto n = number<std::uint32_t>();
+    const auto from = n == 0 ? std::span<const std::uint8_t>{} : bytes(n);
+    return {from.begin(), from.end()};
+  }
+
+ private:
+  std::span<const std::uint8_t> now_, next_;
+  bool bad_ = false;
+};
+
+Value value(Reader& in, unsigned depth);
+
+Payload payload(Reader& in, unsigned depth) { return in.byte() != 0 ? Payload(value(in, depth)) : Payload(); }
+
+std::vector<Value> items(Reader& in, unsigned depth) {
+  std::vector<Value> out(in.count());
+  for (auto& item : out) {
+    item = value(in, depth);
+  }
+  return out;
+}
+
+std::vector<std::string> names(Reader& in) {
+  std::vector<std::string> out(in.count());
+  for (auto& name : out) {
+    name = in.text();
+  }
+  return out;
+}
+
+Record record(Reader& in, unsigned depth) {
+  Record out;
+  out.fields.resize(in.count());
+  for (auto& [name, field] : out.fields) {
+    name = in.text();
+    field = value(in, depth);
+  }
+  return out;
+}
+
+Value value(Reader& in, unsigned depth) {
+  if (depth > kDepthMax || in.bad()) {
+    in.fail();
+    return {};
+  }
+  const unsigned next = depth + 1;
+  switch (in.byte()) {
+    case 0: return in.byte() != 0;
+    case 1: return in.number<std::int8_t>();
+    case 2: return in.number<std::uint8_t>();
+    case 3: return in.number<std::int16_t>();
+    case 4: return in.number<std::uint16_t>();
+    case 5: return in.number<std::int32_t>();
+    case 6: return in.number<std::uint32_t>();
+    case 7: return in.number<std::int64_t>();
+    case 8: return in.number<std::uint64_t>();
+    case 9: return in.number<float>();
+    case 10: return in.number<double>();
+    case 11: return in.number<char32_t>();
+    case 12: return in.text();
+    case 13: return List{items(in, next)};
+    case 14: {
+      const auto n = in.number<std::uint32_t>();
+      const auto from = n == 0 ? std::span<const std::uint8_t>{} : in.bytes(n);
+      return ByteList(from.begin(), from.end());
+    }
+    case 15: return record(in, next);
+    case 16: return Tuple{items(in, next)};
+    case 17: {
+      auto name = in.text();
+      return Variant{std::move(name), payload(in, next)};
+    }
+    case 18: return Enum{in.text()};
+    case 19: return Option{payload(in, next)};
+    case 20: {
+      const bool ok = in.byte() != 0;
+      return ResultValue{ok, payload(in, next)};
+    }
+    case 21: return Flags{names(in)};
+    case 22: return Handle{in.number<std::uint32_t>()};
+    default: in.fail(); return {};
+  }
+}
+
+Type type(Reader& in, unsigned depth);
+
+std::shared_ptr<const Type> pointer(Reader& in, unsigned depth) {
+  return std::make_shared<const Type>(type(in, depth));
+}
+std::shared_ptr<const Type> optional(Reader& in, unsigned depth) {
+  return in.byte() != 0 ? pointer(in, depth) : nullptr;
+}
+
+template <class Read>
+std::vector<Type::Member> members(Reader& in, Read read) {
+  std::vector<Type::Member> out(in.count());
+  for (auto& member : out) {
+    read(member);
+  }
+  return out;
+}
+
+Type type(Reader& in, unsigned depth) {
+  using Kind = Type::Kind;
+  constexpr std::uint8_t kLast = static_cast<std::uint8_t>(Kind::FixedLengthList);
+  const auto tag = in.byte();
+  if (depth > kDepthMax || tag > kLast || tag == 14) {
+    in.fail();
+    return {};
+  }
+  Type out{static_cast<Kind>(tag), {}, 0};
+  const unsigned next = depth + 1;
+  switch (out.kind) {
+    case Kind::List:
+    case Kind::Option: out.members = {{"", pointer(in, next)}}; break;
+    case Kind::Record:
+      out.members = members(in, [&](auto& m) {
+        m.name = in.text();
+        m.type = pointer(in, next);
+      });
+      break;
+    case Kind::Tuple: out.members = members(in, [&](auto& m) { m.type = pointer(in, next); }); break;
+    case Kind::Variant:
+      out.members = members(in, [&](auto& m) {
+        m.name = in.text();
+        m.type = optional(in, next);
+      });
+      break;
+    case Kind::Enum:
+    case Kind::Flags: out.members = members(in, [&](auto& m) { m.name = in.text(); }); break;
+    case Kind::Result: {
+      auto ok = optional(in, next);
+      out.members = {{"", std::move(ok)}, {"", optional(in, next)}};
+      break;
+    }
+    case Kind::Own:
+    case Kind::Borrow: out.number = in.number<std::uint32_t>(); break;
+    case Kind::Map: {
+      auto key = pointer(in, next);
+      out.members = {{"", std::move(key)}, {"", pointer(in, next)}};
+      break;
+    }
+    case Kind::Future:
+    case Kind::Stream:
+      if (auto element = optional(in, next)) {
+        out.members = {{"", std::move(element)}};
+      }
+      break;
+    case Kind::FixedLengthList:
+      out.number = in.number<std::uint32_t>();
+      out.members = {{"", pointer(in, next)}};
+      break;
+    default: break;
+  }
+  return out;
+}
+
+FunctionType function(Reader& in) {
+  FunctionType out;
+  out.async = in.byte() != 0;
+  out.parameters.resize(in.count());
+  for (auto& parameter : out.parameters) {
+    parameter.name = in.text();
+    parameter.type = type(in, 0);
+  }
+  if (in.byte() != 0) {
+    out.result = type(in, 0);
+  }
+  return out;
+}
+
+Externs externs(Reader& in, unsigned depth) {
+  Externs out;
+  if (depth > kDepthMax) {
+    in.fail();
+    return out;
+  }
+  out.resize(in.count());
+  for (auto& [name, item] : out) {
+    name = in.text();
+    item.kind = static_cast<Item::Kind>(in.byte());
+    switch (item.kind) {
+      case Item::Kind::Function: item.function = function(in); break;
+      case Item::Kind::Instance: item.instance = externs(in, depth + 1); break;
+      case Item::Kind::Type: static_cast<void>(type(in, 0)); break;
+      case Item::Kind::Resource: static_cast<void>(in.number<std::uint32_t>()); break;
+      case Item::Kind::CoreModule:
+      case Item::Kind::Component:
+      case Item::Kind::CoreFunction: break;
+      default: in.fail();
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::optional<Value> decode(std::span<const std::uint8_t> head, std::span<const std::uint8_t> rest) {
+  Reader in(head, rest);
+  auto out = value(in, 0);
+  return in.bad() || !in.done() ? std::nullopt : std::optional(std::move(out));
+}
+
+std::optional<std::vector<Value>> decode_all(std::span<const std::uint8_t> bytes) {
+  Reader in(bytes);
+  std::vector<Value> out;
+  while (!in.done()) {
+    out.push_back(value(in, 0));
+  }
+  return in.bad() ? std::nullopt : std::optional(std::move(out));
+}
+
+std::optional<Description> decode_description(std::span<const std::uint8_t> bytes) {
+  Reader in(bytes);
+  Description out{externs(in, 0), {}};
+  out.exports = externs(in, 0);
+  return in.bad() || !in.done() ? std::nullopt : std::optional(std::move(out));
+}
+
+}  // namespace airssys::wasm::wit

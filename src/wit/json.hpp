@@ -1,0 +1,17 @@
+#pragma once
+
+#include <airssys/wasm/type.hpp>
+#include <airssys/wasm/value.hpp>
+#include <expected>
+#include <nlohmann/json.hpp>
+#include <string>
+
+/// The one JSON form of WIT values, described in docs/values.md; without loss in both directions when the type is
+/// known.
+namespace airssys::wasm::wit {
+
+[[nodiscard]] nlohmann::ordered_json to_json(const Value& value);
+/// Errors: a path and a sentence.
+[[nodiscard]] std::expected<Value, std::string> from_json(const nlohmann::ordered_json& json, const Type& type);
+
+}  // namespace airssys::wasm::wit

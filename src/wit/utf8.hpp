@@ -1,0 +1,41 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace airssys::wasm::wit {
+
+/// One Unicode scalar value as UTF-8.
+[[nodiscard]] inline std::string utf8(char32_t c) {
+  const auto tail = [&](unsigned shift) { return static_cast<char>(0x80U | ((c >> shift) & 0x3fU)); };
+  if (c < 0x80) {
+    return {static_cast<char>(c)};
+  }
+  if (c < 0x800) {
+    return {static_cast<char>(0xc0U | (c >> 6U)), tail(0)};
+  }
+  if (c < 0x10000) {
+    return {static_cast<char>(0xe0U | (c >> 12U)), tail(6), tail(0)};
+  }
+  return {static_cast<char>(0xf0U | (c >> 18U)), tail(12), tail(6), tail(0)};
+}
+
+/// The one scalar value that `text` (valid UTF-8) consists of, or nothing when it is none or several.
+[[nodiscard]] inline std::optional<char32_t> only_char(std::string_view text) {
+  if (text.empty()) {
+    return {};
+  }
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+  if (text.size() != size) {
+    return {};
+  }
+  char32_t c = size == 1 ? lead : lead & (0xffU >> (size + 1));
+  for (const char byte : text.substr(1)) {
+    c = (c << 6U) | (static_cast<unsigned char>(byte) & 0x3fU);
+  }
+  return c;
+}
+
+}  // namespace airssys::wasm::wit

@@ -1,0 +1,287 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+namespace airssys::wasm::test {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+struct Ended {
+  int status = -1;
+  std::string out, err;
+};
+
+/// The command as its users run it: a process with pipes, in a directory of its own.
+class CommandTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cli-XXXXXX").string();
+    directory = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+
+  void write(const std::string& name, std::string_view text) { std::ofstream(directory / name) << text; }
+
+  /// `after`: a signal to send once that much time has passed.
+  Ended run(std::vector<std::string> words, std::string_view input = "", int signal = 0,
+            std::chrono::milliseconds after = 0ms) {
+    words.insert(words.begin(), AIRSSYS_WASM_TEST_PROGRAM);
+    std::array<std::array<int, 2>, 3> pipes{};
+    for (auto& pipe : pipes) {
+      if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
+        ADD_FAILURE() << "no pipe";
+      }
+    }
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::dup2(pipes[0][0], STDIN_FILENO);
+      ::dup2(pipes[1][1], STDOUT_FILENO);
+      ::dup2(pipes[2][1], STDERR_FILENO);
+      ::setenv("XDG_CACHE_HOME", AIRSSYS_WASM_TEST_CACHE, 1);
+      if (::chdir(directory.c_str()) != 0) {
+        ::_exit(99);
+      }
+      std::vector<char*> argv;
+      for (auto& word : words) {
+        argv.push_back(word.data());
+      }
+      argv.push_back(nullptr);
+      ::execv(argv[0], argv.data());
+      ::_exit(99);
+    }
+    ::close(pipes[0][0]);
+    ::close(pipes[1][1]);
+    ::close(pipes[2][1]);
+    EXPECT_EQ(::write(pipes[0][1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
+    if (!keep_stdin_open) {
+      ::close(pipes[0][1]);
+    }
+    if (signal != 0) {
+      ::usleep(static_cast<useconds_t>(std::chrono::microseconds(after).count()));
+      ::kill(child, signal);
+    }
+    Ended ended;
+    drain(pipes[1][0], pipes[2][0], ended);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    ended.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    if (keep_stdin_open) {
+      ::close(pipes[0][1]);
+    }
+    return ended;
+  }
+  static void drain(int out, int err, Ended& ended) {
+    std::array<pollfd, 2> open = {pollfd{out, POLLIN, 0}, pollfd{err, POLLIN, 0}};
+    std::array<char, 4096> chunk{};
+    while (open[0].fd >= 0 || open[1].fd >= 0) {
+      ::poll(open.data(), open.size(), -1);
+      for (auto& one : open) {
+        if (one.fd < 0 || one.revents == 0) {
+          continue;
+        }
+        const auto n = ::read(one.fd, chunk.data(), chunk.size());
+        if (n <= 0) {
+          ::close(one.fd);
+          one.fd = -1;
+        } else {
+          (one.fd == out ? ended.out : ended.err).append(chunk.data(), static_cast<std::size_t>(n));
+        }
+      }
+    }
+  }
+
+  std::filesystem::path directory;
+  bool keep_stdin_open = false;
+};
+
+constexpr std::string_view kHello =
+    R"((component (core module $m (func (export "hello") (result i32) i32.const 42)) (core instance $i (instantiate $m)) (func (export "hello") (result s32) (canon lift (core func $i "hello")))))";
+constexpr std::string_view kLoop =
+    R"((component (core module $m (func (export "spin") (result i32) (loop $l (br $l)) i32.const 42)) (core instance $i (instantiate $m)) (func (export "spin") (result s32) (canon lift (core func $i "spin")))))";
+/// Answers a string of `n` times the letter x.
+constexpr std::string_view kEcho =
+    R"((component (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
+ (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+ (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
+ (core instance $i (instantiate $m))
+ (func (export "echo") (param "s" string) (result string) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc")))))
+)";
+
+TEST_F(CommandTest, PrintsTheResultAsWave) {
+  write("echo.wat", kEcho);
+  const auto ended = run({"run", "echo.wat", "--invoke", R"(echo("a \"b\" ß"))"});
+  EXPECT_EQ(ended.out, "\"a \\\"b\\\" ß\"\n");
+  EXPECT_EQ(ended.err, "");
+  EXPECT_EQ(ended.status, 0);
+}
+
+TEST_F(CommandTest, TakesAndPrintsJson) {
+  write("echo.wat", kEcho);
+  const auto ended = run({"run", "echo.wat", "--invoke", "echo", "--args-json", R"(["x\ny"])", "--json"});
+  EXPECT_EQ(ended.out, "\"x\\ny\"\n");
+  EXPECT_EQ(ended.status, 0);
+  const auto wrong = run({"run", "echo.wat", "--invoke", "echo", "--args-json", "[1]"});
+  EXPECT_EQ(wrong.status, 104);
+  EXPECT_THAT(wrong.err, HasSubstr("argument s: 1 is no string"));
+}
+
+TEST_F(CommandTest, ReadsTheComponentFromStdin) {
+  const auto ended = run({"run", "-", "--invoke", "hello()"}, kHello);
+  EXPECT_EQ(ended.out, "42\n");
+  EXPECT_EQ(ended.status, 0);
+}
+
+TEST_F(CommandTest, ATimeoutSaysSoWithItsNumbersAndTheAdviceWorks) {
+  write("spin.wat", kLoop);
+  const auto ended = run({"run", "spin.wat", "--invoke", "spin()", "--timeout", "50ms", "--fuel", "1000G"});
+  EXPECT_EQ(ended.status, 124);
+  EXPECT_EQ(ended.out, "");
+  EXPECT_THAT(ended.err, ContainsRegex("error: spin stopped: time limit of 50 ms reached \\(used 5[0-9.]* ms\\)"));
+  EXPECT_THAT(ended.err, HasSubstr("help:   raise it with --timeout 200ms"));
+  EXPECT_EQ(run({"run", "spin.wat", "--invoke", "spin()", "--timeout", "200ms", "--fuel", "1000G"}).status, 124);
+}
+
+TEST_F(CommandTest, FuelSaysSoWithItsNumbers) {
+  write("spin.wat", kLoop);
+  const auto ended = run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "10K"});
+  EXPECT_EQ(ended.status, 105);
+  EXPECT_THAT(ended.err, HasSubstr("error: spin stopped: fuel limit of 10 K reached\n"));
+  EXPECT_THAT(ended.err, HasSubstr("help:   raise it with --fuel 40K\n"));
+}
+
+TEST_F(CommandTest, TheReportIsOneJsonObject) {
+  write("hello.wat", kHello);
+  const auto ended = run({"run", "hello.wat", "--invoke", "hello()", "--report", "report.json"});
+  ASSERT_EQ(ended.status, 0) << ended.err;
+  const auto report = Json::parse(std::ifstream(directory / "report.json"));
+  EXPECT_EQ(report["schema"], 1);
+  EXPECT_EQ(report["outcome"], "returned");
+  EXPECT_EQ(report["result"], 42);
+  EXPECT_EQ(report["stop"], nullptr);
+  EXPECT_EQ(report["function"], "hello");
+  EXPECT_EQ(report["component"]["name"], "hello.wat");
+  EXPECT_GT(report["usage"]["fuel"], 0);
+  EXPECT_EQ(report["usage"]["fuel_precision"], "exact");
+  EXPECT_EQ(report["limits"]["fuel"], 1'000'000'000);
+}
+
+TEST_F(CommandTest, CtrlCCancelsAndStillReports) {
+  write("spin.wat", kLoop);
+  const auto ended =
+      run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "1000000G", "--timeout", "20s", "--report", "r.json"}, "",
+          SIGINT, 300ms);
+  EXPECT_EQ(ended.status, 130) << ended.err;
+  EXPECT_THAT(ended.err, HasSubstr("spin stopped: cancelled"));
+  EXPECT_EQ(Json::parse(std::ifstream(directory / "r.json"))["stop"]["reason"], "cancelled");
+}
+
+TEST_F(CommandTest, AWrongNameAnswersWithTheNearest) {
+  write("hello.wat", kHello);
+  const auto ended = run({"run", "hello.wat", "--invoke", "helo()"});
+  EXPECT_EQ(ended.status, 104);
+  EXPECT_EQ(ended.err, "error: hello.wat has no function helo\n  help:   did you mean hello: func() -> s32 ?\n");
+}
+
+TEST_F(CommandTest, WrongTypesAnswerWithTheRealSignature) {
+  write("echo.wat", kEcho);
+  const auto ended = run({"run", "echo.wat", "--invoke", "echo(1)"});
+  EXPECT_EQ(ended.status, 104);
+  EXPECT_THAT(ended.err, HasSubstr("its type is func(s: string) -> string"));
+}
+
+TEST_F(CommandTest, NothingToInvokeListsWhatCanBeCalled) {
+  write("hello.wat", kHello);
+  const auto ended = run({"run", "hello.wat"});
+  EXPECT_EQ(ended.status, 104);
+  EXPECT_THAT(ended.err, HasSubstr("hello: func() -> s32"));
+}
+
+TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
+  write("hello.wat", kHello);
+  for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"frob"}, "error: "},
+           {{"run"}, "component is required"},
+           {{"run", "hello.wat", "--fuel", "3x"}, "'3x' has no known unit; write it like"},
+           {{"run", "hello.wat", "--timeout", "10"}, "'10' has no known unit; write it like 500us"},
+           {{"run", "hello.wat", "--env", "X"}, "'X' is not NAME=VALUE"},
+           {{"run", "hello.wat", "--dir", "here"}, "'here' is not HOST::GUEST"},
+           {{"run", "hello.wat", "--dir", "a::b:rx"}, "use :ro or :rw"}}) {
+    const auto ended = run(words);
+    EXPECT_EQ(ended.status, 2) << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr(message));
+    EXPECT_THAT(ended.err, HasSubstr("help:   airssys-wasm "));
+    EXPECT_EQ(ended.out, "");
+  }
+}
+
+TEST_F(CommandTest, ZeroIsNoBudget) {
+  write("hello.wat", kHello);
+  const auto ended = run({"run", "hello.wat", "--invoke", "hello()", "--fuel", "0"});
+  EXPECT_EQ(ended.status, 104);
+  EXPECT_THAT(ended.err, HasSubstr("max_fuel is zero"));
+}
+
+TEST_F(CommandTest, WhatIsNoComponentIsRefusedWithItsReason) {
+  write("empty.wasm", "");
+  write("core.wasm", std::string_view("\0asm\1\0\0\0", 8));
+  write("garbage.wasm", std::string_view("\0nothing like it", 16));
+  write("cut.wasm", std::string_view("\0asm\x0d\0\1\0\1", 9));
+  write("text.wat", "(component (core module");
+  for (const auto& [file, message] :
+       std::vector<std::pair<std::string, std::string>>{{"empty.wasm", "the file is empty"},
+                                                        {"core.wasm", "a core WebAssembly module, not a component"},
+                                                        {"garbage.wasm", "this is no WebAssembly component"},
+                                                        {"cut.wasm", "malformed at byte"},
+                                                        {"text.wat", "the text is no component"},
+                                                        {"missing.wasm", "No such file or directory"},
+                                                        {".", "not a regular file"}}) {
+    const auto ended = run({"run", file, "--invoke", "f()"});
+    EXPECT_EQ(ended.status, 102) << file;
+    EXPECT_THAT(ended.err, HasSubstr(message)) << file;
+  }
+}
+
+TEST_F(CommandTest, InspectShowsTheWorld) {
+  write("echo.wat", kEcho);
+  const auto ended = run({"inspect", "echo.wat"});
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_THAT(ended.out, HasSubstr("export echo: func(s: string) -> string;"));
+  EXPECT_THAT(ended.out, ContainsRegex("blake2b [0-9a-f]{64}"));
+  const auto json = Json::parse(run({"inspect", "--json", "echo.wat"}).out);
+  EXPECT_EQ(json["functions"][0]["type"], "func(s: string) -> string");
+  EXPECT_EQ(json["required"]["memories"], 1);
+}
+
+TEST_F(CommandTest, CompiledAheadItRunsOnlyWhenAskedTo) {
+  write("hello.wat", kHello);
+  ASSERT_EQ(run({"compile", "hello.wat", "-o", "hello.cwasm"}).status, 0);
+  EXPECT_EQ(run({"run", "--precompiled", "hello.cwasm", "--invoke", "hello()"}).out, "42\n");
+  EXPECT_EQ(run({"run", "hello.cwasm", "--invoke", "hello()"}).status, 102);
+}
+
+TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
+  const auto ended = run({"--help"});
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_THAT(ended.out, ContainsRegex("124 +timeout"));
+  EXPECT_THAT(ended.out, ContainsRegex("105 +fuel_exhausted"));
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

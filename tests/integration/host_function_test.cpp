@@ -1,0 +1,114 @@
+#include <stdexcept>
+
+#include "support/host.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+/// Calls `ask` of `acme:test/host@1.0.0` with 7 and answers what it answers.
+constexpr std::string_view kAsk = R"((component
+  (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (param "n" u32) (result u32)))))
+  (core func $ask (canon lower (func $host "ask")))
+  (core module $m (import "" "ask" (func $ask (param i32) (result i32)))
+    (func (export "run") (result i32) (call $ask (i32.const 7)))
+    (func (export "storm") (result i32) (loop $l (drop (call $ask (i32.const 1))) (br $l)) i32.const 0))
+  (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
+  (func (export "run") (result u32) (canon lift (core func $i "run")))
+  (func (export "storm") (result u32) (canon lift (core func $i "storm")))))";
+constexpr const char* kInterface = "acme:test/host@1.0.0";
+
+class HostFunctionTest : public HostTest {
+ protected:
+  Report ask(HostFunction function, const ExecutionContext& context = small(), std::string_view what = "run") {
+    engine.add_host_function(kInterface, "ask", std::move(function));
+    return engine.run(load(kAsk), what, {}, context);
+  }
+  static HostAnswer one(Value value) { return std::vector<Value>{std::move(value)}; }
+};
+
+TEST_F(HostFunctionTest, AnswersAndIsCounted) {
+  const auto report = ask([](HostCall& call, std::span<const Value> arguments) {
+    EXPECT_EQ(call.component(), "guest");
+    EXPECT_FALSE(call.run_id().empty());
+    EXPECT_GT(call.remaining(), 0ns);
+    EXPECT_LT(call.fuel_left(), 10'000_fuel);
+    EXPECT_FALSE(call.cancelled());
+    return one(*arguments[0].get<std::uint32_t>() * 6);
+  });
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.value(), Value(std::uint32_t{42}));
+  EXPECT_EQ(report.usage().host_calls.at(kInterface), 1U);
+}
+
+TEST_F(HostFunctionTest, ItsErrorEndsTheRunWithItsMessageAndNumber) {
+  const auto report = ask([](HostCall&, std::span<const Value>) -> HostAnswer { return host_error("too late", 17); });
+  ASSERT_THAT(report, Stops("host_failed"));
+  EXPECT_EQ(kind_of<HostFailed>(report).code, 17U);
+  EXPECT_EQ(kind_of<HostFailed>(report).function, "acme:test/host@1.0.0#ask");
+  EXPECT_THAT(report.error().message, ::testing::HasSubstr("too late"));
+}
+
+TEST_F(HostFunctionTest, WhatItThrowsEndsTheRunAndNothingElse) {
+  EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { throw std::runtime_error("thrown"); }),
+              Stops("host_failed"));
+  EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { throw 1; }), Stops("host_failed"));
+  EXPECT_TRUE(ask([](HostCall&, std::span<const Value>) { return one(std::uint32_t{1}); }));
+}
+
+TEST_F(HostFunctionTest, AnAnswerOfTheWrongTypeNeverReachesTheGuest) {
+  EXPECT_THAT(ask([](HostCall&, std::span<const Value>) { return one("no number"); }), Stops("host_failed"));
+  EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { return std::vector<Value>{}; }),
+              Stops("host_failed"));
+}
+
+TEST_F(HostFunctionTest, ALateAnswerComesFromAnyThread) {
+  std::jthread answerer;
+  engine.add_async_host_function(kInterface, "ask", [&](HostCall& call, std::span<const Value>) {
+    answerer = std::jthread([later = call.later()] {
+      std::this_thread::sleep_for(20ms);
+      EXPECT_TRUE(later.complete(one(std::uint32_t{42})));
+      EXPECT_FALSE(later.complete(one(std::uint32_t{43}))) << "a second answer is none";
+    });
+  });
+  const auto guest = load(kAsk);
+  for (const bool blocking : {true, false}) {
+    const auto report =
+        blocking ? engine.run(guest, "run", {}, small()) : engine.start(guest, "run", {}, small()).wait();
+    ASSERT_TRUE(report) << report.error();
+    EXPECT_EQ(report.value(), Value(std::uint32_t{42}));
+    EXPECT_GE(report.usage().waiting, 15ms);
+  }
+}
+
+TEST_F(HostFunctionTest, AnAnswerThatNeverComesIsATimeout) {
+  std::optional<HostCompletion> kept;
+  engine.add_async_host_function(kInterface, "ask",
+                                 [&](HostCall& call, std::span<const Value>) { kept = call.later(); });
+  const Heartbeat neighbour(engine);
+  EXPECT_THAT(run(kAsk, with_deadline(50ms)), Stops("timeout"));
+  EXPECT_FALSE(kept->complete(one(std::uint32_t{1}))) << "the run is gone";
+}
+
+TEST_F(HostFunctionTest, ACompletionThatIsDroppedIsAFailure) {
+  engine.add_async_host_function(kInterface, "ask", [](HostCall&, std::span<const Value>) {});
+  EXPECT_THAT(run(kAsk, small()), Stops("host_failed"));
+}
+
+TEST_F(HostFunctionTest, AStormOfCallsEndsAtItsBudget) {
+  const auto answer = [](HostCall&, std::span<const Value>) { return one(std::uint32_t{1}); };
+  EXPECT_THAT(ask(answer, small(), "storm"), Stops("fuel_exhausted"));
+  const Heartbeat neighbour(engine);
+  EXPECT_THAT(ask(answer, with_deadline(100ms), "storm"), Stops("timeout"));
+  EXPECT_LT(neighbour.longest_gap(), 500ms);
+}
+
+TEST_F(HostFunctionTest, AnImportThatNobodyOffersIsNamed) {
+  const auto report = run(kAsk, small());
+  ASSERT_THAT(report, Stops("link_failed"));
+  EXPECT_EQ(report.outcome(), Outcome::Refused);
+  EXPECT_EQ(kind_of<LinkFailed>(report).import, "acme:test/host@1.0.0#ask");
+  EXPECT_THAT(report.error().message, ::testing::HasSubstr("func(n: u32) -> u32"));
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

@@ -1,0 +1,177 @@
+#include <filesystem>
+#include <fstream>
+
+#include "support/host.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+/// A component with `n` others in it, one inside the other or side by side.
+std::string nested(int n) {
+  std::string text;
+  for (int i = 0; i < n; ++i) {
+    text += "(component ";
+  }
+  return text + std::string(static_cast<std::size_t>(n), ')');
+}
+/// The same as bytes, made here: 20,000 of them are more than a text parser wants to see.
+std::vector<std::uint8_t> side_by_side(int n) {
+  const std::vector<std::uint8_t> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
+  auto bytes = preamble;
+  for (int i = 0; i < n; ++i) {
+    bytes.insert(bytes.end(), {4, 8});
+    bytes.insert(bytes.end(), preamble.begin(), preamble.end());
+  }
+  return bytes;
+}
+
+class LoadTest : public HostTest {
+ protected:
+  static LoadFailed refusal(const Result<ComponentHandle>& loaded) {
+    if (loaded) {
+      ADD_FAILURE() << "it loaded";
+      return {};
+    }
+    EXPECT_EQ(loaded.error().phase, Phase::Load);
+    const auto* kind = std::get_if<LoadFailed>(&loaded.error().kind);
+    if (kind == nullptr) {
+      ADD_FAILURE() << loaded.error().reason() << ": " << loaded.error().message << loaded.error().guest_text;
+      return {};
+    }
+    return *kind;
+  }
+  static WasmEngine with(void (*change)(RuntimeConfig&)) {
+    auto settings = config();
+    settings.cache = false;
+    change(settings);
+    return WasmEngine::create(settings).value();
+  }
+};
+
+TEST_F(LoadTest, TwentyThousandComponentsAreRefusedByName) {
+  const auto began = std::chrono::steady_clock::now();
+  const auto kind = refusal(engine.load_component(side_by_side(20'000)));
+  EXPECT_EQ(kind.limit, "components");
+  EXPECT_EQ(kind.allowed, 1'000U);
+  EXPECT_EQ(kind.found, 1'001U);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
+}
+
+TEST_F(LoadTest, DeepNestingIsRefusedByName) { EXPECT_EQ(refusal(engine.load_text(nested(60))).limit, "nesting"); }
+
+TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
+  const auto wat = component(R"((type (func)) (memory 1) (table 1 funcref) (func (export "a")) (func (export "b")))",
+                             "(core instance (instantiate $m))");
+  struct Row {
+    const char* limit;
+    void (*change)(RuntimeConfig&);
+  };
+  for (const auto& row : {Row{"bytes", [](RuntimeConfig& c) { c.load.max_bytes = 50_B; }},
+                          Row{"text_bytes", [](RuntimeConfig& c) { c.load.max_text = 50_B; }},
+                          Row{"modules", [](RuntimeConfig& c) { c.load.max_modules = 0; }},
+                          Row{"instances", [](RuntimeConfig& c) { c.load.max_instances = 1; }},
+                          Row{"functions", [](RuntimeConfig& c) { c.load.max_functions = 1; }},
+                          Row{"body_bytes", [](RuntimeConfig& c) { c.load.max_body = 1_B; }},
+                          Row{"types", [](RuntimeConfig& c) { c.load.max_types = 0; }},
+                          Row{"exports", [](RuntimeConfig& c) { c.load.max_exports = 1; }},
+                          Row{"memories", [](RuntimeConfig& c) { c.load.max_memories = 0; }},
+                          Row{"tables", [](RuntimeConfig& c) { c.load.max_tables = 0; }}}) {
+    EXPECT_EQ(refusal(with(row.change).load_text(wat)).limit, row.limit);
+  }
+}
+
+TEST_F(LoadTest, CompilingHasItsOwnMemoryAndTime) {
+  const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
+  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 120_MiB; }).load_text([] {
+              std::string body;
+              for (int i = 0; i < 10'000; ++i) {
+                body += "(drop (i32.div_u (i32.load (i32.const " + std::to_string(i) + ")) (i32.const 3)))";
+              }
+              std::string functions;
+              for (int i = 0; i < 8; ++i) {
+                functions += "(func " + body + ")";
+              }
+              return component("(memory 1)" + functions + R"((func (export "run") (result i32) i32.const 42))", kRun);
+            }()))
+                .limit,
+            "compile_memory");
+  EXPECT_EQ(refusal(with([](auto& c) { c.load.timeout = 1ms; }).load_text(wat)).limit, "load_timeout");
+}
+
+TEST_F(LoadTest, ALoadCanBeCancelled) {
+  std::stop_source stop;
+  stop.request_stop();
+  const auto text = component(R"((func (export "run") (result i32) i32.const 4711))", kRun);
+  const auto loaded =
+      with([](auto&) {
+      }).load_component({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, "x", stop.get_token());
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().reason(), "cancelled");
+}
+
+TEST_F(LoadTest, AMissingHelperNamesThePlaces) {
+  const auto loaded = with([](auto& c) {
+                        c.compile.helper = "/nowhere/airssys-wasm-compile";
+                      }).load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun));
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().reason(), "host_exhausted");
+  EXPECT_THAT(loaded.error().message, ::testing::HasSubstr("/nowhere/airssys-wasm-compile"));
+}
+
+TEST_F(LoadTest, InProcessCompilingIsThereForTrustedBytes) {
+  auto here = with([](auto& c) {
+    c.compile.mode = CompileIsolation::Mode::InProcess;
+    c.compile.helper = "/nowhere";
+  });
+  const auto guest = here.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun));
+  ASSERT_TRUE(guest) << guest.error();
+  EXPECT_EQ(here.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+}
+
+TEST_F(LoadTest, MalformedBytesSayWhere) {
+  auto bytes = side_by_side(1);
+  bytes[8] = 99;
+  EXPECT_TRUE(refusal(engine.load_component(bytes)).offset.has_value());
+}
+
+// What others could have written is not trusted: native code would run with our rights.
+TEST_F(LoadTest, ACacheThatOthersCanWriteIsNotUsed) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cache-XXXXXX").string();
+  const std::filesystem::path directory = ::mkdtemp(pattern.data());
+  auto settings = config();
+  settings.cache_directory = directory;
+  const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
+  const auto files = [&] { return std::distance(std::filesystem::directory_iterator(directory), {}); };
+  {
+    auto trusting = WasmEngine::create(settings).value();
+    EXPECT_THAT(trusting.load_text(wat).value().notes(), ::testing::IsEmpty());
+    EXPECT_EQ(files(), 1);
+  }
+  std::filesystem::permissions(directory, std::filesystem::perms::all);
+  auto wary = WasmEngine::create(settings).value();
+  const auto guest = wary.load_text(wat).value();
+  EXPECT_THAT(guest.notes(), ::testing::ElementsAre(::testing::HasSubstr("can be written by others")));
+  EXPECT_EQ(wary.run(guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+  std::filesystem::remove_all(directory);
+}
+
+// A file that is no artefact of ours is compiled anew, not believed.
+TEST_F(LoadTest, ADamagedArtefactIsReplaced) {
+  std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cache-XXXXXX").string();
+  const std::filesystem::path directory = ::mkdtemp(pattern.data());
+  auto settings = config();
+  settings.cache_directory = directory;
+  const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
+  static_cast<void>(WasmEngine::create(settings).value().load_text(wat).value());
+  const auto kept = std::filesystem::directory_iterator(directory)->path();
+  std::ofstream(kept, std::ios::trunc) << "no artefact";
+  auto second = WasmEngine::create(settings).value();
+  const auto guest = second.load_text(wat);
+  ASSERT_TRUE(guest) << guest.error();
+  EXPECT_EQ(second.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+  EXPECT_GT(std::filesystem::file_size(kept), 1'000U);
+  std::filesystem::remove_all(directory);
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

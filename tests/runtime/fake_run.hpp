@@ -1,0 +1,92 @@
+#pragma once
+
+#include <airssys/wasm/report.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "runtime/execution_core.hpp"
+
+namespace airssys::wasm::test {
+
+/// What one poll of a fake guest does.
+using Step = std::function<engine::Poll(engine::Counters&, const std::shared_ptr<engine::WakeTarget>&)>;
+
+/// A guest that follows a script: the last step repeats for ever.
+class FakeRun final : public engine::Run {
+ public:
+  FakeRun(std::vector<Step> script, std::shared_ptr<engine::WakeTarget> waker)
+      : script_(std::move(script)), waker_(std::move(waker)) {}
+
+  engine::Poll poll() override {
+    EXPECT_FALSE(polling_.exchange(true)) << "two threads poll one run";
+    engine::Counters now = counters();
+    ++now.slices;
+    now.phase = engine::RunPhase::Call;
+    const auto result = script_.at(std::min(at_, script_.size() - 1))(now, waker_);
+    ++at_;
+    {
+      const std::lock_guard lock(mutex_);
+      counters_ = now;
+    }
+    polling_ = false;
+    return result;
+  }
+  std::expected<engine::Answer, engine::Failure> take_result() override { return engine::Answer{}; }
+  void cancel() noexcept override {}
+  [[nodiscard]] engine::Counters counters() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    return counters_;
+  }
+  [[nodiscard]] std::shared_ptr<engine::HostCalls> host_calls() override { return nullptr; }
+
+ private:
+  std::vector<Step> script_;
+  std::shared_ptr<engine::WakeTarget> waker_;
+  std::size_t at_ = 0;
+  std::atomic<bool> polling_ = false;
+  mutable std::mutex mutex_;
+  engine::Counters counters_{.fuel_left = 1'000};
+};
+
+class FakeJob final : public runtime::Job {
+ public:
+  explicit FakeJob(std::vector<Step> script) : script_(std::move(script)) {}
+  std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
+                                                                     const engine::Budget&) override {
+    return std::make_unique<FakeRun>(script_, waker);
+  }
+  void host_call(const runtime::ExecutionCore&, const std::shared_ptr<engine::HostCalls>&,
+                 engine::ParkedCall) noexcept override {}
+  void polled() override {}
+  std::expected<std::optional<Value>, Error> result(engine::Answer) override { return std::nullopt; }
+  void complete(Report&) override {}
+  [[nodiscard]] std::string_view last_host_call() const override { return {}; }
+
+ private:
+  std::vector<Step> script_;
+};
+
+inline Step slice() {
+  return [](auto&, const auto&) { return engine::Poll::Slice; };
+}
+inline Step done() {
+  return [](auto&, const auto&) { return engine::Poll::Done; };
+}
+inline Step wait_forever() {
+  return [](auto&, const auto&) { return engine::Poll::Waiting; };
+}
+/// Waits, and is woken by another thread, perhaps before the poll has returned.
+inline Step wait_and_be_woken(std::chrono::nanoseconds after) {
+  return [after](auto&, const std::shared_ptr<engine::WakeTarget>& waker) {
+    std::thread([waker, after] {
+      std::this_thread::sleep_for(after);
+      waker->wake();
+    }).detach();
+    return engine::Poll::Waiting;
+  };
+}
+
+}  // namespace airssys::wasm::test

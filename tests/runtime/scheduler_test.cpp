@@ -1,0 +1,238 @@
+#include "runtime/scheduler.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "runtime/fake_run.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+using namespace std::chrono_literals;
+using runtime::ExecutionCore;
+using runtime::Scheduler;
+using runtime::SchedulerLimits;
+
+class SchedulerTest : public ::testing::Test {
+ protected:
+  void start(const SchedulerLimits& limits) { scheduler = Scheduler::start(limits); }
+  void TearDown() override {
+    if (scheduler) {
+      scheduler->shutdown();
+    }
+  }
+  static std::shared_ptr<ExecutionCore> core(std::vector<Step> script, std::chrono::nanoseconds timeout = 10s,
+                                             std::chrono::nanoseconds cpu = 10s) {
+    ExecutionContext context;
+    context.limits.max_fuel = 1'000_fuel;
+    context.limits.max_cpu_time = cpu;
+    context.timeout = timeout;
+    return std::make_shared<ExecutionCore>(std::make_unique<FakeJob>(std::move(script)), context,
+                                           runtime::CoreSettings{}, Report{});
+  }
+  std::shared_ptr<ExecutionCore> submit(const std::shared_ptr<ExecutionCore>& run) {
+    scheduler->submit(run);
+    return run;
+  }
+  static std::string_view reason(const Report& report) { return report ? "returned" : report.error().reason(); }
+
+  std::shared_ptr<Scheduler> scheduler;
+};
+
+TEST_F(SchedulerTest, RunsManyToTheirEnd) {
+  start({.workers = 2});
+  std::vector<std::shared_ptr<ExecutionCore>> runs;
+  for (int i = 0; i < 200; ++i) {
+    runs.push_back(submit(core({slice(), wait_and_be_woken(1ms), slice(), done()})));
+  }
+  for (const auto& run : runs) {
+    EXPECT_EQ(reason(run->wait()), "returned");
+    EXPECT_EQ(run->wait().usage().slices, 4U);
+  }
+}
+
+// A wake-up that comes while the run is still being polled is not lost.
+TEST_F(SchedulerTest, AWakeUpDuringThePollIsNotLost) {
+  start({.workers = 1});
+  const auto woken_at_once = [](auto&, const auto& waker) {
+    waker->wake();
+    return engine::Poll::Waiting;
+  };
+  EXPECT_EQ(reason(submit(core({woken_at_once, done()}))->wait()), "returned");
+}
+
+TEST_F(SchedulerTest, StopsAWaitingRunAtItsDeadline) {
+  start({.workers = 1});
+  const auto run = submit(core({wait_forever()}, 30ms));
+  EXPECT_EQ(reason(run->wait()), "timeout");
+  EXPECT_GE(run->wait().usage().wall_time, 30ms);
+  EXPECT_LT(run->wait().usage().wall_time, 1s);
+  EXPECT_GT(run->wait().usage().waiting, run->wait().usage().running);
+}
+
+TEST_F(SchedulerTest, StopsABusyRunAtItsDeadlineAndItsCpuTime) {
+  start({.workers = 1});
+  const auto burn = [](auto&, const auto&) {
+    for (const auto until = std::chrono::steady_clock::now() + 1ms; std::chrono::steady_clock::now() < until;) {
+    }
+    return engine::Poll::Slice;
+  };
+  EXPECT_EQ(reason(submit(core({burn}, 30ms))->wait()), "timeout");
+  EXPECT_EQ(reason(submit(core({burn}, 10s, 20ms))->wait()), "cpu_time");
+}
+
+// Both spent when the run is looked at after its last slice.
+TEST_F(SchedulerTest, FuelAndDeadlineTogetherAreTheCpuLimit) {
+  start({.workers = 1});
+  const auto spend_both = [](engine::Counters& counters, const auto&) {
+    counters.fuel_left = 0;
+    std::this_thread::sleep_for(20ms);
+    return engine::Poll::Slice;
+  };
+  EXPECT_EQ(reason(submit(core({spend_both}, 10ms))->wait()), "cpu_limit");
+}
+
+// What returns with nothing left, or after its time, has not kept its budget.
+TEST_F(SchedulerTest, AReturnThatOverdrewIsAStop) {
+  start({.workers = 1});
+  const auto spend_fuel = [](engine::Counters& counters, const auto&) {
+    counters.fuel_left = 0;
+    return engine::Poll::Done;
+  };
+  const auto overstay = [](auto&, const auto&) {
+    std::this_thread::sleep_for(20ms);
+    return engine::Poll::Done;
+  };
+  EXPECT_EQ(reason(submit(core({spend_fuel}))->wait()), "fuel_exhausted");
+  EXPECT_EQ(reason(submit(core({overstay}, 10ms))->wait()), "timeout");
+}
+
+TEST_F(SchedulerTest, CancelReachesEveryState) {
+  start({.workers = 1, .concurrent_max = 1});
+  const auto waiting = submit(core({wait_forever()}));
+  const auto queued = submit(core({done()}));
+  EXPECT_EQ(queued->state(), ExecutionState::Queued);
+  queued->cancel();
+  EXPECT_EQ(reason(queued->wait()), "cancelled");
+  EXPECT_EQ(queued->wait().error().phase, Phase::Queue);
+  waiting->cancel();
+  EXPECT_EQ(reason(waiting->wait()), "cancelled");
+  waiting->cancel();
+  const auto busy = submit(core({slice()}));
+  busy->cancel();
+  EXPECT_EQ(reason(busy->wait()), "cancelled");
+}
+
+TEST_F(SchedulerTest, TheQueueHasALengthAndAPatience) {
+  start({.workers = 1, .concurrent_max = 1, .queued_max = 1, .queue_timeout = 50ms});
+  const auto blocker = submit(core({wait_forever()}));
+  const auto queued = submit(core({done()}));
+  const auto refused = submit(core({done()}));
+  EXPECT_EQ(reason(refused->wait()), "queue_full");
+  EXPECT_EQ(refused->wait().outcome(), Outcome::Refused);
+  EXPECT_EQ(reason(queued->wait()), "queue_timeout");
+  EXPECT_GE(queued->wait().usage().queued, 50ms);
+  blocker->cancel();
+  EXPECT_EQ(reason(submit(core({done()}))->wait()), "returned");
+}
+
+TEST_F(SchedulerTest, APlaceThatBecomesFreeGoesToTheOneThatWaitedLongest) {
+  start({.workers = 1, .concurrent_max = 1});
+  const auto first = submit(core({wait_forever()}));
+  const auto second = submit(core({done()}));
+  const auto third = submit(core({done()}));
+  first->cancel();
+  EXPECT_EQ(reason(second->wait()), "returned");
+  EXPECT_EQ(reason(third->wait()), "returned");
+  EXPECT_GE(third->wait().usage().queued, second->wait().usage().queued - 1ms);
+}
+
+TEST_F(SchedulerTest, ACallerRunsOnItsOwnThreadWhileWorkersAreBusy) {
+  start({.workers = 1});
+  const auto hog = submit(core({slice()}));
+  std::thread::id polled_on;
+  const auto here = core({[&](auto&, const auto&) {
+                            polled_on = std::this_thread::get_id();
+                            return engine::Poll::Slice;
+                          },
+                          wait_and_be_woken(1ms), done()});
+  scheduler->run_here(here, {});
+  EXPECT_EQ(reason(here->wait()), "returned");
+  EXPECT_EQ(polled_on, std::this_thread::get_id());
+  hog->cancel();
+}
+
+TEST_F(SchedulerTest, ACallerWaitsForAPlaceAndCanBeStopped) {
+  start({.workers = 1, .concurrent_max = 1, .queued_max = 10, .queue_timeout = 10s});
+  const auto blocker = submit(core({wait_forever()}));
+  std::stop_source stop;
+  const auto here = core({done()});
+  std::thread caller([&] { scheduler->run_here(here, stop.get_token()); });
+  std::this_thread::sleep_for(10ms);
+  stop.request_stop();
+  caller.join();
+  EXPECT_EQ(reason(here->wait()), "cancelled");
+  const auto next = core({done()});
+  std::thread patient([&] { scheduler->run_here(next, {}); });
+  std::this_thread::sleep_for(10ms);
+  blocker->cancel();
+  patient.join();
+  EXPECT_EQ(reason(next->wait()), "returned");
+}
+
+// Many hostile loops, many that wait past their deadline, and honest ones among them: everybody ends for the right
+// reason.
+TEST_F(SchedulerTest, HonestRunsFinishAmongHostileOnes) {
+  start({.workers = 2, .concurrent_max = 2'000});
+  std::vector<std::shared_ptr<ExecutionCore>> loops, sleepers;
+  for (int i = 0; i < 500; ++i) {
+    loops.push_back(submit(core({slice()})));
+    sleepers.push_back(submit(core({wait_forever()}, 20ms)));
+  }
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(reason(submit(core({slice(), slice(), done()}))->wait()), "returned");
+  }
+  for (const auto& sleeper : sleepers) {
+    EXPECT_EQ(reason(sleeper->wait()), "timeout");
+  }
+  for (const auto& loop : loops) {
+    loop->cancel();
+    EXPECT_EQ(reason(loop->wait()), "cancelled");
+  }
+}
+
+TEST_F(SchedulerTest, DoneIsToldOnceAndAtOnceWhenItIsOver) {
+  start({.workers = 1});
+  std::atomic<int> told = 0;
+  const auto run = submit(core({wait_and_be_woken(5ms), done()}));
+  run->on_done([&](const Report&) { ++told; });
+  static_cast<void>(run->wait());
+  run->on_done([&](const Report&) { ++told; });
+  scheduler->shutdown();
+  EXPECT_EQ(told, 2);
+}
+
+TEST_F(SchedulerTest, ShutdownCancelsAndWaits) {
+  start({.workers = 2, .concurrent_max = 2, .queued_max = 10});
+  const auto waiting = submit(core({wait_forever()}));
+  const auto busy = submit(core({slice()}));
+  const auto queued = submit(core({done()}));
+  scheduler->shutdown();
+  EXPECT_EQ(reason(waiting->wait()), "cancelled");
+  EXPECT_EQ(reason(busy->wait()), "cancelled");
+  EXPECT_EQ(reason(queued->wait()), "cancelled");
+  EXPECT_EQ(reason(submit(core({done()}))->wait()), "cancelled");
+}
+
+TEST_F(SchedulerTest, UsageCanBeReadWhileItRuns) {
+  start({.workers = 1});
+  const auto run = submit(core({slice()}));
+  while (run->usage().slices < 10) {
+    std::this_thread::yield();
+  }
+  run->cancel();
+  EXPECT_GE(run->wait().usage().slices, 10U);
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

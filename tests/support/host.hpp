@@ -1,0 +1,125 @@
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <airssys/wasm.hpp>
+#include <atomic>
+#include <string_view>
+#include <thread>
+
+namespace airssys::wasm::test {
+
+using namespace std::chrono_literals;
+
+/// The usual budget of a test: small and quick.
+inline ExecutionContext small() {
+  ExecutionContext context;
+  context.limits.max_fuel = 10'000_fuel;
+  context.limits.max_memory = 1_MiB;
+  context.timeout = 1000ms;
+  return context;
+}
+/// Fuel that outlasts any deadline of a test.
+inline ExecutionContext with_deadline(std::chrono::nanoseconds timeout) {
+  auto context = small();
+  context.limits.max_fuel = Fuel{1ULL << 60U};
+  context.timeout = timeout;
+  return context;
+}
+
+inline RuntimeConfig config() {
+  RuntimeConfig out;
+  out.compile.helper = AIRSSYS_WASM_TEST_HELPER;
+  out.cache_directory = AIRSSYS_WASM_TEST_CACHE;
+  out.max_concurrent = 50;
+  return out;
+}
+
+/// A component around one core module: `core` is the module's fields, `functions` the lifts of `$i`.
+inline std::string component(std::string_view core, std::string_view functions) {
+  return "(component (core module $m " + std::string(core) + ") (core instance $i (instantiate $m)) " +
+         std::string(functions) + ")";
+}
+/// The usual function: `run: func() -> s32`, lifted from the module's export `run`.
+inline constexpr std::string_view kRun = R"((func (export "run") (result s32) (canon lift (core func $i "run"))))";
+
+class HostTest : public ::testing::Test {
+ protected:
+  ComponentHandle load(std::string_view wat) {
+    auto loaded = engine.load_text(wat, "guest");
+    if (!loaded) {
+      ADD_FAILURE() << loaded.error() << "\n" << loaded.error().guest_text;
+      std::abort();
+    }
+    return *loaded;
+  }
+  Report run(std::string_view wat, const ExecutionContext& context) {
+    return engine.run(load(wat), "run", {}, context);
+  }
+
+  WasmEngine engine = WasmEngine::create(config()).value();
+};
+
+/// The report's reason is that of kind `Kind`.
+MATCHER_P(Stops, reason, "") {
+  if (arg) {
+    *result_listener << "it returned";
+    return false;
+  }
+  *result_listener << arg.error().reason() << " in " << name(arg.error().phase) << ": " << arg.error().message << " / "
+                   << arg.error().guest_text;
+  return arg.error().reason() == reason;
+}
+
+/// A value of kind `Kind` in the report's error; fails the test when it is another.
+template <class Kind>
+Kind kind_of(const Report& report) {
+  if (!report) {
+    if (const auto* kind = std::get_if<Kind>(&report.error().kind)) {
+      return *kind;
+    }
+    ADD_FAILURE() << "reason is " << report.error().reason() << ": " << report.error().message;
+  } else {
+    ADD_FAILURE() << "it returned";
+  }
+  return {};
+}
+
+/// Runs a small honest guest again and again on another thread while it lives, and remembers the longest gap between
+/// two answers: a neighbour must not stall.
+class Heartbeat {
+ public:
+  explicit Heartbeat(WasmEngine& engine)
+      : engine_(engine),
+        guest_(engine.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun)).value()),
+        thread_([this](const std::stop_token& stop) { beat(stop); }) {}
+  Heartbeat(const Heartbeat&) = delete;
+  Heartbeat& operator=(const Heartbeat&) = delete;
+  ~Heartbeat() = default;
+
+  [[nodiscard]] std::chrono::nanoseconds longest_gap() const { return std::chrono::nanoseconds(longest_.load()); }
+  [[nodiscard]] std::uint64_t beats() const { return beats_.load(); }
+
+ private:
+  void beat(const std::stop_token& stop) {
+    auto last = std::chrono::steady_clock::now();
+    while (!stop.stop_requested()) {
+      const auto report = engine_.start(guest_, "run", {}, small()).wait();
+      EXPECT_TRUE(report) << "the neighbour was stopped: " << report.error();
+      const auto now = std::chrono::steady_clock::now();
+      longest_ = std::max<std::int64_t>(longest_, (now - last).count());
+      last = now;
+      ++beats_;
+      std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  WasmEngine& engine_;
+  ComponentHandle guest_;
+  std::atomic<std::int64_t> longest_ = 0;
+  std::atomic<std::uint64_t> beats_ = 0;
+  std::jthread thread_;
+};
+
+}  // namespace airssys::wasm::test

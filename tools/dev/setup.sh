@@ -1,0 +1,85 @@
+# What a bare Debian 12 needs, installed once: packages, and the bridge built into the user's cache.
+
+rust_needed=1.95
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/airssys-wasm"
+bridge_source=src/engine/bridge
+llvm=19
+
+packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev ca-certificates)
+packages_test=(libgtest-dev libgmock-dev python3-jsonschema)
+packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck)
+
+say() { printf '\033[2m== %s\033[0m\n' "$*" >&2; }
+die() {
+  printf 'error: %s\n' "$1" >&2
+  [ $# -lt 2 ] || printf '  help:   %s\n' "$2" >&2
+  exit 1
+}
+
+# Installs what is missing of the named packages; does nothing, fast, when all are there.
+need() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || die "these Debian packages are missing: ${missing[*]}" "install them, or use Debian 12"
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "installing ${missing[*]} needs root" "su -c 'apt-get install ${missing[*]}'"
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+need_rust() {
+  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+  local install="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component clippy,rustfmt"
+  command -v cargo >/dev/null || die "Rust is missing (Debian's is too old; $rust_needed or newer is needed)" "$install"
+  local have
+  have=$(rustc --version | sed -E 's/^rustc ([0-9]+\.[0-9]+).*/\1/')
+  if [ "$(printf '%s\n%s\n' "$rust_needed" "$have" | sort -V | head -n 1)" != "$rust_needed" ]; then
+    die "Rust $have is too old; $rust_needed or newer is needed" "rustup update stable"
+  fi
+}
+
+# Everything that makes one Wasmtime build differ from another.
+bridge_key() {
+  {
+    cat "$bridge_source/Cargo.lock" "$bridge_source/Cargo.toml"
+    rustc --version --verbose
+  } | sha256sum | cut -c 1-16
+}
+
+# Builds the bridge in the user's cache (Wasmtime once, about 5 to 10 minutes on two cores; our own crate when it
+# changed), and names the archive in AIRSSYS_WASM_BRIDGE. $1: cargo features of the bridge, if any.
+build_bridge() {
+  local features="${1:-}" log status=0
+  need_rust
+  need g++ ca-certificates
+  CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)"
+  export CARGO_TARGET_DIR
+  mkdir -p "$CARGO_TARGET_DIR"
+  [ -e "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" ] ||
+    say "building Wasmtime once for this machine (5 to 10 minutes on 2 cores), into $CARGO_TARGET_DIR"
+  log="$CARGO_TARGET_DIR/last-build-$$.log"
+  # Two clones share this directory: one at a time, and each takes its own archive away.
+  (
+    flock 9
+    if [ -t 2 ]; then
+      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} || exit 1
+    else
+      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} >"$log" 2>&1 ||
+        { cat "$log" >&2; exit 1; }
+    fi
+    mkdir -p build/bridge
+    cmp -s "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" "build/bridge/lib${features:+$features-}airssys_wasm_bridge.a" ||
+      cp "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" "build/bridge/lib${features:+$features-}airssys_wasm_bridge.a"
+  ) 9>"$CARGO_TARGET_DIR/.lock" || status=$?
+  rm -f "$log"
+  [ "$status" -eq 0 ] || die "the bridge does not build"
+  AIRSSYS_WASM_BRIDGE="$PWD/build/bridge/lib${features:+$features-}airssys_wasm_bridge.a"
+  export AIRSSYS_WASM_BRIDGE
+}

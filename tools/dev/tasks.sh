@@ -1,0 +1,130 @@
+# What ./dev can do; sourced after setup.sh.
+
+task_help() {
+  cat <<'TEXT'
+./dev run COMPONENT [options]   set up what is missing, build, and run a component: ./dev run --help
+./dev build                     build/release/airssys-wasm
+./dev test [FILTER]             set up what is missing and run all tests (or those that ctest -R FILTER selects)
+./dev fmt                       format everything
+./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
+./dev asan                      all tests under the address and undefined-behaviour sanitizers
+./dev tsan                      base, limits and scheduler under the thread sanitizer, on the fake engine
+./dev ci                        what CI runs, with the time of each stage
+./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
+TEXT
+}
+
+jobs=$(nproc)
+
+# Configures once and builds. $1: preset.
+compile() {
+  local preset="$1"
+  export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+  if [ ! -e "build/$preset/build.ninja" ]; then
+    cmake --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >"/tmp/airssys-wasm-cmake.$$" 2>&1 ||
+      { cat "/tmp/airssys-wasm-cmake.$$" >&2; rm -f "/tmp/airssys-wasm-cmake.$$"; exit 1; }
+    rm -f "/tmp/airssys-wasm-cmake.$$"
+  fi
+  ninja -C "build/$preset" -j "$jobs" --quiet >&2
+}
+
+set_up_build() {
+  need "${packages_build[@]}"
+  build_bridge
+}
+
+task_build() {
+  set_up_build
+  compile release
+}
+
+task_run() {
+  task_build
+  exec build/release/airssys-wasm run "$@"
+}
+
+run_tests() {
+  local preset="$1"
+  shift
+  (cd "build/$preset" && ctest --output-on-failure -j "$jobs" "$@")
+}
+
+task_test() {
+  need "${packages_test[@]}"
+  set_up_build
+  compile dev
+  test_bridge
+  run_tests dev ${1:+-R "$1"}
+}
+
+test_bridge() {
+  say "bridge tests (release profile, the same Wasmtime build)"
+  cargo test --manifest-path "$bridge_source/Cargo.toml" --release --locked --quiet
+}
+
+task_asan() {
+  need "${packages_test[@]}"
+  set_up_build
+  compile dev
+  compile asan
+  cp build/dev/airssys-wasm-compile build/asan/
+  # Wasmtime's signal handlers and guard pages are its own business; leaks are ours.
+  ASAN_OPTIONS=handle_segv=0:allow_user_segv_handler=1:detect_leaks=1:detect_stack_use_after_return=0 run_tests asan "$@"
+}
+
+task_tsan() {
+  need "${packages_test[@]}" "${packages_build[@]}"
+  compile tsan
+  # The sanitizer cannot map its shadow where address-space randomization is at its strongest.
+  (cd build/tsan && setarch -R ctest --output-on-failure -j "$jobs")
+}
+
+sources() { git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp'; }
+
+task_fmt() {
+  need "${packages_lint[@]}"
+  need_rust
+  sources | xargs "clang-format-$llvm" -i
+  cargo fmt --manifest-path "$bridge_source/Cargo.toml"
+}
+
+task_lint() {
+  need "${packages_lint[@]}"
+  need_rust
+  say "formats"
+  sources | xargs "clang-format-$llvm" --dry-run --Werror
+  cargo fmt --manifest-path "$bridge_source/Cargo.toml" --check
+  say "shellcheck"
+  shellcheck -x dev .ci/run tools/dev/tidy.sh
+  set_up_build
+  say "the generated header"
+  git diff --exit-code -- "$bridge_source/bridge.h" || die "bridge.h is not what cbindgen makes of the sources" "git add $bridge_source/bridge.h"
+  say "clippy"
+  CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)" cargo clippy --manifest-path "$bridge_source/Cargo.toml" --release --locked --quiet -- -D warnings
+  say "clang-tidy"
+  tools/dev/tidy.sh "$llvm" "$cache/tidy"
+}
+
+task_clean() { rm -rf build; }
+
+# Runs one stage and prints how long it took.
+stage() {
+  local began=$SECONDS
+  say "stage $1"
+  "task_$1"
+  printf 'stage %-6s %4d s\n' "$1" "$((SECONDS - began))" | tee -a "$stages" >&2
+}
+
+task_ci() {
+  local warm=2700 cold=4500 budget
+  need_rust
+  budget=$cold
+  [ -e "$cache/bridge/$(bridge_key)/release/libairssys_wasm_bridge.a" ] && budget=$warm
+  stages=$(mktemp)
+  for name in lint build test asan tsan; do stage "$name"; done
+  say "all stages"
+  cat "$stages"
+  rm -f "$stages"
+  printf 'total %d s of at most %d s\n' "$SECONDS" "$budget"
+  [ "$SECONDS" -le "$budget" ] || die "CI took longer than its budget"
+}

@@ -1,0 +1,292 @@
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "support/host.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+/// Imports and lowered functions that the guests below share: streams, stdio, clocks, exit, arguments.
+constexpr std::string_view kImports = R"(
+ (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+ (alias export $error "error" (type $e))
+ (import "wasi:io/poll@0.2.0" (instance $poll
+   (export "pollable" (type $p (sub resource)))
+   (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+ (alias export $poll "pollable" (type $pollable))
+ (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+   (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
+   (export "now" (func (result u64)))
+   (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+ (import "wasi:io/streams@0.2.0" (instance $streams
+   (alias outer 1 $e (type $oe)) (export "error" (type $err (eq $oe)))
+   (export "output-stream" (type $out (sub resource)))
+   (export "input-stream" (type $in (sub resource)))
+   (type $se' (variant (case "last-operation-failed" (own $err)) (case "closed")))
+   (export "stream-error" (type $se (eq $se')))
+   (export "[method]output-stream.blocking-write-and-flush" (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $se)))))
+   (export "[method]input-stream.blocking-read" (func (param "self" (borrow $in)) (param "len" u64) (result (result (list u8) (error $se)))))))
+ (alias export $streams "output-stream" (type $output))
+ (alias export $streams "input-stream" (type $input))
+ (import "wasi:cli/stdout@0.2.0" (instance $stdout (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stdout" (func (result (own $o))))))
+ (import "wasi:cli/stdin@0.2.0" (instance $stdin (alias outer 1 $input (type $oi)) (export "input-stream" (type $i (eq $oi))) (export "get-stdin" (func (result (own $i))))))
+ (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
+ (import "wasi:cli/environment@0.2.0" (instance $environment (export "get-arguments" (func (result (list string)))) (export "get-environment" (func (result (list (tuple string string)))))))
+ (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64))) (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+ (core module $memory (memory (export "mem") 2) (global $top (mut i32) (i32.const 4096))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+     (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3)))))
+ (core instance $mi (instantiate $memory))
+ (alias core export $mi "mem" (core memory $mem))
+ (alias core export $mi "realloc" (core func $realloc))
+ (core func $block (canon lower (func $poll "[method]pollable.block")))
+ (core func $now (canon lower (func $clock "now")))
+ (core func $sleep (canon lower (func $clock "subscribe-duration")))
+ (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem) (realloc (func $realloc))))
+ (core func $read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $mem) (realloc (func $realloc))))
+ (core func $get-stdout (canon lower (func $stdout "get-stdout")))
+ (core func $get-stdin (canon lower (func $stdin "get-stdin")))
+ (core func $exit (canon lower (func $exit "exit")))
+ (core func $arguments (canon lower (func $environment "get-arguments") (memory $mem) (realloc (func $realloc))))
+ (core func $variables (canon lower (func $environment "get-environment") (memory $mem) (realloc (func $realloc))))
+ (core func $random64 (canon lower (func $random "get-random-u64")))
+ (core func $random-bytes (canon lower (func $random "get-random-bytes") (memory $mem) (realloc (func $realloc))))
+ (core instance $wasi
+   (export "mem" (memory $mem)) (export "block" (func $block)) (export "now" (func $now)) (export "sleep" (func $sleep))
+   (export "write" (func $write)) (export "read" (func $read)) (export "stdout" (func $get-stdout)) (export "stdin" (func $get-stdin))
+   (export "exit" (func $exit)) (export "arguments" (func $arguments)) (export "variables" (func $variables))
+   (export "random64" (func $random64)) (export "random-bytes" (func $random-bytes)))
+)";
+
+/// A component whose `run` has this core body; `$name` is every lowered function, memory is shared.
+std::string guest(std::string_view body, std::string_view lift = R"((result u32) (canon lift (core func $i "run")))",
+                  std::string_view result = "i32") {
+  return "(component " + std::string(kImports) + R"( (core module $m
+   (import "w" "mem" (memory 2)) (import "w" "block" (func $block (param i32))) (import "w" "now" (func $now (result i64)))
+   (import "w" "sleep" (func $sleep (param i64) (result i32))) (import "w" "write" (func $write (param i32 i32 i32 i32)))
+   (import "w" "read" (func $read (param i32 i64 i32))) (import "w" "stdout" (func $stdout (result i32)))
+   (import "w" "stdin" (func $stdin (result i32))) (import "w" "exit" (func $exit (param i32)))
+   (import "w" "arguments" (func $arguments (param i32))) (import "w" "variables" (func $variables (param i32)))
+   (import "w" "random64" (func $random64 (result i64))) (import "w" "random-bytes" (func $random-bytes (param i64 i32)))
+   (data (i32.const 64) "hello\n")
+   (func (export "run") (result )" +
+         std::string(result) + ") (local $s i32) " + std::string(body) + R"())
+ (core instance $i (instantiate $m (with "w" (instance $wasi))))
+ (func (export "run") )" +
+         std::string(lift) + "))";
+}
+
+const std::string kWrite = "(call $write (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16))";
+const std::string kStrings = R"((result (list string)) (canon lift (core func $i "run") (memory $mem)))";
+const std::string kU64 = R"((result u64) (canon lift (core func $i "run")))";
+
+class WasiTest : public HostTest {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-wasi-XXXXXX").string();
+    directory = ::mkdtemp(pattern.data());
+  }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+  std::filesystem::path directory;
+};
+
+TEST_F(WasiTest, OutputIsCapturedAndCounted) {
+  const auto report = run(guest("(local.set $s (call $stdout)) " + kWrite + kWrite + "(i32.const 1)"), small());
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.stdout_text, "hello\nhello\n");
+  EXPECT_EQ(report.usage().host_calls.at("wasi"), 3U);
+}
+
+TEST_F(WasiTest, ArgumentsAndEnvironmentAreWhatWasGranted) {
+  auto context = small();
+  context.wasi.arguments = {"program", "one", "zwei"};
+  const auto report = run(guest("(call $arguments (i32.const 16)) (i32.const 16)", kStrings), context);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.value(), Value(List{{Value("program"), Value("one"), Value("zwei")}}));
+  const auto none = run(guest("(call $variables (i32.const 16)) (i32.load (i32.const 20))"), small());
+  EXPECT_EQ(none.value(), Value(std::uint32_t{0})) << "nothing of this process's environment";
+}
+
+TEST_F(WasiTest, ASeedRepeatsItself) {
+  const auto draw = [&](std::optional<std::uint64_t> seed) {
+    auto context = small();
+    context.wasi.random_seed = seed;
+    return run(guest("(call $random64)", kU64, "i64"), context).value();
+  };
+  EXPECT_EQ(draw(1), draw(1));
+  EXPECT_NE(draw(1), draw(2));
+  EXPECT_NE(draw({}), draw({}));
+}
+
+TEST_F(WasiTest, ACoarseClockShowsWholeSteps) {
+  auto context = small();
+  context.wasi.coarse_clock = 1s;
+  EXPECT_EQ(run(guest("(call $now)", kU64, "i64"), context).value(), Value(std::uint64_t{0}));
+}
+
+TEST_F(WasiTest, MoreRandomBytesThanGrantedAreRefused) {
+  auto context = small();
+  context.limits.max_random = 100_B;
+  EXPECT_TRUE(run(guest("(call $random-bytes (i64.const 100) (i32.const 16)) (i32.const 1)"), context));
+  EXPECT_THAT(run(guest("(call $random-bytes (i64.const 101) (i32.const 16)) (i32.const 1)"), context), Stops("trap"));
+}
+
+TEST_F(WasiTest, ExitIsAStopInALibraryCall) {
+  const auto report = run(guest("(call $exit (i32.const 1)) unreachable"), small());
+  ASSERT_THAT(report, Stops("exited"));
+  EXPECT_EQ(kind_of<Exited>(report).status, 1);
+  EXPECT_EQ(report.error().exit_code(), 1);
+}
+
+// Blocked in the host, each ends at its deadline and its neighbour does not notice.
+TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
+  const auto year = guest("(call $block (call $sleep (i64.const 31536000000000000))) (i32.const 1)");
+  const auto silent = guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.const 1)");
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int saved = ::dup(0);
+  ::dup2(pipe[0], 0);
+  for (const auto& wat : {year, silent}) {
+    const Heartbeat neighbour(engine);
+    auto context = with_deadline(100ms);
+    context.wasi.stdin_source = StdinInherited{};
+    for (const bool blocking : {true, false}) {
+      const auto component = load(wat);
+      const auto report =
+          blocking ? engine.run(component, "run", {}, context) : engine.start(component, "run", {}, context).wait();
+      ASSERT_THAT(report, Stops("timeout"));
+      EXPECT_LT(kind_of<ExecutionTimeout>(report).elapsed, 600ms);
+      EXPECT_GT(report.usage().waiting, 50ms) << "waiting holds no thread";
+      EXPECT_LT(report.usage().cpu_time, 50ms);
+    }
+    EXPECT_LT(neighbour.longest_gap(), 500ms);
+  }
+  ::dup2(saved, 0);
+  ::close(saved);
+  ::close(pipe[1]);
+  ::close(pipe[0]);
+}
+
+TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
+  const auto flood = guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)");
+  auto context = with_deadline(2s);
+  context.limits.max_output = 10'000_B;
+  const auto report = run(flood, context);
+  ASSERT_THAT(report, Stops("resource_limit"));
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "output_bytes");
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).attempted, 10'002U);
+  EXPECT_EQ(report.stdout_text.size(), 9'996U);
+  context = with_deadline(2s);
+  context.limits.max_wasi_calls = 100;
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(run(flood, context)).resource, "wasi_calls");
+  context = with_deadline(100ms);
+  context.wasi.stdout_target = OutputGrant::Discarded;
+  const Heartbeat neighbour(engine);
+  EXPECT_THAT(run(flood, context), Stops("timeout"));
+  EXPECT_LT(neighbour.longest_gap(), 500ms);
+  context = small();
+  context.wasi.stdout_target = OutputGrant::Discarded;
+  EXPECT_THAT(run(flood, context), Stops("fuel_exhausted")) << "calls into WASI cost fuel";
+}
+
+TEST_F(WasiTest, PollablesAreCounted) {
+  auto context = small();
+  context.limits.max_wasi_resources = 20;
+  const auto report = run(guest("(loop $l (drop (call $sleep (i64.const 1))) (br $l)) (i32.const 1)"), context);
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "wasi_resources");
+}
+
+TEST_F(WasiTest, StdinCanBeBytes) {
+  auto context = small();
+  context.wasi.stdin_source = StdinBytes{"abc"};
+  const auto read = guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.load (i32.const 24))");
+  EXPECT_EQ(run(read, context).value(), Value(std::uint32_t{3}));
+}
+
+/// Opens `name` in the first preopened directory for reading (or, with `flags` 1, creating and writing) and answers the
+/// result's discriminant and, in the second byte, the error code.
+std::string opener(std::string_view name, int open_flags, int descriptor_flags) {
+  return R"((component
+ (import "wasi:filesystem/types@0.2.0" (instance $types
+   (export "descriptor" (type $d (sub resource)))
+   (type $pf' (flags "symlink-follow")) (export "path-flags" (type $pf (eq $pf')))
+   (type $of' (flags "create" "directory" "exclusive" "truncate")) (export "open-flags" (type $of (eq $of')))
+   (type $df' (flags "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync" "mutate-directory")) (export "descriptor-flags" (type $df (eq $df')))
+   (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
+   (export "error-code" (type $ec (eq $ec')))
+   (export "[method]descriptor.open-at" (func (param "self" (borrow $d)) (param "path-flags" $pf) (param "path" string) (param "open-flags" $of) (param "flags" $df) (result (result (own $d) (error $ec)))))))
+ (alias export $types "descriptor" (type $descriptor))
+ (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
+   (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+ (core module $memory (memory (export "mem") 1) (global $top (mut i32) (i32.const 4096))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3)))))
+ (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
+ (core func $dirs (canon lower (func $preopens "get-directories") (memory $mem) (realloc (func $realloc))))
+ (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory $mem) (realloc (func $realloc))))
+ (core module $m (import "w" "mem" (memory 1)) (import "w" "dirs" (func $dirs (param i32))) (import "w" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+   (data (i32.const 64) ")" +
+         std::string(name) + R"(")
+   (func (export "run") (result i32) (call $dirs (i32.const 16)) (call $open (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 64) (i32.const )" +
+         std::to_string(name.size()) + ") (i32.const " + std::to_string(open_flags) + ") (i32.const " +
+         std::to_string(descriptor_flags) +
+         R"() (i32.const 32))
+     (i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))))
+ (core instance $i (instantiate $m (with "w" (instance (export "mem" (memory $mem)) (export "dirs" (func $dirs)) (export "open" (func $open))))))
+ (func (export "run") (result u32) (canon lift (core func $i "run")))))";
+}
+
+constexpr std::uint32_t kFailed = 1, kNotPermitted = 31, kReadOnly = 33, kNoEntry = 20;
+std::uint32_t code_of(const Report& report) {
+  const auto* answer = report && report.value() ? report.value()->get<std::uint32_t>() : nullptr;
+  if (answer == nullptr) {
+    ADD_FAILURE() << report.error() << report.error().guest_text;
+    return 999;
+  }
+  return (*answer & 0xffU) == kFailed ? *answer >> 8U : 0;
+}
+
+TEST_F(WasiTest, DirectoriesAreReadOnlyUnlessGrantedOtherwise) {
+  std::ofstream(directory / "file") << "x";
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  EXPECT_EQ(code_of(run(opener("file", 0, 1), context)), 0U);
+  EXPECT_EQ(code_of(run(opener("missing", 0, 1), context)), kNoEntry);
+  const auto refused = code_of(run(opener("new", 1, 2), context));
+  EXPECT_TRUE(refused == kNotPermitted || refused == kReadOnly) << refused;
+  EXPECT_FALSE(std::filesystem::exists(directory / "new"));
+  context.wasi.directories[0].writable = true;
+  EXPECT_EQ(code_of(run(opener("new", 1, 2), context)), 0U);
+  EXPECT_TRUE(std::filesystem::exists(directory / "new"));
+}
+
+TEST_F(WasiTest, NothingOutsideTheDirectoryCanBeOpened) {
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", true}};
+  std::filesystem::create_symlink("/etc/passwd", directory / "link");
+  for (const auto* name : {"../x", "/etc/passwd", "link"}) {
+    EXPECT_NE(code_of(run(opener(name, 0, 1), context)), 0U) << name;
+  }
+}
+
+// Opening a FIFO would block a thread until somebody opens the other end.
+TEST_F(WasiTest, FifosAreRefused) {
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", true}};
+  EXPECT_EQ(code_of(run(opener("fifo", 0, 1), context)), kNotPermitted);
+}
+
+TEST_F(WasiTest, AGrantThatCannotBeMadeIsSaid) {
+  auto context = small();
+  context.wasi.directories = {{(directory / "missing").string(), "/data", false}};
+  const auto report = run(opener("x", 0, 1), context);
+  ASSERT_FALSE(report);
+  EXPECT_EQ(report.outcome(), Outcome::Refused);
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

@@ -5,6 +5,7 @@ task_help() {
 ./dev run COMPONENT [options]   set up what is missing, build, and run a component: ./dev run --help
 ./dev build                     build/release/airssys-wasm
 ./dev test [FILTER]             set up what is missing and run all tests (or those that ctest -R FILTER selects)
+./dev bench [FILTER]            benchmarks beside raw Wasmtime, with ratios
 ./dev fmt                       format everything
 ./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
 ./dev asan                      all tests under the address and undefined-behaviour sanitizers
@@ -103,6 +104,15 @@ task_lint() {
   CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)" cargo clippy --manifest-path "$bridge_source/Cargo.toml" --release --locked --quiet -- -D warnings
   say "clang-tidy"
   tools/dev/tidy.sh "$llvm" "$cache/tidy"
+}
+
+task_bench() {
+  need "${packages_bench[@]}" "${packages_build[@]}"
+  build_bridge bench
+  compile bench
+  build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
+    --benchmark_out=build/bench/figures.json --benchmark_out_format=json
+  python3 tools/dev/ratios.py build/bench/figures.json
 }
 
 task_clean() { rm -rf build; }

@@ -7,6 +7,8 @@
 // The C names are the interface; a panic must not cross it, so every entry goes through `ffi::guarded` or cannot panic.
 #![allow(clippy::missing_safety_doc)]
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod calls;
 pub mod component;
 pub mod engine;

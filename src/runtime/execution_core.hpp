@@ -133,6 +133,8 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   std::atomic<std::int64_t> began_ns_ = 0;
   std::atomic<std::int64_t> running_ns_ = 0;
   std::atomic<std::int64_t> cpu_ns_ = 0;
+  /// Only the stepping thread knows this one.
+  bool polled_ = false;
   Clock::time_point deadline_ = Clock::time_point::max();
 
   mutable std::mutex mutex_;

@@ -27,7 +27,8 @@ enum class FuelPrecision : std::uint8_t {
 struct ResourceUsage {
   Fuel fuel;
   FuelPrecision fuel_precision = FuelPrecision::Exact;
-  /// CPU time of the threads that ran the guest, by the thread's own clock.
+  /// CPU time of the threads that ran the guest, by the thread's own clock; the first slice by the wall clock, its
+  /// upper bound.
   std::chrono::nanoseconds cpu_time{};
   /// From the first slice to the end: `running + waiting`.
   std::chrono::nanoseconds wall_time{};

@@ -63,11 +63,17 @@ impl BenchRaw {
 /// # Safety
 /// `wat` and `name` are readable for the call. The benchmark ends with the process, so nothing is freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bench_raw_new(settings: &BridgeEngineConfig, wat: BridgeSlice, name: BridgeSlice) -> *mut BenchRaw {
+pub unsafe extern "C" fn bench_raw_new(
+    settings: &BridgeEngineConfig,
+    wat: BridgeSlice,
+    name: BridgeSlice,
+) -> *mut BenchRaw {
     // SAFETY: the caller's promise above.
     let (wat, name) = unsafe { (wat.text(), name.text()) };
     match (wat, name) {
-        (Ok(wat), Ok(name)) => new(settings, wat, name).map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw))),
+        (Ok(wat), Ok(name)) => {
+            new(settings, wat, name).map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw)))
+        }
         _ => std::ptr::null_mut(),
     }
 }

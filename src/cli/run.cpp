@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/quantity.hpp"
+#include "base/run_id.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "wit/json.hpp"
@@ -69,24 +70,61 @@ Result<Call> parse_call(WasmEngine& engine, const ComponentHandle& component, co
   return call;
 }
 
-int nothing_to_invoke(const ComponentHandle& component, const Options& options) {
+/// A value of this type as one would type it, so that a suggested call works as it stands.
+std::string sample(const Type& type) {
+  using Kind = Type::Kind;
+  const auto list = [&](std::string_view open, std::string_view close, bool named) {
+    std::string text(open);
+    for (const auto& member : type.members) {
+      text += text.size() > 1 ? ", " : "";
+      text += (named ? member.name + ": " : "") + sample(*member.type);
+    }
+    return text.append(close);
+  };
+  const auto payload = [](std::string_view name, const std::shared_ptr<const Type>& inner) {
+    return inner ? fmt::format("{}({})", name, sample(*inner)) : std::string(name);
+  };
+  switch (type.kind) {
+    case Kind::Bool: return "true";
+    case Kind::F32:
+    case Kind::F64: return "1.0";
+    case Kind::Char: return "'x'";
+    case Kind::String: return "\"x\"";
+    case Kind::List: return "[" + sample(*type.members.at(0).type) + "]";
+    case Kind::Record: return list("{", "}", true);
+    case Kind::Tuple: return list("(", ")", false);
+    case Kind::Variant:
+    case Kind::Enum: return payload(type.members.at(0).name, type.members.at(0).type);
+    case Kind::Option: return payload("some", type.members.at(0).type);
+    case Kind::Result: return payload("ok", type.members.at(0).type);
+    case Kind::Flags: return "{" + type.members.at(0).name + "}";
+    default: return "1";
+  }
+}
+
+std::string sample_call(const FunctionExport& function) {
+  std::string text = function.path + "(";
+  for (const auto& parameter : function.type.parameters) {
+    text += (text.back() == '(' ? "" : ", ") + sample(parameter.type);
+  }
+  return text + ")";
+}
+
+/// The error for a component that is no command when no function was named, with what could be named.
+Error nothing_to_invoke(const ComponentHandle& component, const Options& options) {
   const auto functions = component.functions();
   if (!functions) {
-    return complain(functions.error(), options.component);
+    return functions.error();
   }
   if (functions->empty()) {
-    return complain(bad_call(fmt::format("{} exports no function and is no command", options.component),
-                             fmt::format("see what it has: airssys-wasm inspect {}", options.component)),
-                    options.component);
+    return bad_call(fmt::format("{} exports no function and is no command", options.component),
+                    fmt::format("see what it has: airssys-wasm inspect {}", options.component));
   }
-  auto error =
-      bad_call(fmt::format("{} is no command; name a function to call", options.component),
-               fmt::format("airssys-wasm run {} --invoke '{}(…)'", options.component, functions->front().path));
-  const int code = complain(error, options.component);
   for (const auto& function : *functions) {
-    fmt::print(stderr, "    {}: {}\n", function.path, to_wit(function.type));
+    fmt::print(stderr, "{}: {}\n", function.path, to_wit(function.type));
   }
-  return code;
+  return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
+                  fmt::format("airssys-wasm run {} --invoke '{}'", options.component, sample_call(functions->front())));
 }
 
 /// The result on stdout; false when it could not be written or shown.
@@ -134,20 +172,40 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
   return execution.wait();
 }
 
+/// An execution that never began, so that --report tells of it like of any other.
+int refuse(Error error, const ComponentHandle* component, const Options& options) {
+  Report report;
+  report.started_at = std::chrono::system_clock::now();
+  report.id = base::new_run_id(report.started_at);
+  report.component_name = options.component;
+  if (component != nullptr) {
+    report.component_name = component->name();
+    report.component_digest = component->digest();
+  }
+  report.function = options.invoke.substr(0, options.invoke.find('('));
+  report.limits = options.context.limits;
+  report.timeout = options.context.timeout;
+  report.result = std::unexpected(std::move(error));
+  if (!write_report(report, options.report_file)) {
+    std::cerr << "error: the report could not be written\n";
+  }
+  return complain(report.error(), options.component);
+}
+
 }  // namespace
 
 int run(const Session& session) {
   auto& [engine, options, interrupted] = session;
   const auto component = load(session);
   if (!component) {
-    return complain(component.error(), options.component);
+    return refuse(component.error(), nullptr, options);
   }
   ExecutionContext context = options.context;
   if (!options.stdin_file.empty()) {
     constexpr std::uint64_t kStdinMax = 64U << 20U;
     const auto bytes = read_input(options.stdin_file, kStdinMax);
     if (!bytes) {
-      return complain(bytes.error(), options.component);
+      return refuse(bytes.error(), &*component, options);
     }
     context.wasi.stdin_source = StdinBytes{{bytes->begin(), bytes->end()}};
   }
@@ -155,13 +213,13 @@ int run(const Session& session) {
   if (!options.invoke.empty()) {
     const auto call = parse_call(engine, *component, options);
     if (!call) {
-      return complain(call.error(), options.component);
+      return refuse(call.error(), &*component, options);
     }
     execution = engine.start(*component, call->function, call->arguments, context);
   } else if (component->is_command()) {
     execution = engine.start_command(*component, context);
   } else {
-    return nothing_to_invoke(*component, options);
+    return refuse(nothing_to_invoke(*component, options), &*component, options);
   }
   // A command owns the terminal; a line of ours would run into its output.
   const Report& report = await(*execution, context, session, !options.invoke.empty());

@@ -286,12 +286,14 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   if (info.si_code == CLD_EXITED && info.si_status == protocol::kRefused) {
     return std::unexpected(refused(output->get(), size, limits));
   }
-  if (info.si_code == CLD_EXITED) {
+  const bool out_of_memory = info.si_code == CLD_EXITED && info.si_status == protocol::kOutOfMemory;
+  if (info.si_code == CLD_EXITED && !out_of_memory) {
     return std::unexpected(
         exhausted("compile helper", 0,
                   fmt::format("the compile helper {} did not start (exit code {})", helper->string(), info.si_status)));
   }
-  if (info.si_status == SIGABRT) {
+  // A failed allocation in Rust aborts.
+  if (out_of_memory || info.si_status == SIGABRT) {
     return std::unexpected(limited("compile_memory", limits.max_compile_memory.count,
                                    "compiling needs more memory than the load limit compile_memory"));
   }

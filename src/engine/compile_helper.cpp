@@ -1,7 +1,12 @@
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <optional>
 #include <span>
 
 #include "engine/compile_protocol.hpp"
@@ -12,6 +17,8 @@ namespace {
 
 namespace engine = airssys::wasm::engine;
 namespace protocol = engine::protocol;
+
+constexpr std::array<std::uint8_t, 8> kEmptyComponent = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
 bool limit(int what, rlim_t soft, rlim_t hard) {
   const rlimit value{soft, hard};
@@ -29,27 +36,74 @@ bool write_all(std::span<const std::uint8_t> bytes) {
   return true;
 }
 
+/// The component, mapped; nothing when that fails.
+std::optional<std::span<const std::uint8_t>> map_input() {
+  const auto size = ::lseek(protocol::kInput, 0, SEEK_END);
+  if (size <= 0) {
+    return size == 0 ? std::optional<std::span<const std::uint8_t>>(std::in_place) : std::nullopt;
+  }
+  void* mapped = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, protocol::kInput, 0);
+  if (mapped == MAP_FAILED) {
+    return {};
+  }
+  return std::span(static_cast<const std::uint8_t*>(mapped), static_cast<std::size_t>(size));
+}
+
+/// Written once, before the handler below can run.
+rlim_t address_space_limit = 0;
+
+/// Whether so little address space is left that a failure is the limit's doing. Async-signal-safe.
+bool at_the_limit() {
+  constexpr rlim_t kSlack = 16U << 20U, kPage = 4096, kDecimal = 10;
+  std::array<char, 32> text{};
+  const int file = ::open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  const auto n = ::read(file, text.data(), text.size());
+  rlim_t pages = 0;
+  for (ssize_t i = 0; i < n && text.at(static_cast<std::size_t>(i)) >= '0'; ++i) {
+    pages = pages * kDecimal + static_cast<rlim_t>(text.at(static_cast<std::size_t>(i)) - '0');
+  }
+  return n > 0 && pages * kPage + kSlack >= address_space_limit;
+}
+
+/// A stack that cannot grow any more faults; whether that was the limit is for the address space to say.
+void on_fault(int signal) {
+  if (at_the_limit()) {
+    ::_exit(protocol::kOutOfMemory);
+  }
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);
+}
+
+bool watch_faults() {
+  constexpr std::size_t kStack = 64U << 10U;
+  static std::array<std::byte, kStack> stack;
+  const stack_t alternative{stack.data(), 0, stack.size()};
+  struct sigaction action{};
+  action.sa_handler = on_fault;
+  action.sa_flags = SA_ONSTACK;
+  return ::sigaltstack(&alternative, nullptr) == 0 && ::sigaction(SIGSEGV, &action, nullptr) == 0 &&
+         ::sigaction(SIGBUS, &action, nullptr) == 0;
+}
+
+bool limit_myself(const protocol::Command& command) {
+  address_space_limit = command.address_space;
+  return watch_faults() && limit(RLIMIT_AS, command.address_space, command.address_space) &&
+         limit(RLIMIT_CPU, command.cpu_seconds, command.cpu_seconds + 1) && limit(RLIMIT_CORE, 0, 0);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const auto command = protocol::parse({argv, static_cast<std::size_t>(argc)});
-  if (!command || !limit(RLIMIT_AS, command->address_space, command->address_space) ||
-      !limit(RLIMIT_CPU, command->cpu_seconds, command->cpu_seconds + 1) || !limit(RLIMIT_CORE, 0, 0)) {
+  const auto input = map_input();
+  // The compiler's threads start before the limits: one that cannot start would be a panic, not a refusal.
+  if (!command || !input || !engine::compile(command->settings, kEmptyComponent) || !limit_myself(*command)) {
     return protocol::kUnusable;
   }
-  const auto size = ::lseek(protocol::kInput, 0, SEEK_END);
-  if (size < 0) {
-    return protocol::kUnusable;
+  const auto artefact = engine::compile(command->settings, *input);
+  if (!artefact && at_the_limit()) {
+    return protocol::kOutOfMemory;
   }
-  std::span<const std::uint8_t> input;
-  if (size > 0) {
-    void* mapped = ::mmap(nullptr, static_cast<std::size_t>(size), PROT_READ, MAP_PRIVATE, protocol::kInput, 0);
-    if (mapped == MAP_FAILED) {
-      return protocol::kUnusable;
-    }
-    input = {static_cast<const std::uint8_t*>(mapped), static_cast<std::size_t>(size)};
-  }
-  const auto artefact = engine::compile(command->settings, input);
   if (!artefact) {
     return write_all(protocol::encode(artefact.error())) ? protocol::kRefused : protocol::kUnusable;
   }

@@ -14,10 +14,12 @@ namespace airssys::wasm::engine::protocol {
 
 inline constexpr int kInput = 3;
 inline constexpr int kOutput = 4;
-/// Exit codes: the artefact is written; a failure record is written; the child could not even begin.
+/// Exit codes: the artefact is written; a failure record is written; the child could not even begin;
+/// it ran into its address-space limit.
 inline constexpr int kCompiled = 0;
 inline constexpr int kRefused = 10;
 inline constexpr int kUnusable = 11;
+inline constexpr int kOutOfMemory = 12;
 inline constexpr std::size_t kRecordMax = 8192;
 
 /// fuel, concurrency, wasm stack, address space in bytes, CPU seconds.

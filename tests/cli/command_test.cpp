@@ -213,6 +213,36 @@ TEST_F(CommandTest, NothingToInvokeListsWhatCanBeCalled) {
   EXPECT_THAT(ended.err, HasSubstr("hello: func() -> s32"));
 }
 
+// What the help says can be typed as it stands, for every type a parameter can have.
+TEST_F(CommandTest, TheSuggestedCallWorks) {
+  write("types.wat", R"((component (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 64))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8))) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+    (func (export "f") (param i32 f32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 42))
+   (core instance $i (instantiate $m))
+   (type $r' (record (field "a" bool) (field "b" (tuple f32 char)))) (export $r "r" (type $r'))
+   (type $v' (variant (case "c" u64) (case "d"))) (export $v "v" (type $v'))
+   (type $e' (enum "x" "y")) (export $e "e" (type $e'))
+   (type $f' (flags "p" "q")) (export $f "f2" (type $f'))
+   (func (export "f") (param "r" $r) (param "v" $v) (param "e" $e) (param "f" $f) (param "l" (list string)) (param "o" (option s8)) (param "w" (result u16 (error string))) (result s32)
+     (canon lift (core func $i "f") (memory $i "mem") (realloc (func $i "realloc"))))))");
+  const auto listed = run({"run", "types.wat"});
+  EXPECT_EQ(listed.status, 104);
+  const auto from = listed.err.find("--invoke '") + 10;
+  const auto call = listed.err.substr(from, listed.err.rfind('\'') - from);
+  const auto ended = run({"run", "types.wat", "--invoke", call});
+  EXPECT_EQ(ended.out, "42\n") << call << "\n" << ended.err;
+}
+
+// What was refused before it began has its report too.
+TEST_F(CommandTest, ARefusalIsReported) {
+  write("empty.wasm", "");
+  EXPECT_EQ(run({"run", "empty.wasm", "--invoke", "f()", "--report", "r.json"}).status, 102);
+  const auto report = Json::parse(std::ifstream(directory / "r.json"));
+  EXPECT_EQ(report["outcome"], "refused");
+  EXPECT_EQ(report["stop"]["reason"], "load_failed");
+  EXPECT_EQ(report["stop"]["phase"], "load");
+}
+
 TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
   write("hello.wat", kHello);
   for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{

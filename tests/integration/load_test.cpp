@@ -33,6 +33,7 @@ class LoadTest : public HostTest {
       return {};
     }
     EXPECT_EQ(loaded.error().phase, Phase::Load);
+    SCOPED_TRACE(loaded.error().message);
     const auto* kind = std::get_if<LoadFailed>(&loaded.error().kind);
     if (kind == nullptr) {
       ADD_FAILURE() << loaded.error().reason() << ": " << loaded.error().message << loaded.error().guest_text;
@@ -82,7 +83,7 @@ TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
 
 TEST_F(LoadTest, CompilingHasItsOwnMemoryAndTime) {
   const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
-  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 120_MiB; }).load_text([] {
+  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_text([] {
               std::string body;
               for (int i = 0; i < 10'000; ++i) {
                 body += "(drop (i32.div_u (i32.load (i32.const " + std::to_string(i) + ")) (i32.const 3)))";

@@ -115,9 +115,13 @@ std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& pat
   }
   bool good = true;
   for (off_t offset = 0; good && static_cast<std::uint64_t>(offset) < artefact.size;) {
-    good = ::sendfile(file.get(), artefact.file.get(), &offset, artefact.size - static_cast<std::uint64_t>(offset)) > 0;
+    const auto n =
+        ::sendfile(file.get(), artefact.file.get(), &offset, artefact.size - static_cast<std::uint64_t>(offset));
+    good = n > 0 || (n < 0 && errno == EINTR);
   }
-  if (!good || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 || ::rename(name.c_str(), path.c_str()) != 0) {
+  // Native code that lost a page to a power cut would still be run.
+  if (!good || ::fdatasync(file.get()) != 0 || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 ||
+      ::rename(name.c_str(), path.c_str()) != 0) {
     auto why = os_text(name);
     ::unlink(name.c_str());
     return why;

@@ -82,15 +82,19 @@ bool write_all(int file, std::span<const std::uint8_t> bytes) {
 }
 
 /// posix_spawn with exactly two descriptors and an empty environment: what the compiler does depends on nothing else.
-Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, int input, int output) {
+Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, int given_input, int given_output) {
+  // Neither may sit on the other's final number, 3 or 4: dup2 would then lose one of them.
+  constexpr int kFree = protocol::kOutput + 1;
+  const base::Fd high_input(::fcntl(given_input, F_DUPFD_CLOEXEC, kFree));
+  const base::Fd high_output(::fcntl(given_output, F_DUPFD_CLOEXEC, kFree));
+  if (!high_input || !high_output) {
+    return std::unexpected(os_failure("no descriptor"));
+  }
+  const int input = high_input.get(), output = high_output.get();
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  // Both may already sit on 3 or 4, so move them out of the way first; dup2 onto the final number clears close-on-exec.
-  constexpr int kHighInput = 203, kHighOutput = 204;
-  ::posix_spawn_file_actions_adddup2(&actions, input, kHighInput);
-  ::posix_spawn_file_actions_adddup2(&actions, output, kHighOutput);
-  ::posix_spawn_file_actions_adddup2(&actions, kHighInput, protocol::kInput);
-  ::posix_spawn_file_actions_adddup2(&actions, kHighOutput, protocol::kOutput);
+  ::posix_spawn_file_actions_adddup2(&actions, input, protocol::kInput);
+  ::posix_spawn_file_actions_adddup2(&actions, output, protocol::kOutput);
   ::posix_spawn_file_actions_addclosefrom_np(&actions, protocol::kOutput + 1);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
@@ -117,7 +121,29 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   return child;
 }
 
-enum class Ending : std::uint8_t { Exited, Late, Stopped };
+enum class Ending : std::uint8_t { Exited, Late, Stopped, Unwatched };
+
+Ending watch(int process, int alarm, steady_clock::time_point deadline, const std::stop_token& stop) {
+  constexpr std::int64_t kLongestPollMs = 1'000'000;
+  for (;;) {
+    std::array<pollfd, 2> watched = {pollfd{process, POLLIN, 0}, pollfd{alarm, POLLIN, 0}};
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
+    const int n =
+        ::poll(watched.data(), watched.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, kLongestPollMs)));
+    if (n < 0 && errno != EINTR) {
+      return Ending::Unwatched;
+    }
+    if (n > 0 && (watched[0].revents & POLLIN) != 0) {
+      return Ending::Exited;
+    }
+    if (stop.stop_requested()) {
+      return Ending::Stopped;
+    }
+    if (steady_clock::now() >= deadline) {
+      return Ending::Late;
+    }
+  }
+}
 
 /// Waits for the child, the deadline or a stop request, and reaps the child whichever comes first.
 Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point deadline,
@@ -130,22 +156,11 @@ Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point
       const std::uint64_t one = 1;
       static_cast<void>(::write(alarm.get(), &one, sizeof one));
     });
-    for (;;) {
-      std::array<pollfd, 2> watched = {pollfd{process.get(), POLLIN, 0}, pollfd{alarm.get(), POLLIN, 0}};
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
-      const int n =
-          ::poll(watched.data(), watched.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, 1'000'000)));
-      if (n < 0 && errno == EINTR) {
-        continue;
-      }
-      if ((watched[0].revents & POLLIN) == 0) {
-        ending = stop.stop_requested() ? Ending::Stopped : Ending::Late;
-      }
-      break;
-    }
+    ending = watch(process.get(), alarm.get(), deadline, stop);
   } else {
-    ending = Ending::Late;
+    ending = Ending::Unwatched;
   }
+  const int why_unwatched = errno;
   if (ending != Ending::Exited) {
     ::kill(child, SIGKILL);
   }
@@ -154,6 +169,10 @@ Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point
     if (errno != EINTR) {
       return std::unexpected(os_failure("the child was reaped by somebody else"));
     }
+  }
+  if (ending == Ending::Unwatched) {
+    errno = why_unwatched;
+    return std::unexpected(os_failure("the child cannot be watched"));
   }
   return std::pair{ending, info};
 }

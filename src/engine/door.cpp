@@ -298,8 +298,13 @@ Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, con
   return std::make_shared<BridgedEngine>(host, std::move(handle));
 }
 
-std::shared_ptr<Output> Output::make(std::uint64_t capacity, std::uint64_t total_max) {
-  return std::make_shared<BridgedOutput>(OutputHandle(bridge::bridge_output_new(capacity, total_max, false)));
+std::pair<std::shared_ptr<Output>, std::shared_ptr<Output>> Output::pair(std::uint64_t capacity,
+                                                                         std::uint64_t total_max) {
+  bridge::BridgeOutput* out = nullptr;
+  bridge::BridgeOutput* err = nullptr;
+  bridge::bridge_output_pair(capacity, total_max, false, &out, &err);
+  OutputHandle owned_out(out), owned_err(err);
+  return {std::make_shared<BridgedOutput>(std::move(owned_out)), std::make_shared<BridgedOutput>(std::move(owned_err))};
 }
 
 Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& path) {

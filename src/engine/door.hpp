@@ -79,7 +79,9 @@ struct HostFunctionName {
 /// Where a run's output goes: the bounded buffer that the guest fills and somebody empties.
 class Output {
  public:
-  [[nodiscard]] static std::shared_ptr<Output> make(std::uint64_t capacity, std::uint64_t total_max);
+  /// stdout and stderr of one run: each holds at most `capacity` bytes, both together take at most `total_max`.
+  [[nodiscard]] static std::pair<std::shared_ptr<Output>, std::shared_ptr<Output>> pair(std::uint64_t capacity,
+                                                                                        std::uint64_t total_max);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
   virtual ~Output() = default;

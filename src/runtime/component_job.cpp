@@ -47,12 +47,12 @@ ComponentJob::ComponentJob(CallPlan plan, const WasiGrants& wasi, const Resource
   }
 }
 
-void ComponentJob::open(Stream& stream, OutputGrant grant, int descriptor) {
+void ComponentJob::open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor) {
   stream.grant = grant;
   if (grant == OutputGrant::Discarded) {
     return;
   }
-  stream.output = engine::Output::make(kOutputBufferBytes, output_max_);
+  stream.output = std::move(output);
   if (grant == OutputGrant::Inherited) {
     relay_->attach(stream.output, descriptor);
   }
@@ -64,8 +64,9 @@ std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin
     return plan_.prepared->call(nullptr, waker, budget, *plan_.function->function, plan_.arguments);
   }
   auto wasi = grants(wasi_, random_max_);
-  open(out_, wasi_.stdout_target, STDOUT_FILENO);
-  open(err_, wasi_.stderr_target, STDERR_FILENO);
+  auto [out, err] = engine::Output::pair(kOutputBufferBytes, output_max_);
+  open(out_, std::move(out), wasi_.stdout_target, STDOUT_FILENO);
+  open(err_, std::move(err), wasi_.stderr_target, STDERR_FILENO);
   wasi.out = out_.output;
   wasi.err = err_.output;
   return plan_.prepared->call(&wasi, waker, budget, *plan_.function->function, plan_.arguments);

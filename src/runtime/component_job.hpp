@@ -43,7 +43,7 @@ class ComponentJob final : public Job {
     OutputGrant grant = OutputGrant::Discarded;
     std::string captured;
   };
-  void open(Stream& stream, OutputGrant grant, int descriptor);
+  void open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
   void drain(Stream& stream, bool last);
 
   CallPlan plan_;

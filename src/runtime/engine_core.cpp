@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 #include "base/digest.hpp"
 #include "base/run_id.hpp"
@@ -112,7 +113,12 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
                                  std::move(host.error().message),
                                  {}});
   }
-  return std::unique_ptr<EngineCore>(new EngineCore(std::move(config), std::move(*host)));
+  try {
+    return std::unique_ptr<EngineCore>(new EngineCore(std::move(config), std::move(*host)));
+  } catch (const std::system_error& error) {
+    return std::unexpected(
+        Error{HostExhausted{"threads", error.code().value()}, Phase::Load, "threads cannot be started"});
+  }
 }
 
 engine::Settings EngineCore::settings(bool concurrency, bool pooled) const {

@@ -47,16 +47,16 @@ PendingCall::~PendingCall() {
 }
 
 bool PendingCall::complete(HostAnswer answer) {
+  // All that may throw comes before the call counts as answered.
+  const auto why = answer ? wrong(*answer, *result_) : std::nullopt;
+  const auto encoded = answer && !why ? wit::encode_all(*answer) : std::vector<std::uint8_t>();
   if (answered_.exchange(true)) {
     return false;
   }
   if (!answer) {
     return calls_->refuse(ticket_, answer.error().code, answer.error().message);
   }
-  if (const auto why = wrong(*answer, *result_)) {
-    return calls_->refuse(ticket_, 0, *why);
-  }
-  return calls_->answer(ticket_, wit::encode_all(*answer));
+  return why ? calls_->refuse(ticket_, 0, *why) : calls_->answer(ticket_, encoded);
 }
 
 void call_host(const HostEntry& entry, HostCall& call, std::span<const Value> arguments,

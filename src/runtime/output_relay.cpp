@@ -31,17 +31,12 @@ OutputRelay::~OutputRelay() {
     closing_ = true;
   }
   wake_.notify_all();
-  if (thread_.joinable()) {
-    thread_.join();
-  }
+  thread_.join();
 }
 
 void OutputRelay::attach(std::shared_ptr<engine::Output> output, int descriptor) {
   const std::lock_guard lock(mutex_);
   sources_.push_back({std::move(output), descriptor});
-  if (!thread_.joinable()) {
-    thread_ = std::thread([this] { work(); });
-  }
 }
 
 void OutputRelay::nudge() {
@@ -68,7 +63,7 @@ void OutputRelay::detach(const std::shared_ptr<engine::Output>& output) {
 void OutputRelay::flush() {
   nudge();
   std::unique_lock lock(mutex_);
-  idle_.wait(lock, [&] { return !thread_.joinable() || (chunks_.empty() && !writing_ && !nudged_); });
+  idle_.wait(lock, [&] { return chunks_.empty() && !writing_ && !nudged_; });
 }
 
 void OutputRelay::gather() {

@@ -17,7 +17,8 @@ namespace airssys::wasm::runtime {
 /// Threads: every function from any thread.
 class OutputRelay {
  public:
-  OutputRelay() = default;
+  /// Errors: std::system_error when no thread can be had.
+  OutputRelay() : thread_([this] { work(); }) {}
   OutputRelay(const OutputRelay&) = delete;
   OutputRelay& operator=(const OutputRelay&) = delete;
   /// Writes out what has been handed over, then ends.

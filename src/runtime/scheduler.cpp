@@ -54,7 +54,7 @@ void Scheduler::shutdown() {
     closing_ = true;
     for (auto at = queue_.begin(); at != queue_.end();) {
       const auto next = std::next(at);
-      if (!at->caller) {
+      if (at->admitted == nullptr) {
         refused.splice(refused.end(), queue_, at);
       }
       at = next;
@@ -77,6 +77,12 @@ void Scheduler::shutdown() {
     worker.join();
   }
   workers_.clear();
+  // A core that is over may still be listed; it holds this scheduler as its driver.
+  std::deque<Core> ready;
+  std::set<std::pair<Clock::time_point, Core>> deadlines;
+  const std::lock_guard lock(mutex_);
+  ready.swap(ready_);
+  deadlines.swap(deadlines_);
 }
 
 void Scheduler::submit(const Core& core) {
@@ -93,7 +99,7 @@ void Scheduler::submit(const Core& core) {
     core->admit();
     ready_.push_back(core);
   } else if (queue_.size() < limits_.queued_max) {
-    queue_.push_back({core, false});
+    queue_.push_back({core, nullptr});
   } else {
     lock.unlock();
     core->refuse(queue_full());
@@ -142,18 +148,14 @@ bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
   if (!closing_ && queue_.size() >= limits_.queued_max) {
     why = queue_full();
   } else if (!closing_) {
-    const auto mine = queue_.insert(queue_.end(), {core, true});
     bool admitted = false;
-    // Whoever admits this caller clears the entry's core; the entry itself stays the caller's to remove.
-    const auto decided = [&] {
-      admitted = mine->core == nullptr;
-      return admitted || closing_ || core->cancelled();
-    };
+    const auto mine = queue_.insert(queue_.end(), {core, &admitted});
+    const auto decided = [&] { return admitted || closing_ || core->cancelled(); };
     const bool in_time = place_.wait_until(lock, core->created() + limits_.queue_timeout, decided);
-    queue_.erase(mine);
     if (admitted) {
       return true;
     }
+    queue_.erase(mine);
     if (!in_time) {
       why = queue_timeout(core);
     }
@@ -189,25 +191,45 @@ void Scheduler::work() {
     refuse_overdue(lock);
     stop_expired(lock);
     if (!ready_.empty()) {
-      const Core core = std::move(ready_.front());
+      Core core = std::move(ready_.front());
       ready_.pop_front();
-      step(core, lock);
+      pass_the_clock_on();
+      step(std::move(core), lock);
       continue;
     }
     if (closing_ && places_taken_ == 0) {
       return;
     }
     const auto next = next_event();
+    ++idle_;
     if (next == Clock::time_point::max()) {
       work_.wait(lock);
     } else {
+      ++watching_;
       work_.wait_until(lock, next);
+      --watching_;
     }
+    --idle_;
   }
 }
 
-void Scheduler::step(const Core& core, Lock& lock) {
+/// A worker that begins a step may be away for long (a host function of the user's): another watches the deadlines.
+void Scheduler::pass_the_clock_on() {
+  if (watching_ == 0 && idle_ > 0 && next_event() != Clock::time_point::max()) {
+    work_.notify_one();
+  }
+}
+
+/// Takes the core by value: the last reference may go here, and what then runs (the user's own destructors) must not
+/// run under the lock.
+void Scheduler::step(Core core, Lock& lock) {
+  const auto let_go = [&] {
+    lock.unlock();
+    core.reset();
+    lock.lock();
+  };
   if (!core->claim()) {
+    let_go();
     return;
   }
   const bool first = core->deadline() == Clock::time_point::max();
@@ -221,10 +243,15 @@ void Scheduler::step(const Core& core, Lock& lock) {
   if (next == ExecutionCore::Next::Done) {
     deadlines_.erase({core->deadline(), core});
     leave(core);
+    let_go();
     return;
   }
-  if (first) {
-    deadlines_.emplace(core->deadline(), core);
+  // Another worker may have finished it already: it can be claimed from the moment the step was over.
+  if (first && !core->done()) {
+    const auto at = deadlines_.emplace(core->deadline(), core).first;
+    if (at == deadlines_.begin() && idle_ > 0) {
+      work_.notify_one();
+    }
   }
   if (next == ExecutionCore::Next::Again) {
     ready_.push_back(core);
@@ -234,23 +261,24 @@ void Scheduler::step(const Core& core, Lock& lock) {
 void Scheduler::stop_expired(Lock& lock) {
   const auto now = Clock::now();
   for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first <= now; ++i) {
-    const Core core = deadlines_.begin()->second;
+    Core core = deadlines_.begin()->second;
     deadlines_.erase(deadlines_.begin());
-    step(core, lock);
+    step(std::move(core), lock);
   }
 }
 
 void Scheduler::refuse_overdue(Lock& lock) {
   const auto now = Clock::now();
   const auto overdue = [&](const Queued& queued) {
-    return !queued.caller && queued.core->created() + limits_.queue_timeout <= now;
+    return queued.admitted == nullptr && queued.core->created() + limits_.queue_timeout <= now;
   };
   for (auto found = std::ranges::find_if(queue_, overdue); found != queue_.end();
        found = std::ranges::find_if(queue_, overdue)) {
-    const Core core = std::move(found->core);
+    Core core = std::move(found->core);
     queue_.erase(found);
     lock.unlock();
     core->refuse(queue_timeout(core));
+    core.reset();
     lock.lock();
   }
 }
@@ -259,14 +287,14 @@ void Scheduler::refuse_overdue(Lock& lock) {
 void Scheduler::leave(const Core& core) {
   admitted_.erase(core);
   --places_taken_;
-  const auto waiting = std::ranges::find_if(queue_, [](const Queued& queued) { return queued.core != nullptr; });
-  if (waiting != queue_.end() && !closing_) {
+  if (!queue_.empty() && !closing_) {
     ++places_taken_;
-    const Core next = std::exchange(waiting->core, nullptr);
-    if (waiting->caller) {
+    const auto [next, admitted] = std::move(queue_.front());
+    queue_.pop_front();
+    if (admitted != nullptr) {
+      *admitted = true;
       place_.notify_all();
     } else {
-      queue_.erase(waiting);
       admitted_.insert(next);
       next->admit();
       ready_.push_back(next);
@@ -283,7 +311,7 @@ void Scheduler::leave(const Core& core) {
 Scheduler::Clock::time_point Scheduler::next_event() const {
   auto next = deadlines_.empty() ? Clock::time_point::max() : deadlines_.begin()->first;
   for (const auto& queued : queue_) {
-    if (!queued.caller) {
+    if (queued.admitted == nullptr) {
       next = std::min(next, queued.core->created() + limits_.queue_timeout);
       break;
     }

@@ -54,12 +54,14 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// One that waits for a place: a started run, or a caller that blocks.
   struct Queued {
     Core core;
-    bool caller = false;
+    /// Of a caller that blocks: where it learns that it was admitted. Null for a started run.
+    bool* admitted = nullptr;
   };
 
   explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
   void work();
-  void step(const Core& core, Lock& lock);
+  void step(Core core, Lock& lock);
+  void pass_the_clock_on();
   void stop_expired(Lock& lock);
   void refuse_overdue(Lock& lock);
   void leave(const Core& core);
@@ -81,6 +83,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   std::unordered_set<Core> admitted_;
   std::size_t places_taken_ = 0;
   bool closing_ = false;
+  /// Workers that sleep, and those of them that wake up by themselves for the next deadline.
+  unsigned idle_ = 0, watching_ = 0;
   std::vector<std::thread> workers_;
 };
 

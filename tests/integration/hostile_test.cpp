@@ -361,6 +361,16 @@ TEST_P(HostileTest, EndsForItsOwnReasonAndNobodyElseNotices) {
 INSTANTIATE_TEST_SUITE_P(Every, HostileTest, ::testing::ValuesIn(hostiles()),
                          [](const auto& row) { return std::string(row.param.name); });
 
+// A table that is asked to grow past what can be counted costs more fuel than there is; and the memory that was counted
+// before it stays counted.
+TEST_F(HostTest, AnAbsurdTableGrowthUncountsNothing) {
+  const auto report = run(core(R"((memory 1) (table i64 1 funcref) (func (export "run") (result i32)
+    (drop (memory.grow (i32.const 4))) (drop (table.grow (ref.null func) (i64.const -1))) memory.size))"),
+                          with_deadline(1s));
+  ASSERT_THAT(report, Stops("fuel_exhausted"));
+  EXPECT_EQ(report.usage().memory_peak, Bytes{5 * 65'536 + 8});
+}
+
 // A straight line of code burns the fuel unseen, the host function then outlasts the clock: when the run is looked at
 // again, both are spent.
 TEST_F(HostTest, FuelAndClockSpentTogetherAreTheCpuLimit) {

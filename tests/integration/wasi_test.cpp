@@ -31,6 +31,7 @@ constexpr std::string_view kImports = R"(
  (alias export $streams "output-stream" (type $output))
  (alias export $streams "input-stream" (type $input))
  (import "wasi:cli/stdout@0.2.0" (instance $stdout (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stdout" (func (result (own $o))))))
+ (import "wasi:cli/stderr@0.2.0" (instance $stderr (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stderr" (func (result (own $o))))))
  (import "wasi:cli/stdin@0.2.0" (instance $stdin (alias outer 1 $input (type $oi)) (export "input-stream" (type $i (eq $oi))) (export "get-stdin" (func (result (own $i))))))
  (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
  (import "wasi:cli/environment@0.2.0" (instance $environment (export "get-arguments" (func (result (list string)))) (export "get-environment" (func (result (list (tuple string string)))))))
@@ -48,6 +49,7 @@ constexpr std::string_view kImports = R"(
  (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem) (realloc (func $realloc))))
  (core func $read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $mem) (realloc (func $realloc))))
  (core func $get-stdout (canon lower (func $stdout "get-stdout")))
+ (core func $get-stderr (canon lower (func $stderr "get-stderr")))
  (core func $get-stdin (canon lower (func $stdin "get-stdin")))
  (core func $exit (canon lower (func $exit "exit")))
  (core func $arguments (canon lower (func $environment "get-arguments") (memory $mem) (realloc (func $realloc))))
@@ -56,7 +58,7 @@ constexpr std::string_view kImports = R"(
  (core func $random-bytes (canon lower (func $random "get-random-bytes") (memory $mem) (realloc (func $realloc))))
  (core instance $wasi
    (export "mem" (memory $mem)) (export "block" (func $block)) (export "now" (func $now)) (export "sleep" (func $sleep))
-   (export "write" (func $write)) (export "read" (func $read)) (export "stdout" (func $get-stdout)) (export "stdin" (func $get-stdin))
+   (export "write" (func $write)) (export "read" (func $read)) (export "stdout" (func $get-stdout)) (export "stderr" (func $get-stderr)) (export "stdin" (func $get-stdin))
    (export "exit" (func $exit)) (export "arguments" (func $arguments)) (export "variables" (func $variables))
    (export "random64" (func $random64)) (export "random-bytes" (func $random-bytes)))
 )";
@@ -67,7 +69,7 @@ std::string guest(std::string_view body, std::string_view lift = R"((result u32)
   return "(component " + std::string(kImports) + R"( (core module $m
    (import "w" "mem" (memory 2)) (import "w" "block" (func $block (param i32))) (import "w" "now" (func $now (result i64)))
    (import "w" "sleep" (func $sleep (param i64) (result i32))) (import "w" "write" (func $write (param i32 i32 i32 i32)))
-   (import "w" "read" (func $read (param i32 i64 i32))) (import "w" "stdout" (func $stdout (result i32)))
+   (import "w" "read" (func $read (param i32 i64 i32))) (import "w" "stdout" (func $stdout (result i32))) (import "w" "stderr" (func $stderr (result i32)))
    (import "w" "stdin" (func $stdin (result i32))) (import "w" "exit" (func $exit (param i32)))
    (import "w" "arguments" (func $arguments (param i32))) (import "w" "variables" (func $variables (param i32)))
    (import "w" "random64" (func $random64 (result i64))) (import "w" "random-bytes" (func $random-bytes (param i64 i32)))
@@ -190,6 +192,15 @@ TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
   context = small();
   context.wasi.stdout_target = OutputGrant::Discarded;
   EXPECT_THAT(run(flood, context), Stops("fuel_exhausted")) << "calls into WASI cost fuel";
+}
+
+TEST_F(WasiTest, BothStreamsShareOneLimit) {
+  auto context = small();
+  context.limits.max_output = 10_B;
+  const auto report = run(
+      guest("(local.set $s (call $stdout)) " + kWrite + "(local.set $s (call $stderr)) " + kWrite + "(i32.const 1)"),
+      context);
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).attempted, 12U);
 }
 
 TEST_F(WasiTest, PollablesAreCounted) {

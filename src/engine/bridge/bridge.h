@@ -306,11 +306,11 @@ BridgeFunction *bridge_component_function(const BridgeComponent *component, Brid
 /// `function` came from `bridge_component_function` and is freed once, after the calls that use it.
 void bridge_function_free(BridgeFunction *function);
 
-/// A stream that holds at most `capacity` bytes at a time and takes at most `total_max` in all.
-BridgeOutput *bridge_output_new(uint64_t capacity, uint64_t total_max, bool terminal);
+/// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
+void bridge_output_pair(uint64_t capacity, uint64_t total_max, bool terminal, BridgeOutput **out, BridgeOutput **err);
 
 /// Takes what is there and lets a waiting guest go on. Any thread.
-uint64_t bridge_output_take(const BridgeOutput *output, BridgeBytes *out);
+void bridge_output_take(const BridgeOutput *output, BridgeBytes *out);
 
 /// # Safety
 /// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.

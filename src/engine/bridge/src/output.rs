@@ -5,19 +5,25 @@ use crate::outcome::{BridgeCause, Stopped};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
+/// Shared by the two streams of a run.
+struct Total {
+    max: u64,
+    written: AtomicU64,
+}
+
 struct State {
     buffer: Vec<u8>,
     /// Room in the buffer; taking makes room again.
     capacity: usize,
-    /// All that may ever be written; one byte more ends the run.
-    total_left: u64,
-    written: u64,
+    /// All that the pair may ever write; one byte more ends the run.
+    total: Arc<Total>,
     waiting: Option<Waker>,
 }
 
@@ -36,12 +42,11 @@ impl Output {
 
     fn push(&self, bytes: &[u8]) -> Result<(), Stopped> {
         let mut state = self.lock();
-        state.total_left = state.total_left.checked_sub(bytes.len() as u64).ok_or_else(|| Stopped {
-            cause: BridgeCause::Output,
-            code: state.written + bytes.len() as u64,
-            message: "output_bytes".into(),
-        })?;
-        state.written += bytes.len() as u64;
+        let n = bytes.len() as u64;
+        let attempted = state.total.written.fetch_add(n, Relaxed).saturating_add(n);
+        if attempted > state.total.max {
+            return Err(Stopped { cause: BridgeCause::Output, code: attempted, message: "output_bytes".into() });
+        }
         state.buffer.extend_from_slice(bytes);
         Ok(())
     }
@@ -72,6 +77,10 @@ impl Pollable for BridgeOutput {
 #[async_trait::async_trait]
 impl OutputStream for BridgeOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        // The host does not check that the guest asked for room first; the bound of the buffer hangs on it.
+        if bytes.len() > self.0.room() {
+            return Err(StreamError::trap("write without a permit from check-write"));
+        }
         self.0.push(&bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
     }
 
@@ -117,31 +126,36 @@ impl StdoutStream for BridgeOutput {
     }
 }
 
-/// A stream that holds at most `capacity` bytes at a time and takes at most `total_max` in all.
+/// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_new(capacity: u64, total_max: u64, terminal: bool) -> *mut BridgeOutput {
-    let state = State {
-        buffer: Vec::new(),
-        capacity: capacity.max(1) as usize,
-        total_left: total_max,
-        written: 0,
-        waiting: None,
+pub extern "C" fn bridge_output_pair(
+    capacity: u64,
+    total_max: u64,
+    terminal: bool,
+    out: &mut *mut BridgeOutput,
+    err: &mut *mut BridgeOutput,
+) {
+    let total = Arc::new(Total { max: total_max, written: AtomicU64::new(0) });
+    let stream = || {
+        let capacity = capacity.max(1) as usize;
+        let state = State { buffer: Vec::new(), capacity, total: total.clone(), waiting: None };
+        Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state), terminal }))))
     };
-    Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state), terminal }))))
+    *out = stream();
+    *err = stream();
 }
 
 /// Takes what is there and lets a waiting guest go on. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_take(output: &BridgeOutput, out: &mut BridgeBytes) -> u64 {
-    let (bytes, waiting, written) = {
+pub extern "C" fn bridge_output_take(output: &BridgeOutput, out: &mut BridgeBytes) {
+    let (bytes, waiting) = {
         let mut state = output.0.lock();
-        (std::mem::take(&mut state.buffer), state.waiting.take(), state.written)
+        (std::mem::take(&mut state.buffer), state.waiting.take())
     };
     *out = bytes.into();
     if let Some(waker) = waiting {
         waker.wake();
     }
-    written
 }
 
 /// # Safety

@@ -7,7 +7,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use wasmtime::component::ResourceTable;
-use wasmtime::{CallHook, Error, ResourceLimiter, Result, StoreContextMut};
+use wasmtime::{CallHook, ResourceLimiter, Result, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// Where a run is. Post-return is told apart by the result having been lifted: see run.rs.
@@ -85,8 +85,6 @@ pub struct Data {
     /// Fuel at which the current slice began, and the yield interval now in force.
     slice_began: u64,
     interval: u64,
-    /// The last growth that was allowed: taken back when it then fails for another reason.
-    last_growth: u64,
 }
 
 impl Data {
@@ -103,7 +101,6 @@ impl Data {
             wasi_calls_charged: 0,
             slice_began: 0,
             interval: 0,
-            last_growth: 0,
         }
     }
 
@@ -122,6 +119,8 @@ impl Data {
         self.shared.memory_peak.store(self.shared.memory_now.load(Relaxed), Relaxed);
     }
 
+    /// What is allowed here counts as grown, also when the operating system then refuses it: Wasmtime reports failures
+    /// without saying of which request, so taking one back would let a guest uncount what it really has.
     fn grow(&mut self, bytes: u64) -> Result<bool> {
         let now = self.shared.memory_now.load(Relaxed);
         let next = now.saturating_add(bytes);
@@ -138,20 +137,9 @@ impl Data {
             }
             return Ok(false);
         }
-        self.last_growth = bytes;
         self.shared.memory_now.store(next, Relaxed);
         self.shared.memory_peak.fetch_max(next, Relaxed);
         Ok(true)
-    }
-
-    fn undo_growth(&mut self) {
-        let bytes = std::mem::take(&mut self.last_growth);
-        let next = self.shared.memory_now.load(Relaxed).saturating_sub(bytes);
-        self.shared.memory_now.store(next, Relaxed);
-        // The peak was raised by what did not happen; between growths it can only have been reached just now.
-        if self.shared.memory_peak.load(Relaxed) == next + bytes {
-            self.shared.memory_peak.store(next, Relaxed);
-        }
     }
 }
 
@@ -174,21 +162,11 @@ impl ResourceLimiter for Data {
         self.grow((desired - current) as u64)
     }
 
-    fn memory_grow_failed(&mut self, _error: Error) -> Result<()> {
-        self.undo_growth();
-        Ok(())
-    }
-
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.grow((desired - current) as u64 * TABLE_ELEMENT_BYTES)
-    }
-
-    fn table_grow_failed(&mut self, _error: Error) -> Result<()> {
-        self.undo_growth();
-        Ok(())
+        self.grow(((desired - current) as u64).saturating_mul(TABLE_ELEMENT_BYTES))
     }
 
     fn instances(&self) -> usize {

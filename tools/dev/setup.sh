@@ -46,6 +46,14 @@ need_rust() {
   fi
 }
 
+# rustup's minimal profile has neither.
+need_rust_tools() {
+  need_rust
+  cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 && return 0
+  command -v rustup >/dev/null || die "clippy and rustfmt are missing" "rustup component add clippy rustfmt"
+  rustup component add clippy rustfmt
+}
+
 # Everything that makes one Wasmtime build differ from another.
 bridge_key() {
   {

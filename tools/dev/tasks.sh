@@ -84,14 +84,14 @@ sources() { git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp'
 
 task_fmt() {
   need "${packages_lint[@]}"
-  need_rust
+  need_rust_tools
   sources | xargs "clang-format-$llvm" -i
   cargo fmt --manifest-path "$bridge_source/Cargo.toml"
 }
 
 task_lint() {
   need "${packages_lint[@]}"
-  need_rust
+  need_rust_tools
   say "formats"
   sources | xargs "clang-format-$llvm" --dry-run --Werror
   cargo fmt --manifest-path "$bridge_source/Cargo.toml" --check

@@ -2,6 +2,11 @@
 
 #include <unistd.h>
 
+#include <cstdint>
+#include <expected>
+#include <filesystem>
+#include <span>
+#include <string>
 #include <utility>
 
 namespace airssys::wasm::base {
@@ -29,5 +34,10 @@ class Fd {
  private:
   int number_ = -1;
 };
+
+/// All of it, however often the system stops half way. False with errno when it cannot be written.
+[[nodiscard]] bool write_all(int descriptor, std::span<const std::uint8_t> bytes);
+/// A regular file, for reading; a sentence when it is none or cannot be opened. Never waits for a FIFO's other end.
+[[nodiscard]] std::expected<Fd, std::string> open_regular(const std::filesystem::path& path);
 
 }  // namespace airssys::wasm::base

@@ -1,6 +1,4 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -25,16 +23,13 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
   base::Fd owned;
   int file = STDIN_FILENO;
   if (path != "-") {
-    owned = base::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-    struct stat s{};
-    if (!owned || ::fstat(owned.get(), &s) != 0) {
-      auto error = unreadable(path, std::strerror(errno));
+    auto opened = base::open_regular(path);
+    if (!opened) {
+      auto error = unreadable(path, opened.error());
       error.help = "give the path of a .wasm or .wat file: ls *.wasm *.wat";
       return std::unexpected(std::move(error));
     }
-    if (!S_ISREG(s.st_mode)) {
-      return std::unexpected(unreadable(path, "not a regular file"));
-    }
+    owned = std::move(*opened);
     file = owned.get();
   }
   constexpr std::size_t kChunk = 1U << 20U;

@@ -5,9 +5,9 @@
 #include <iostream>
 
 #include "base/quantity.hpp"
-#include "base/run_id.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "observe/begin_report.hpp"
 #include "wit/json.hpp"
 
 namespace airssys::wasm::cli {
@@ -174,17 +174,9 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 
 /// An execution that never began, so that --report tells of it like of any other.
 int refuse(Error error, const ComponentHandle* component, const Options& options) {
-  Report report;
-  report.started_at = std::chrono::system_clock::now();
-  report.id = base::new_run_id(report.started_at);
-  report.component_name = options.component;
-  if (component != nullptr) {
-    report.component_name = component->name();
-    report.component_digest = component->digest();
-  }
-  report.function = options.invoke.substr(0, options.invoke.find('('));
-  report.limits = options.context.limits;
-  report.timeout = options.context.timeout;
+  auto report = observe::begin_report(component != nullptr ? component->name() : options.component,
+                                      component != nullptr ? component->digest() : std::string(),
+                                      options.invoke.substr(0, options.invoke.find('(')), options.context);
   report.result = std::unexpected(std::move(error));
   if (!write_report(report, options.report_file)) {
     std::cerr << "error: the report could not be written\n";

@@ -67,20 +67,6 @@ Result<base::Fd> memory_file(const char* name) {
   return file;
 }
 
-bool write_all(int file, std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const auto n = ::write(file, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      return false;
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return true;
-}
-
 /// posix_spawn with exactly two descriptors and an empty environment: what the compiler does depends on nothing else.
 Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, int given_input, int given_output) {
   // Neither may sit on the other's final number, 3 or 4: dup2 would then lose one of them.
@@ -249,7 +235,7 @@ Result<Artefact> seal(std::span<const std::uint8_t> bytes) {
   if (!file) {
     return std::unexpected(std::move(file.error()));
   }
-  if (!write_all(file->get(), bytes)) {
+  if (!base::write_all(file->get(), bytes)) {
     return std::unexpected(os_failure("no memory"));
   }
   return sealed(std::move(*file), bytes.size());
@@ -278,7 +264,7 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   if (!input || !output) {
     return std::unexpected(std::move((!input ? input : output).error()));
   }
-  if (!write_all(input->get(), bytes)) {
+  if (!base::write_all(input->get(), bytes)) {
     return std::unexpected(os_failure("no memory"));
   }
   const auto words = protocol::command_line(kHelperName, settings, limits);

@@ -9,12 +9,14 @@
 #include <optional>
 #include <span>
 
+#include "base/fd.hpp"
 #include "engine/compile_protocol.hpp"
 #include "engine/door.hpp"
 
 /// The child that compiles: limits itself before it looks at the input, then writes the artefact or why there is none.
 namespace {
 
+namespace base = airssys::wasm::base;
 namespace engine = airssys::wasm::engine;
 namespace protocol = engine::protocol;
 
@@ -23,17 +25,6 @@ constexpr std::array<std::uint8_t, 8> kEmptyComponent = {0, 'a', 's', 'm', 0x0d,
 bool limit(int what, rlim_t soft, rlim_t hard) {
   const rlimit value{soft, hard};
   return ::setrlimit(static_cast<__rlimit_resource>(what), &value) == 0;
-}
-
-bool write_all(std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const auto n = ::write(protocol::kOutput, bytes.data(), bytes.size());
-    if (n <= 0) {
-      return false;
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-  return true;
 }
 
 /// The component, mapped; nothing when that fails.
@@ -105,7 +96,8 @@ int main(int argc, char** argv) {
     return protocol::kOutOfMemory;
   }
   if (!artefact) {
-    return write_all(protocol::encode(artefact.error())) ? protocol::kRefused : protocol::kUnusable;
+    return base::write_all(protocol::kOutput, protocol::encode(artefact.error())) ? protocol::kRefused
+                                                                                  : protocol::kUnusable;
   }
-  return write_all(artefact->bytes()) ? protocol::kCompiled : protocol::kUnusable;
+  return base::write_all(protocol::kOutput, artefact->bytes()) ? protocol::kCompiled : protocol::kUnusable;
 }

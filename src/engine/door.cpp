@@ -302,7 +302,7 @@ std::pair<std::shared_ptr<Output>, std::shared_ptr<Output>> Output::pair(std::ui
                                                                          std::uint64_t total_max) {
   bridge::BridgeOutput* out = nullptr;
   bridge::BridgeOutput* err = nullptr;
-  bridge::bridge_output_pair(capacity, total_max, false, &out, &err);
+  bridge::bridge_output_pair(capacity, total_max, &out, &err);
   OutputHandle owned_out(out), owned_err(err);
   return {std::make_shared<BridgedOutput>(std::move(owned_out)), std::make_shared<BridgedOutput>(std::move(owned_err))};
 }

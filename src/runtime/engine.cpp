@@ -1,6 +1,4 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <airssys/wasm/engine.hpp>
@@ -20,19 +18,18 @@ Error unreadable(const std::filesystem::path& path, std::string why) {
 
 /// The whole file, at most `most` bytes of it and one more.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t most) {
-  // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
-  const base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  struct stat s{};
-  if (!file || ::fstat(file.get(), &s) != 0) {
-    return std::unexpected(unreadable(path, std::strerror(errno)));
+  const auto file = base::open_regular(path);
+  if (!file) {
+    return std::unexpected(unreadable(path, file.error()));
   }
-  if (!S_ISREG(s.st_mode)) {
-    return std::unexpected(unreadable(path, "not a regular file"));
+  struct stat s{};
+  if (::fstat(file->get(), &s) != 0) {
+    return std::unexpected(unreadable(path, std::strerror(errno)));
   }
   std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most + 1));
   std::size_t have = 0;
   while (have < bytes.size()) {
-    const auto n = ::read(file.get(), bytes.data() + have, bytes.size() - have);
+    const auto n = ::read(file->get(), bytes.data() + have, bytes.size() - have);
     if (n < 0 && errno == EINTR) {
       continue;
     }

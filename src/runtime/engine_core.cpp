@@ -7,7 +7,7 @@
 #include <system_error>
 
 #include "base/digest.hpp"
-#include "base/run_id.hpp"
+#include "observe/begin_report.hpp"
 #include "runtime/component_job.hpp"
 #include "wit/codec.hpp"
 
@@ -367,14 +367,8 @@ Result<CallPlan> EngineCore::plan(const Request& request) const {
 }
 
 std::shared_ptr<ExecutionCore> EngineCore::core_for(const Request& request) {
-  Report report;
-  report.started_at = std::chrono::system_clock::now();
-  report.id = base::new_run_id(report.started_at);
-  report.component_name = request.component.name();
-  report.component_digest = request.component.digest();
-  report.function = request.function;
-  report.limits = request.context.limits;
-  report.timeout = request.context.timeout;
+  auto report =
+      observe::begin_report(request.component.name(), request.component.digest(), request.function, request.context);
   auto planned = plan(request);
   std::unique_ptr<Job> job;
   if (planned) {

@@ -1,29 +1,10 @@
 #include "runtime/output_relay.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
+
+#include "base/fd.hpp"
 
 namespace airssys::wasm::runtime {
-
-namespace {
-
-/// What cannot be written (a closed pipe, a full disk) is dropped: the guest has been told nothing else by any pipe.
-void write_all(int descriptor, std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const auto n = ::write(descriptor, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      return;
-    }
-    bytes = bytes.subspan(static_cast<std::size_t>(n));
-  }
-}
-
-}  // namespace
 
 OutputRelay::~OutputRelay() {
   {
@@ -91,7 +72,9 @@ void OutputRelay::work() {
       chunks_.pop_front();
       writing_ = true;
       lock.unlock();
-      write_all(chunk.descriptor, chunk.bytes.bytes());
+      // What cannot be written (a closed pipe, a full disk) is dropped: the guest has been told nothing else by any
+      // pipe.
+      static_cast<void>(base::write_all(chunk.descriptor, chunk.bytes.bytes()));
       lock.lock();
       writing_ = false;
     }

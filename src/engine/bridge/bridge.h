@@ -307,7 +307,7 @@ BridgeFunction *bridge_component_function(const BridgeComponent *component, Brid
 void bridge_function_free(BridgeFunction *function);
 
 /// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
-void bridge_output_pair(uint64_t capacity, uint64_t total_max, bool terminal, BridgeOutput **out, BridgeOutput **err);
+void bridge_output_pair(uint64_t capacity, uint64_t total_max, BridgeOutput **out, BridgeOutput **err);
 
 /// Takes what is there and lets a waiting guest go on. Any thread.
 void bridge_output_take(const BridgeOutput *output, BridgeBytes *out);

@@ -13,7 +13,6 @@ pub struct BenchRaw {
     engine: Engine,
     pre: InstancePre<StoreLimits>,
     function: ComponentExportIndex,
-    warm: Option<(Store<StoreLimits>, Instance)>,
 }
 
 const FUEL: u64 = 1 << 40;
@@ -34,7 +33,7 @@ fn new(settings: &BridgeEngineConfig, wat: &str, name: &str) -> Result<BenchRaw>
     let component = Component::from_binary(&engine, &wat::parse_str(wat)?)?;
     let pre = Linker::new(&engine).instantiate_pre(&component)?;
     let function = component.get_export_index(None, name).expect("the guest exports it");
-    Ok(BenchRaw { engine, pre, function, warm: None })
+    Ok(BenchRaw { engine, pre, function })
 }
 
 impl BenchRaw {
@@ -82,20 +81,4 @@ pub unsafe extern "C" fn bench_raw_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_raw_fresh(raw: &BenchRaw) -> i32 {
     raw.fresh().unwrap_or(-1)
-}
-
-/// One call in an instance that stays. -1 on any failure.
-#[unsafe(no_mangle)]
-pub extern "C" fn bench_raw_warm(raw: &mut BenchRaw) -> i32 {
-    let (mut store, instance) = match raw.warm.take() {
-        Some(warm) => warm,
-        None => {
-            let Ok(mut store) = raw.store() else { return -1 };
-            let Ok(instance) = finish(raw.pre.instantiate_async(&mut store)) else { return -1 };
-            (store, instance)
-        }
-    };
-    let answer = raw.call(&mut store, instance).unwrap_or(-1);
-    raw.warm = Some((store, instance));
-    answer
 }

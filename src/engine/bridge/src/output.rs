@@ -29,7 +29,6 @@ struct State {
 
 pub struct Output {
     state: Mutex<State>,
-    terminal: bool,
 }
 
 #[derive(Clone)]
@@ -111,8 +110,9 @@ impl AsyncWrite for BridgeOutput {
 }
 
 impl IsTerminal for BridgeOutput {
+    /// What is at the other end of C++'s relay is not the guest's business.
     fn is_terminal(&self) -> bool {
-        self.0.terminal
+        false
     }
 }
 
@@ -131,7 +131,6 @@ impl StdoutStream for BridgeOutput {
 pub extern "C" fn bridge_output_pair(
     capacity: u64,
     total_max: u64,
-    terminal: bool,
     out: &mut *mut BridgeOutput,
     err: &mut *mut BridgeOutput,
 ) {
@@ -139,7 +138,7 @@ pub extern "C" fn bridge_output_pair(
     let stream = || {
         let capacity = capacity.max(1) as usize;
         let state = State { buffer: Vec::new(), capacity, total: total.clone(), waiting: None };
-        Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state), terminal }))))
+        Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state) }))))
     };
     *out = stream();
     *err = stream();

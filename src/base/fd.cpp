@@ -1,0 +1,38 @@
+#include "base/fd.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace airssys::wasm::base {
+
+bool write_all(int descriptor, std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const auto n = ::write(descriptor, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      return false;
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
+std::expected<Fd, std::string> open_regular(const std::filesystem::path& path) {
+  // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat s{};
+  if (!file || ::fstat(file.get(), &s) != 0) {
+    return std::unexpected(std::strerror(errno));
+  }
+  if (!S_ISREG(s.st_mode)) {
+    return std::unexpected("not a regular file");
+  }
+  return file;
+}
+
+}  // namespace airssys::wasm::base

@@ -2,14 +2,17 @@
 
 /// The whole library: `#include <airssys/wasm.hpp>`.
 #include <airssys/wasm/component.hpp>
+#include <airssys/wasm/component_io.hpp>
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/engine.hpp>
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/execution.hpp>
 #include <airssys/wasm/host.hpp>
+#include <airssys/wasm/instance.hpp>
 #include <airssys/wasm/limits.hpp>
 #include <airssys/wasm/report.hpp>
 #include <airssys/wasm/trap.hpp>
 #include <airssys/wasm/type.hpp>
+#include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/units.hpp>
 #include <airssys/wasm/value.hpp>

@@ -79,10 +79,13 @@ void limits(CLI::App& app, ExecutionContext& context) {
   units.bytes("--random", l.max_random, "random bytes of one call");
   units.count("--handles", l.max_handles, "live component handles");
   units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
-  units.count("--wasi-calls", l.max_wasi_calls, "calls into WASI");
+  units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
   units.count("--instances", l.max_instances, "core instances");
   units.count("--memories", l.max_memories, "linear memories");
   units.count("--tables", l.max_tables, "tables");
+  app.add_flag_callback(
+      "--stop-on-denied", [&l] { l.on_denied = OnDenied::Stop; },
+      "stop when the guest asks for what was not granted, do not let it see the refusal");
   app.add_flag("--stop-on-refused-growth", l.stop_on_refused_growth,
                "stop when memory is refused, do not let the guest see it");
 }

@@ -176,7 +176,8 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 int refuse(Error error, const ComponentHandle* component, const Options& options) {
   auto report = observe::begin_report(component != nullptr ? component->name() : options.component,
                                       component != nullptr ? component->digest() : std::string(),
-                                      options.invoke.substr(0, options.invoke.find('(')), options.context);
+                                      options.invoke.substr(0, options.invoke.find('(')),
+                                      {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   if (!write_report(report, options.report_file)) {
     std::cerr << "error: the report could not be written\n";

@@ -50,6 +50,10 @@ std::string used(const Report& r) {
   for (const auto& [interface, calls] : u.host_calls) {
     text += fmt::format(" · {} calls of {}", show_count(calls), interface);
   }
+  for (const auto& denial : r.denials) {
+    text += fmt::format("\n  denied  {} {}{}", denial.capability, harmless(denial.target),
+                        denial.count > 1 ? fmt::format(" ({} times)", denial.count) : "");
+  }
   return text;
 }
 

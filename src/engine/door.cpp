@@ -1,5 +1,6 @@
 #include "engine/door.hpp"
 
+#include <airssys/wasm/encoding.hpp>
 #include <algorithm>
 
 #include "engine/bridge_handles.hpp"
@@ -38,6 +39,7 @@ class BridgedHost final : public Host {
 class BridgedEngine final : public Engine {
  public:
   BridgedEngine(std::shared_ptr<Host> around, EngineHandle owned) : host(std::move(around)), handle(std::move(owned)) {}
+  void tick() noexcept override { bridge::bridge_engine_tick(handle.get()); }
   std::shared_ptr<Host> host;
   EngineHandle handle;
 };
@@ -88,23 +90,31 @@ class BridgedCalls final : public HostCalls {
   CallsHandle handle_;
 };
 
-class BridgedRun final : public Run {
+/// The operation under way in a bridge run that somebody else owns or that the derived class owns.
+class BridgedRun : public Run {
  public:
-  explicit BridgedRun(RunHandle handle) : handle_(std::move(handle)) {}
+  explicit BridgedRun(bridge::BridgeRun* raw) : raw_(raw) {}
 
-  Poll poll() override { return static_cast<Poll>(bridge::bridge_run_poll(handle_.get())); }
-  Try<Answer> take_result() override {
+  Poll poll() final {
+    const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_));
+    over_ = polled == Poll::Done;
+    return polled;
+  }
+  Try<Answer> take_result() final {
     bridge::BridgeBytes head{}, payload{};
     OutFailure failure;
-    if (!bridge::bridge_run_result(handle_.get(), &head, &payload, failure)) {
+    if (!bridge::bridge_run_result(raw_, &head, &payload, failure)) {
       return std::unexpected(failure.take());
     }
     return Answer{take(head), take(payload)};
   }
-  void cancel() noexcept override { bridge::bridge_run_cancel(handle_.get()); }
-  [[nodiscard]] Counters counters() const noexcept override {
+  void cancel() noexcept final {
+    bridge::bridge_run_cancel(raw_);
+    over_ = true;
+  }
+  [[nodiscard]] Counters counters() const noexcept final {
     bridge::BridgeUsage u{};
-    bridge::bridge_run_usage(handle_.get(), &u);
+    bridge::bridge_run_usage(raw_, &u);
     return {static_cast<RunPhase>(u.phase),
             u.fuel_left,
             u.slices,
@@ -114,12 +124,68 @@ class BridgedRun final : public Run {
             u.memory_refused,
             u.refused_request};
   }
-  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override {
-    return std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(handle_.get())));
+  [[nodiscard]] std::vector<Denial> denials() const final {
+    bridge::BridgeBytes out{};
+    bridge::bridge_run_denials(raw_, &out);
+    const auto bytes = take(out);
+    encoding::Reader in(bytes.bytes());
+    std::vector<Denial> all(in.count());
+    for (auto& denial : all) {
+      denial.capability = in.text();
+      denial.target = in.text();
+      denial.count = in.number<std::uint64_t>();
+    }
+    return all;
   }
+  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() final {
+    return std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(raw_)));
+  }
+
+ protected:
+  [[nodiscard]] bool over() const noexcept { return over_; }
+
+ private:
+  bridge::BridgeRun* raw_;
+  bool over_ = false;
+};
+
+/// A store with one operation in it.
+class FreshRun final : public BridgedRun {
+ public:
+  explicit FreshRun(RunHandle handle) : BridgedRun(handle.get()), handle_(std::move(handle)) {}
 
  private:
   RunHandle handle_;
+};
+
+class BridgedStore final : public Store, public std::enable_shared_from_this<BridgedStore> {
+ public:
+  explicit BridgedStore(RunHandle owned) : handle(std::move(owned)) {}
+
+  Try<std::unique_ptr<Run>> instantiate(const Budget& budget) override;
+  Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
+                                 std::span<const std::uint8_t> arguments) override;
+  Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t number) override;
+  RunHandle handle;
+
+ private:
+  Try<std::unique_ptr<Run>> begun(bool good, OutFailure& failure);
+};
+
+/// One operation of a store that lives on. Let go before its end, it takes the store's memory with it.
+class StoreRun final : public BridgedRun {
+ public:
+  explicit StoreRun(std::shared_ptr<BridgedStore> store) : BridgedRun(store->handle.get()), store_(std::move(store)) {}
+  StoreRun(const StoreRun&) = delete;
+  StoreRun& operator=(const StoreRun&) = delete;
+  ~StoreRun() override {
+    if (!over()) {
+      bridge::bridge_run_cancel(store_->handle.get());
+    }
+  }
+
+ private:
+  std::shared_ptr<BridgedStore> store_;
 };
 
 /// The waker as the bridge wants it: a counted reference that any thread may call, freed when the last waker is.
@@ -171,6 +237,8 @@ bridge::BridgeBudget raw(const Budget& b) {
   return {.fuel = b.fuel,
           .slice = b.slice,
           .wasi_call_fuel = b.wasi_call_fuel,
+          .host_call_fuel = b.host_call_fuel,
+          .host_byte_fuel = b.host_byte_fuel,
           .deadline_ns = b.deadline_ns,
           .memory_bytes_max = b.memory_bytes_max,
           .stop_on_refused_growth = b.stop_on_refused_growth,
@@ -180,7 +248,35 @@ bridge::BridgeBudget raw(const Budget& b) {
           .host_buffer_bytes_max = b.host_buffer_bytes_max,
           .handles_max = b.handles_max,
           .wasi_resources_max = b.wasi_resources_max,
-          .wasi_calls_max = b.wasi_calls_max};
+          .host_calls_max = b.host_calls_max,
+          .stop_on_denied = b.stop_on_denied};
+}
+
+Try<std::unique_ptr<Run>> BridgedStore::begun(bool good, OutFailure& failure) {
+  if (!good) {
+    return std::unexpected(failure.take());
+  }
+  return std::make_unique<StoreRun>(shared_from_this());
+}
+
+Try<std::unique_ptr<Run>> BridgedStore::instantiate(const Budget& budget) {
+  const auto limits = raw(budget);
+  OutFailure failure;
+  return begun(bridge::bridge_run_instantiate(handle.get(), &limits, failure), failure);
+}
+
+Try<std::unique_ptr<Run>> BridgedStore::call(const Budget& budget, const Function& function,
+                                             std::span<const std::uint8_t> arguments) {
+  const auto limits = raw(budget);
+  OutFailure failure;
+  const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
+  return begun(bridge::bridge_run_call(handle.get(), &limits, entry, slice(arguments), failure), failure);
+}
+
+Try<std::unique_ptr<Run>> BridgedStore::drop_handle(const Budget& budget, std::uint32_t number) {
+  const auto limits = raw(budget);
+  OutFailure failure;
+  return begun(bridge::bridge_run_drop_handle(handle.get(), &limits, number, failure), failure);
 }
 
 class BridgedPrepared final : public Prepared {
@@ -194,6 +290,29 @@ class BridgedPrepared final : public Prepared {
   [[nodiscard]] Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
                                                const Budget& budget, const Function& function,
                                                std::span<const std::uint8_t> arguments) const override {
+    auto run = fresh(wasi, waker);
+    if (!run) {
+      return std::unexpected(std::move(run.error()));
+    }
+    const auto limits = raw(budget);
+    OutFailure failure;
+    const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
+    if (!bridge::bridge_run_call(run->get(), &limits, entry, slice(arguments), failure)) {
+      return std::unexpected(failure.take());
+    }
+    return std::make_unique<FreshRun>(std::move(*run));
+  }
+  [[nodiscard]] Try<std::shared_ptr<Store>> store(const Wasi* wasi,
+                                                  const std::shared_ptr<WakeTarget>& waker) const override {
+    auto run = fresh(wasi, waker);
+    if (!run) {
+      return std::unexpected(std::move(run.error()));
+    }
+    return std::make_shared<BridgedStore>(std::move(*run));
+  }
+
+ private:
+  [[nodiscard]] Try<RunHandle> fresh(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker) const {
     WasiHandle granted;
     if (wasi_ && wasi != nullptr) {
       auto made = grant(*wasi);
@@ -204,15 +323,12 @@ class BridgedPrepared final : public Prepared {
     }
     OutFailure failure;
     RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), wake_up(waker), failure));
-    const auto limits = raw(budget);
-    if (!run || !bridge::bridge_run_call(run.get(), &limits, static_cast<const BridgedFunction&>(function).handle.get(),
-                                         slice(arguments), failure)) {
+    if (!run) {
       return std::unexpected(failure.take());
     }
-    return std::make_unique<BridgedRun>(std::move(run));
+    return run;
   }
 
- private:
   std::shared_ptr<Engine> engine_;
   PreparedHandle handle_;
   bool wasi_;

@@ -55,6 +55,8 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   virtual ~Engine() = default;
+  /// Ends the slices of runs that are metered by epochs. Any thread.
+  virtual void tick() noexcept = 0;
 
  protected:
   Engine() = default;
@@ -110,6 +112,24 @@ struct Wasi {
   std::uint64_t random_bytes_max = 0;
 };
 
+/// One store whose operations follow one another: an instance that keeps its state. After an operation that did not
+/// return, it can only be freed.
+///
+/// Threads: one operation at a time.
+class Store {
+ public:
+  Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+  virtual ~Store() = default;
+  [[nodiscard]] virtual Try<std::unique_ptr<Run>> instantiate(const Budget& budget) = 0;
+  /// `function` and `arguments` outlive the run.
+  [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
+                                                       std::span<const std::uint8_t> arguments) = 0;
+  /// Drops a handle that the guest handed out; its destructor is guest code.
+  [[nodiscard]] virtual Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t handle) = 0;
+};
+
 /// A component with its imports linked: makes runs.
 class Prepared {
  public:
@@ -122,6 +142,9 @@ class Prepared {
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
                                                        const Budget& budget, const Function& function,
                                                        std::span<const std::uint8_t> arguments) const = 0;
+  /// A store for many operations; `waker` is told of all of them.
+  [[nodiscard]] virtual Try<std::shared_ptr<Store>> store(const Wasi* wasi,
+                                                          const std::shared_ptr<WakeTarget>& waker) const = 0;
 };
 
 class Component {

@@ -40,6 +40,8 @@ enum class Cause : std::uint32_t {
   TooLarge,
   Output,
   HostCalls,
+  Denied,
+  UnknownHandle,
   Other
 };
 
@@ -58,7 +60,7 @@ enum class RunPhase : std::uint32_t { Link, Instantiate, Call, PostReturn, Drop 
 struct Budget {
   std::uint64_t fuel = 0;
   std::uint64_t slice = 0;
-  std::uint64_t wasi_call_fuel = 0;
+  std::uint64_t wasi_call_fuel = 0, host_call_fuel = 0, host_byte_fuel = 0;
   std::uint64_t deadline_ns = 0;
   std::uint64_t memory_bytes_max = 0;
   bool stop_on_refused_growth = false;
@@ -66,7 +68,9 @@ struct Budget {
   std::uint64_t host_buffer_bytes_max = 0;
   std::uint64_t handles_max = 0;
   std::uint64_t wasi_resources_max = 0;
-  std::uint64_t wasi_calls_max = 0;
+  /// WASI and host functions together.
+  std::uint64_t host_calls_max = 0;
+  bool stop_on_denied = false;
 };
 
 struct Counters {
@@ -90,6 +94,13 @@ enum class Poll : std::uint32_t {
   /// A host function was called: take it from `HostCalls`, answer, poll on.
   HostCall,
   Done
+};
+
+/// Something that was asked for and not granted. `target` is the guest's text, capped by the door.
+struct Denial {
+  std::string capability;
+  std::string target;
+  std::uint64_t count = 0;
 };
 
 /// Told that a waiting run can go on. Any thread, any number of times, also after the run is over.
@@ -138,6 +149,7 @@ class Run {
   /// Between polls: unwinds the guest and frees its memory. The counters stay.
   virtual void cancel() noexcept = 0;
   [[nodiscard]] virtual Counters counters() const noexcept = 0;
+  [[nodiscard]] virtual std::vector<Denial> denials() const = 0;
   [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;
 };
 

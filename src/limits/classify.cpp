@@ -15,10 +15,10 @@ using base::show_duration;
 using engine::Cause;
 using engine::Failure;
 
-/// Everything needed to say why: the context, the figures, and what the door said.
+/// Everything needed to say why: the allowed, the figures, and what the door said.
 class Classifier {
  public:
-  Classifier(const ExecutionContext& context, const Readings& readings) : context_(context), readings_(readings) {}
+  Classifier(const CallBudget& allowed, const Readings& readings) : allowed_(allowed), readings_(readings) {}
 
   [[nodiscard]] Error host_stop(HostStop stop) const {
     switch (stop) {
@@ -36,7 +36,7 @@ class Classifier {
     if (readings_.fuel_metered && readings_.counters.fuel_left == 0) {
       return fuel();
     }
-    if (readings_.elapsed >= context_.timeout) {
+    if (readings_.elapsed >= allowed_.timeout) {
       return deadline();
     }
     return {};
@@ -59,7 +59,7 @@ class Classifier {
   }
 
  private:
-  [[nodiscard]] const ResourceLimits& limits() const { return context_.limits; }
+  [[nodiscard]] const ResourceLimits& limits() const { return allowed_.limits; }
   [[nodiscard]] const engine::Counters& counters() const { return readings_.counters; }
 
   [[nodiscard]] Error make(ErrorKind kind, std::string message) const {
@@ -70,12 +70,12 @@ class Classifier {
 
   [[nodiscard]] Error both() const {
     const Fuel used = fuel_used(limits(), readings_);
-    return make(CpuLimitExceeded{limits().max_fuel, used, context_.timeout, readings_.elapsed},
+    return make(CpuLimitExceeded{limits().max_fuel, used, allowed_.timeout, readings_.elapsed},
                 fmt::format("fuel limit of {} and time limit of {} both reached", show_count(limits().max_fuel.units),
-                            show_duration(context_.timeout)));
+                            show_duration(allowed_.timeout)));
   }
   [[nodiscard]] Error fuel() const {
-    if (readings_.elapsed >= context_.timeout) {
+    if (readings_.elapsed >= allowed_.timeout) {
       return both();
     }
     const Fuel used = fuel_used(limits(), readings_);
@@ -86,8 +86,8 @@ class Classifier {
     if (out_of_fuel()) {
       return both();
     }
-    return make(ExecutionTimeout{context_.timeout, readings_.elapsed},
-                fmt::format("time limit of {} reached (used {})", show_duration(context_.timeout),
+    return make(ExecutionTimeout{allowed_.timeout, readings_.elapsed},
+                fmt::format("time limit of {} reached (used {})", show_duration(allowed_.timeout),
                             show_duration(readings_.elapsed)));
   }
   [[nodiscard]] Error memory(std::optional<TrapCode> trap) const {
@@ -144,7 +144,7 @@ class Classifier {
       case Cause::Handles: return resource("handles", limits().max_handles, {}, "count");
       case Cause::HostBuffers: return resource("host_buffer_bytes", limits().max_host_buffer.count, {}, "bytes");
       case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
-      case Cause::HostCalls: return resource("wasi_calls", limits().max_wasi_calls, failure.code, "count");
+      case Cause::HostCalls: return resource("host_calls", limits().max_host_calls, failure.code, "count");
       case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
       case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
       case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
@@ -160,23 +160,30 @@ class Classifier {
                     fmt::format("host function {} failed: {}", readings_.host_function, failure.message));
       case Cause::RefusedGrowth: return memory({});
       case Cause::Panic: return make(HostBug{}, "a bug in airssys-wasm ended this run; others are not touched");
+      case Cause::Denied:
+        return make(CapabilityDenied{failure.message},
+                    fmt::format("{} was asked for and not granted", failure.message));
+      case Cause::UnknownHandle:
+        return make(BadCall{}, "the handle was not handed out by this instance, or was given away or dropped");
       case Cause::NoFunction: return make(BadCall{}, "there is no such function");
       case Cause::Value: return make(BadCall{}, "a value does not fit");
       default: return untyped(failure);
     }
   }
 
-  const ExecutionContext& context_;
+  const CallBudget& allowed_;
   const Readings& readings_;
 };
 
 }  // namespace
 
-engine::Budget budget(const ResourceLimits& limits, Fuel slice, Fuel wasi_call_price,
+engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
                       std::chrono::steady_clock::time_point deadline) {
   return {.fuel = limits.max_fuel.units,
-          .slice = slice.units,
-          .wasi_call_fuel = wasi_call_price.units,
+          .slice = prices.slice.units,
+          .wasi_call_fuel = prices.wasi_call.units,
+          .host_call_fuel = prices.host_call.units,
+          .host_byte_fuel = prices.host_byte.units,
           .deadline_ns = static_cast<std::uint64_t>(
               std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count()),
           .memory_bytes_max = limits.max_memory.count,
@@ -187,7 +194,8 @@ engine::Budget budget(const ResourceLimits& limits, Fuel slice, Fuel wasi_call_p
           .host_buffer_bytes_max = limits.max_host_buffer.count,
           .handles_max = limits.max_handles,
           .wasi_resources_max = limits.max_wasi_resources,
-          .wasi_calls_max = limits.max_wasi_calls};
+          .host_calls_max = limits.max_host_calls,
+          .stop_on_denied = limits.on_denied == OnDenied::Stop};
 }
 
 Fuel fuel_used(const ResourceLimits& limits, const Readings& readings) {
@@ -208,16 +216,16 @@ Phase phase_of(engine::RunPhase phase) noexcept {
   return Phase::Drop;
 }
 
-Error stopped(HostStop stop, const ExecutionContext& context, const Readings& readings) {
-  return Classifier(context, readings).host_stop(stop);
+Error stopped(HostStop stop, const CallBudget& allowed, const Readings& readings) {
+  return Classifier(allowed, readings).host_stop(stop);
 }
 
-Error failed(Failure failure, const ExecutionContext& context, const Readings& readings) {
-  return Classifier(context, readings).failure(std::move(failure));
+Error failed(Failure failure, const CallBudget& allowed, const Readings& readings) {
+  return Classifier(allowed, readings).failure(std::move(failure));
 }
 
-std::optional<Error> overdrawn(const ExecutionContext& context, const Readings& readings) {
-  return Classifier(context, readings).overdrawn();
+std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readings) {
+  return Classifier(allowed, readings).overdrawn();
 }
 
 FuelPrecision precision(const Readings& readings, const std::optional<Cause>& cause, std::optional<TrapCode> trap) {

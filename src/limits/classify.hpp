@@ -27,16 +27,21 @@ struct Readings {
   std::string_view host_function;
 };
 
-[[nodiscard]] engine::Budget budget(const ResourceLimits& limits, Fuel slice, Fuel wasi_call_price,
+/// What an engine charges, and how long a slice is.
+struct Prices {
+  Fuel slice, wasi_call, host_call, host_byte;
+};
+
+[[nodiscard]] engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
                                     std::chrono::steady_clock::time_point deadline);
 [[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
 [[nodiscard]] Phase phase_of(engine::RunPhase phase) noexcept;
 
-[[nodiscard]] Error stopped(HostStop stop, const ExecutionContext& context, const Readings& readings);
-[[nodiscard]] Error failed(engine::Failure failure, const ExecutionContext& context, const Readings& readings);
+[[nodiscard]] Error stopped(HostStop stop, const CallBudget& allowed, const Readings& readings);
+[[nodiscard]] Error failed(engine::Failure failure, const CallBudget& allowed, const Readings& readings);
 /// A run that returned has still failed when its fuel or its time was over: no check fires inside a straight line of
 /// code, so a return is looked at as well.
-[[nodiscard]] std::optional<Error> overdrawn(const ExecutionContext& context, const Readings& readings);
+[[nodiscard]] std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readings);
 /// Fuel is exact unless a trap kept the last slice from being written back.
 [[nodiscard]] FuelPrecision precision(const Readings& readings, const std::optional<engine::Cause>& cause,
                                       std::optional<TrapCode> trap);

@@ -13,7 +13,8 @@ Error nonsense(std::string_view field, std::string_view why) {
 
 }  // namespace
 
-Result<void> validate(const ResourceLimits& limits, std::chrono::nanoseconds timeout) {
+Result<void> validate(const CallBudget& budget) {
+  const auto& [limits, timeout] = budget;
   static constexpr std::uint64_t kMost = 1ULL << 62U;
   static constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   const auto number = [](std::string_view field, std::uint64_t value) -> std::optional<Error> {
@@ -32,7 +33,7 @@ Result<void> validate(const ResourceLimits& limits, std::chrono::nanoseconds tim
        {number("max_fuel", limits.max_fuel.units), number("max_memory", limits.max_memory.count),
         number("max_host_buffer", limits.max_host_buffer.count), number("max_output", limits.max_output.count),
         number("max_random", limits.max_random.count), number("max_handles", limits.max_handles),
-        number("max_wasi_resources", limits.max_wasi_resources), number("max_wasi_calls", limits.max_wasi_calls),
+        number("max_wasi_resources", limits.max_wasi_resources), number("max_host_calls", limits.max_host_calls),
         number("max_instances", limits.max_instances), number("max_memories", limits.max_memories),
         number("max_tables", limits.max_tables), time("max_cpu_time", limits.max_cpu_time), time("timeout", timeout)}) {
     if (wrong) {

@@ -92,7 +92,8 @@ Json stop(const Error& error) {
 
 Json limits(const Report& r) {
   const auto& l = r.limits;
-  return {{"fuel", l.max_fuel.units},
+  const bool metered = r.usage().fuel_precision != FuelPrecision::None;
+  return {{"fuel", metered ? Json(l.max_fuel.units) : Json(nullptr)},
           {"timeout_ns", ns(r.timeout)},
           {"cpu_time_ns", ns(l.max_cpu_time)},
           {"memory_bytes", l.max_memory.count},
@@ -101,7 +102,7 @@ Json limits(const Report& r) {
           {"random_bytes", l.max_random.count},
           {"handles", l.max_handles},
           {"wasi_resources", l.max_wasi_resources},
-          {"wasi_calls", l.max_wasi_calls},
+          {"host_calls", l.max_host_calls},
           {"instances", l.max_instances},
           {"memories", l.max_memories},
           {"tables", l.max_tables}};
@@ -139,7 +140,10 @@ std::string to_json(const Report& r) {
   out["limits"] = limits(r);
   out["stop"] = r ? Json(nullptr) : stop(r.error());
   out["usage"] = usage(r.usage());
-  out["denials"] = r.denials;
+  out["denials"] = Json::array();
+  for (const auto& denial : r.denials) {
+    out["denials"].push_back({{"capability", denial.capability}, {"target", denial.target}, {"count", denial.count}});
+  }
   // Guest text may be any bytes; JSON is UTF-8.
   return out.dump(-1, ' ', false, Json::error_handler_t::replace);
 }

@@ -1,37 +1,14 @@
 #include "runtime/component_job.hpp"
 
-#include <unistd.h>
-
+#include "runtime/instance_core.hpp"
 #include "wit/codec.hpp"
 
 namespace airssys::wasm::runtime {
 
 namespace {
 
-/// What a guest may have written and nobody has taken yet; more makes it wait.
-constexpr std::uint64_t kOutputBufferBytes = 64U << 10U;
-
 Error exited(int status) {
   return {Exited{status}, Phase::Call, "exited with status " + std::to_string(status), {}, {}, {}};
-}
-
-engine::Wasi grants(const WasiGrants& wasi, std::uint64_t random_max) {
-  engine::Wasi out;
-  out.arguments = wasi.arguments;
-  out.environment = wasi.environment;
-  for (const auto& directory : wasi.directories) {
-    out.directories.push_back({directory.host, directory.guest, directory.writable});
-  }
-  if (const auto* bytes = std::get_if<StdinBytes>(&wasi.stdin_source)) {
-    out.stdin_bytes = bytes->bytes;
-  }
-  out.stdin_inherited = std::holds_alternative<StdinInherited>(wasi.stdin_source);
-  if (wasi.coarse_clock) {
-    out.coarse_clock_ns = static_cast<std::uint64_t>(wasi.coarse_clock->count());
-  }
-  out.random_seed = wasi.random_seed;
-  out.random_bytes_max = random_max;
-  return out;
 }
 
 }  // namespace
@@ -39,36 +16,23 @@ engine::Wasi grants(const WasiGrants& wasi, std::uint64_t random_max) {
 ComponentJob::ComponentJob(CallPlan plan, const WasiGrants& wasi, const ResourceLimits& limits,
                            std::shared_ptr<OutputRelay> relay)
     : plan_(std::move(plan)),
-      output_max_(limits.max_output.count),
-      random_max_(limits.max_random.count),
-      relay_(std::move(relay)) {
+      limits_(limits),
+      own_streams_(std::move(relay)),
+      streams_(plan_.instance ? plan_.instance->streams() : own_streams_) {
   if (plan_.prepared->needs_wasi()) {
     wasi_ = wasi;
   }
 }
 
-void ComponentJob::open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor) {
-  stream.grant = grant;
-  if (grant == OutputGrant::Discarded) {
-    return;
-  }
-  stream.output = std::move(output);
-  if (grant == OutputGrant::Inherited) {
-    relay_->attach(stream.output, descriptor);
-  }
-}
-
 std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin(
     const std::shared_ptr<engine::WakeTarget>& waker, const engine::Budget& budget) {
+  if (plan_.instance) {
+    return plan_.instance->begin(plan_, wasi_, limits_, waker, budget);
+  }
   if (!plan_.prepared->needs_wasi()) {
     return plan_.prepared->call(nullptr, waker, budget, *plan_.function->function, plan_.arguments);
   }
-  auto wasi = grants(wasi_, random_max_);
-  auto [out, err] = engine::Output::pair(kOutputBufferBytes, output_max_);
-  open(out_, std::move(out), wasi_.stdout_target, STDOUT_FILENO);
-  open(err_, std::move(err), wasi_.stderr_target, STDERR_FILENO);
-  wasi.out = out_.output;
-  wasi.err = err_.output;
+  const auto wasi = streams_.open(wasi_, limits_);
   return plan_.prepared->call(&wasi, waker, budget, *plan_.function->function, plan_.arguments);
 }
 
@@ -78,38 +42,23 @@ void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<eng
   const auto* type = plan_.component->imported(call.function);
   last_host_call_ = entry.path();
   ++host_calls_[entry.interface.empty() ? entry.name : entry.interface];
-  const auto arguments = wit::decode_all(call.arguments.bytes());
-  if (type == nullptr || !arguments) {
-    calls->refuse(call.ticket, 0, "the call does not decode");
+  if (type == nullptr) {
+    calls->refuse(call.ticket, 0, "the call was never linked");
     return;
   }
   const auto pending = std::make_shared<PendingCall>(calls, call.ticket, &type->result, plan_.component);
   HostCall view(run.id(), run.component_name(), run.deadline(), run.fuel_left(), run.cancelled(), pending);
-  call_host(entry, view, *arguments, pending);
+  call_host(entry, view, call.arguments.bytes(), pending);
 }
 
-void ComponentJob::drain(Stream& stream, bool last) {
-  if (stream.grant == OutputGrant::Inherited) {
-    if (last) {
-      relay_->detach(stream.output);
-    } else {
-      relay_->nudge();
-    }
-  } else if (stream.output) {
-    const auto bytes = stream.output->take();
-    stream.captured.append(bytes.bytes().begin(), bytes.bytes().end());
-  }
-}
-
-void ComponentJob::polled() {
-  if (out_.output || err_.output) {
-    drain(out_, false);
-    drain(err_, false);
-  }
-}
+void ComponentJob::polled() { streams_.drain(); }
 
 std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer answer) {
   bytes_out_ = answer.head.size() + answer.payload.size();
+  if (plan_.answer_to) {
+    *plan_.answer_to = std::move(answer);
+    return std::nullopt;
+  }
   if (bytes_out_ == 0) {
     return std::nullopt;
   }
@@ -125,13 +74,8 @@ std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer a
 }
 
 void ComponentJob::complete(Report& report) {
-  for (auto* stream : {&out_, &err_}) {
-    if (stream->output) {
-      drain(*stream, true);
-    }
-  }
-  report.stdout_text = std::move(out_.captured);
-  report.stderr_text = std::move(err_.captured);
+  streams_.hand_over(report);
+  own_streams_.close();
   for (const auto& [interface, calls] : host_calls_) {
     report.resource_usage.host_calls[interface] += calls;
   }
@@ -142,6 +86,11 @@ void ComponentJob::complete(Report& report) {
     if (exit != nullptr && exit->status == 0) {
       report.result = std::nullopt;
     }
+  }
+  if (plan_.instance) {
+    // A refused call did not touch the guest, unless it was to make the instance.
+    const bool instantiation = plan_.function == nullptr && !plan_.dropped;
+    plan_.instance->ended(!report && (instantiation || report.outcome() == Outcome::Stopped));
   }
 }
 

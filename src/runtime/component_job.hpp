@@ -4,28 +4,17 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "runtime/call_plan.hpp"
 #include "runtime/execution_core.hpp"
-#include "runtime/loaded_component.hpp"
-#include "runtime/output_relay.hpp"
+#include "runtime/guest_streams.hpp"
 
 namespace airssys::wasm::runtime {
 
-/// What exactly is to be called.
-struct CallPlan {
-  std::shared_ptr<LoadedComponent> component;
-  const engine::Prepared* prepared = nullptr;
-  const CallableFunction* function = nullptr;
-  /// Encoded.
-  std::vector<std::uint8_t> arguments;
-  /// A `wasi:cli/run`: exit(0) and an ok result are a return, anything else a status.
-  bool command = false;
-};
-
-/// One call of a component's function.
+/// One operation of a component: a call in a fresh instance, or anything that happens in a kept one.
 class ComponentJob final : public Job {
  public:
+  /// `wasi` is looked at only when this makes a store.
   ComponentJob(CallPlan plan, const WasiGrants& wasi, const ResourceLimits& limits, std::shared_ptr<OutputRelay> relay);
 
   std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
@@ -38,20 +27,12 @@ class ComponentJob final : public Job {
   [[nodiscard]] std::string_view last_host_call() const override { return last_host_call_; }
 
  private:
-  struct Stream {
-    std::shared_ptr<engine::Output> output;
-    OutputGrant grant = OutputGrant::Discarded;
-    std::string captured;
-  };
-  void open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
-  void drain(Stream& stream, bool last);
-
   CallPlan plan_;
   WasiGrants wasi_;
-  std::uint64_t output_max_;
-  std::uint64_t random_max_;
-  std::shared_ptr<OutputRelay> relay_;
-  Stream out_, err_;
+  ResourceLimits limits_;
+  GuestStreams own_streams_;
+  /// `own_streams_`, or those of the kept instance.
+  GuestStreams& streams_;
   std::map<std::string, std::uint64_t> host_calls_;
   std::string last_host_call_;
   std::uint64_t bytes_out_ = 0;

@@ -7,6 +7,7 @@
 
 #include "runtime/engine_core.hpp"
 #include "wit/codec.hpp"
+#include "wit/raw.hpp"
 
 namespace airssys::wasm {
 
@@ -101,25 +102,104 @@ void WasmEngine::add_async_host_function(std::string interface, std::string name
   core_->add_host({std::move(interface), std::move(name), std::move(function)});
 }
 
+HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
+
+HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {
+  core_.add_host({name_, std::move(name), std::move(function)});
+  return *this;
+}
+HostInterface& HostInterface::function(std::string name, HostFunction function) {
+  core_.add_host({name_, std::move(name), std::move(function)});
+  return *this;
+}
+HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction function) {
+  core_.add_host({name_, std::move(name), std::move(function)});
+  return *this;
+}
+
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function, std::span<const Value> arguments,
                        const ExecutionContext& context, const std::stop_token& stop) {
-  return core_->run({component, function, arguments, context}, stop);
+  return core_->run(runtime::plan_call(component.loaded(), function, arguments), component, function, context, stop);
 }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
                        std::initializer_list<Value> arguments, const ExecutionContext& context) {
-  return core_->run({component, function, {arguments.begin(), arguments.size()}, context}, {});
+  return run(component, function, std::span(arguments.begin(), arguments.size()), context);
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
                             std::span<const Value> arguments, const ExecutionContext& context) {
-  return core_->start({component, function, arguments, context});
+  return core_->start(runtime::plan_call(component.loaded(), function, arguments), component, function, context);
 }
 
 Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
   const auto path = component.loaded()->command_path();
-  return core_->start({component, path ? *path : std::string(), {}, context, true});
+  const auto name = path ? *path : std::string();
+  auto plan = runtime::plan_call(component.loaded(), name, {});
+  if (plan) {
+    plan->command = true;
+  }
+  return core_->start(std::move(plan), component, name, context);
 }
+
+Result<Instance> WasmEngine::instantiate(const ComponentHandle& component, const ExecutionContext& context,
+                                         const std::stop_token& stop) {
+  auto instance = core_->instantiate(component, context, stop);
+  if (!instance) {
+    return std::unexpected(std::move(instance.error()));
+  }
+  return Instance(std::move(*instance));
+}
+
+Result<ComponentOutput> WasmEngine::execute(const ComponentHandle& component, std::string_view function,
+                                            const ComponentInput& input, const ExecutionContext& context) {
+  const auto found = component.loaded()->function(function);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  const auto arguments = wit::values_from(input, (*found)->type);
+  if (!arguments) {
+    return std::unexpected(arguments.error());
+  }
+  const auto report = run(component, function, *arguments, context);
+  if (!report) {
+    return std::unexpected(report.error());
+  }
+  auto output = wit::output_from(report.value(), (*found)->type);
+  if (output) {
+    output->metadata = input.metadata;
+    output->metadata["run_id"] = report.id;
+    output->metadata["fuel"] = std::to_string(report.usage().fuel.units);
+    output->metadata["wall_ns"] = std::to_string(report.usage().wall_time.count());
+  }
+  return output;
+}
+
+Result<BoundFunction> BoundFunction::bind_to(runtime::EngineCore& core, const ComponentHandle& component,
+                                             std::string_view function, const FunctionType& wanted) {
+  const auto found = runtime::find_typed(*component.loaded(), function, wanted);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  BoundFunction bound(core, component);
+  bound.function_ = *found;
+  bound.name_ = function;
+  return bound;
+}
+
+typed::EncodedReport BoundFunction::run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
+                                                const ExecutionContext& context) const {
+  auto plan = runtime::plan_encoded(component_.loaded(), *function_, std::move(arguments));
+  const auto answer = plan ? plan->answer_to : nullptr;
+  typed::EncodedReport out{core_->run(std::move(plan), component_, name_, context, {}), answer, {}, {}};
+  if (answer) {
+    out.head = answer->head.bytes();
+    out.payload = answer->payload.bytes();
+  }
+  return out;
+}
+
+Error typed::undecodable() { return {HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}}; }
 
 Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
                                                   std::string_view arguments) {

@@ -19,6 +19,9 @@ namespace {
 constexpr unsigned kIoWorkers = 1;
 constexpr unsigned kBlockingThreads = 16;
 
+/// How long a run without fuel goes on before its clocks are looked at.
+constexpr std::chrono::milliseconds kEpoch{1};
+
 /// No text begins with it.
 constexpr std::uint8_t kFirstOfBinary = 0;
 
@@ -37,6 +40,9 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   }
   if (config.max_concurrent == 0 || config.max_concurrent > kMost) {
     return setting("max_concurrent", "must be 1 to 100000");
+  }
+  if (config.max_instances > kMost) {
+    return setting("max_instances", "must be at most 100000");
   }
   if (config.max_queued > kMost) {
     return setting("max_queued", "must be at most 100000");
@@ -95,10 +101,28 @@ EngineCore::EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host)
       relay_(std::make_shared<OutputRelay>()),
       scheduler_(
           Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout})),
-      core_settings_{config_.slice, config_.wasi_call_price, true, config_.wasm_stack.count},
-      host_functions_(std::make_shared<const std::vector<HostEntry>>()) {}
+      core_settings_{{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
+                     config_.meter == Meter::Fuel,
+                     config_.wasm_stack.count},
+      instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
+      host_functions_(std::make_shared<const std::vector<HostEntry>>()) {
+  if (config_.meter == Meter::Epoch) {
+    ticker_ = std::jthread([this](const std::stop_token& stop) { tick(stop); });
+  }
+}
 
 EngineCore::~EngineCore() { scheduler_->shutdown(); }
+
+/// Runs without fuel have no other slices: every tick gives each of them back to its driver, which looks at the clocks.
+void EngineCore::tick(const std::stop_token& stop) {
+  while (!stop.stop_requested()) {
+    std::this_thread::sleep_for(kEpoch);
+    const std::lock_guard lock(mutex_);
+    for (const auto& [settings, engine] : engines_) {
+      engine->tick();
+    }
+  }
+}
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
   if (auto error = nonsense(config)) {
@@ -122,9 +146,9 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
 }
 
 engine::Settings EngineCore::settings(bool concurrency, bool pooled) const {
-  return {.fuel = true,
+  return {.fuel = config_.meter == Meter::Fuel,
           .concurrency = concurrency,
-          .pool_slots = pooled ? config_.max_concurrent : 0,
+          .pool_slots = pooled ? config_.max_concurrent + config_.max_instances : 0,
           .wasm_stack_bytes = config_.wasm_stack.count};
 }
 
@@ -190,8 +214,8 @@ Result<engine::Scan> EngineCore::scan(std::span<const std::uint8_t> bytes) const
 }
 
 std::string EngineCore::cache_key(const base::Digest& digest, bool concurrency) const {
-  auto named =
-      fmt::format("{} {} {} {}", kArtefactGeneration, concurrency, config_.wasm_stack.count, base::hex(digest));
+  auto named = fmt::format("{} {} {} {} {}", kArtefactGeneration, config_.meter == Meter::Fuel, concurrency,
+                           config_.wasm_stack.count, base::hex(digest));
   return base::hex(base::blake2b({reinterpret_cast<const std::uint8_t*>(named.data()), named.size()}));
 }
 
@@ -328,71 +352,61 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
       std::move(*component), host_functions_, std::vector<std::string>{}));
 }
 
-Result<CallPlan> EngineCore::plan(const Request& request) const {
-  if (auto good = validate(request.context.limits, request.context.timeout); !good) {
-    return std::unexpected(std::move(good.error()));
+std::shared_ptr<ExecutionCore> EngineCore::core_for(Result<CallPlan> plan, const ComponentHandle& component,
+                                                    std::string_view function, const ExecutionContext& context) {
+  const CallBudget budget{context.limits, context.timeout};
+  auto report = observe::begin_report(component.name(), component.digest(), function, budget);
+  if (!core_settings_.fuel_metered) {
+    report.resource_usage.fuel_precision = FuelPrecision::None;
   }
-  CallPlan plan;
-  plan.component = request.component.loaded();
-  plan.command = request.command;
-  auto prepared = plan.component->prepared();
-  if (!prepared) {
-    return std::unexpected(std::move(prepared.error()));
+  if (auto good = validate(budget); !good) {
+    plan = std::unexpected(std::move(good.error()));
   }
-  plan.prepared = *prepared;
-  auto function = plan.component->function(request.function);
-  if (!function) {
-    return std::unexpected(std::move(function.error()));
-  }
-  plan.function = *function;
-  const auto& parameters = (*function)->type.parameters;
-  const auto refuse = [&](std::string why) {
-    return std::unexpected(Error{BadCall{std::string(request.function), {}},
-                                 Phase::Link,
-                                 fmt::format("{}: {}", request.function, why),
-                                 fmt::format("its type is {}", to_wit((*function)->type)),
-                                 {},
-                                 {}});
-  };
-  if (parameters.size() != request.arguments.size()) {
-    return refuse(fmt::format("takes {} arguments, got {}", parameters.size(), request.arguments.size()));
-  }
-  for (std::size_t i = 0; i < parameters.size(); ++i) {
-    if (const auto why = wit::mismatch(request.arguments[i], parameters[i].type)) {
-      return refuse(fmt::format("argument {} {}", parameters[i].name, *why));
-    }
-  }
-  plan.arguments = wit::encode_all(request.arguments);
-  return plan;
-}
-
-std::shared_ptr<ExecutionCore> EngineCore::core_for(const Request& request) {
-  auto report =
-      observe::begin_report(request.component.name(), request.component.digest(), request.function, request.context);
-  auto planned = plan(request);
   std::unique_ptr<Job> job;
-  if (planned) {
-    job = std::make_unique<ComponentJob>(std::move(*planned), request.context.wasi, request.context.limits, relay_);
+  if (plan) {
+    job = std::make_unique<ComponentJob>(std::move(*plan), context.wasi, context.limits, relay_);
   } else {
-    report.result = std::unexpected(std::move(planned.error()));
+    report.result = std::unexpected(std::move(plan.error()));
   }
-  return std::make_shared<ExecutionCore>(std::move(job), request.context, core_settings_, std::move(report));
+  return std::make_shared<ExecutionCore>(std::move(job), budget, core_settings_, std::move(report));
 }
 
-Report EngineCore::run(const Request& request, const std::stop_token& stop) {
-  const auto core = core_for(request);
+Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+                       const ExecutionContext& context, const std::stop_token& stop) {
+  const auto core = core_for(std::move(plan), component, function, context);
   if (!core->refused_already()) {
     scheduler_->run_here(core, stop);
   }
   return core->take_report();
 }
 
-Execution EngineCore::start(const Request& request) {
-  auto core = core_for(request);
+Execution EngineCore::start(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+                            const ExecutionContext& context) {
+  auto core = core_for(std::move(plan), component, function, context);
   if (!core->refused_already()) {
     scheduler_->submit(core);
   }
   return Execution(std::move(core));
+}
+
+Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHandle& component,
+                                                              const ExecutionContext& context,
+                                                              const std::stop_token& stop) {
+  if (!instance_places_->take()) {
+    return std::unexpected(Error{HostExhausted{"instances", 0},
+                                 Phase::Queue,
+                                 fmt::format("all {} places for kept instances are taken", instance_places_->most()),
+                                 "destroy an instance, or raise RuntimeConfig::max_instances",
+                                 {},
+                                 {}});
+  }
+  auto instance = std::make_shared<InstanceCore>(
+      component.loaded(), InstanceNeighbours{scheduler_, relay_, instance_places_, core_settings_});
+  instance->instantiate(context, stop);
+  if (!instance->instantiation()) {
+    return std::unexpected(instance->instantiation().error());
+  }
+  return instance;
 }
 
 Result<std::vector<Value>> EngineCore::parse_wave(const ComponentHandle& component, std::string_view function,

@@ -7,14 +7,16 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/digest.hpp"
 #include "engine/artefact_cache.hpp"
 #include "engine/compile_child.hpp"
 #include "engine/door.hpp"
-#include "runtime/component_job.hpp"
+#include "runtime/call_plan.hpp"
 #include "runtime/host_functions.hpp"
+#include "runtime/instance_core.hpp"
 #include "runtime/loaded_component.hpp"
 #include "runtime/output_relay.hpp"
 #include "runtime/scheduler.hpp"
@@ -38,15 +40,14 @@ class EngineCore {
 
   void add_host(HostEntry entry);
 
-  struct Request {
-    const ComponentHandle& component;
-    std::string_view function;
-    std::span<const Value> arguments;
-    const ExecutionContext& context;
-    bool command = false;
-  };
-  [[nodiscard]] Report run(const Request& request, const std::stop_token& stop);
-  [[nodiscard]] Execution start(const Request& request);
+  /// A plan that failed makes a report that says so. Blocks and polls on this thread.
+  [[nodiscard]] Report run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+                           const ExecutionContext& context, const std::stop_token& stop);
+  [[nodiscard]] Execution start(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+                                const ExecutionContext& context);
+  [[nodiscard]] Result<std::shared_ptr<InstanceCore>> instantiate(const ComponentHandle& component,
+                                                                  const ExecutionContext& context,
+                                                                  const std::stop_token& stop);
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
@@ -61,8 +62,9 @@ class EngineCore {
   };
   EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host);
 
-  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(const Request& request);
-  [[nodiscard]] Result<CallPlan> plan(const Request& request) const;
+  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(Result<CallPlan> plan, const ComponentHandle& component,
+                                                        std::string_view function, const ExecutionContext& context);
+  void tick(const std::stop_token& stop);
   [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text) const;
   [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes) const;
@@ -81,10 +83,13 @@ class EngineCore {
   std::shared_ptr<OutputRelay> relay_;
   std::shared_ptr<Scheduler> scheduler_;
   CoreSettings core_settings_;
+  std::shared_ptr<InstancePlaces> instance_places_;
 
   std::mutex mutex_;
   std::vector<std::pair<engine::Settings, std::shared_ptr<engine::Engine>>> engines_;
   std::shared_ptr<const std::vector<HostEntry>> host_functions_;
+  /// Last: it stops before what it ticks goes.
+  std::jthread ticker_;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -21,9 +21,8 @@ std::int64_t since_epoch(ExecutionCore::Clock::time_point at) noexcept {
 
 }  // namespace
 
-ExecutionCore::ExecutionCore(std::unique_ptr<Job> job, ExecutionContext context, const CoreSettings& settings,
-                             Report report)
-    : job_(std::move(job)), context_(std::move(context)), settings_(settings), report_(std::move(report)) {
+ExecutionCore::ExecutionCore(std::unique_ptr<Job> job, CallBudget allowed, const CoreSettings& settings, Report report)
+    : job_(std::move(job)), allowed_(std::move(allowed)), settings_(settings), report_(std::move(report)) {
   if (job_ == nullptr) {
     reported_ = true;
     state_.store(State::Done);
@@ -69,12 +68,11 @@ void ExecutionCore::cancel() noexcept {
 bool ExecutionCore::start() {
   const auto now = Clock::now();
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
-  deadline_ = now + context_.timeout;
-  auto run = job_->begin(weak_from_this().lock(),
-                         limits::budget(context_.limits, settings_.slice, settings_.wasi_call_price, deadline_));
+  deadline_ = now + allowed_.timeout;
+  auto run = job_->begin(weak_from_this().lock(), limits::budget(allowed_.limits, settings_.prices, deadline_));
   if (!run) {
     const auto cause = run.error().cause;
-    finish(std::unexpected(limits::failed(std::move(run.error()), context_, readings(Clock::now()))), cause);
+    finish(std::unexpected(limits::failed(std::move(run.error()), allowed_, readings(Clock::now()))), cause);
     return false;
   }
   const std::lock_guard lock(mutex_);
@@ -89,7 +87,7 @@ std::optional<limits::HostStop> ExecutionCore::due(Clock::time_point now) const 
   if (now >= deadline_) {
     return limits::HostStop::Deadline;
   }
-  if (cpu_ns_.load(std::memory_order_relaxed) >= context_.limits.max_cpu_time.count()) {
+  if (cpu_ns_.load(std::memory_order_relaxed) >= allowed_.limits.max_cpu_time.count()) {
     return limits::HostStop::CpuTime;
   }
   return {};
@@ -144,7 +142,7 @@ ExecutionCore::Next ExecutionCore::step() {
 
 void ExecutionCore::stop(limits::HostStop why) {
   run_->cancel();
-  finish(std::unexpected(limits::stopped(why, context_, readings(Clock::now()))), {});
+  finish(std::unexpected(limits::stopped(why, allowed_, readings(Clock::now()))), {});
 }
 
 void ExecutionCore::collect() {
@@ -152,8 +150,8 @@ void ExecutionCore::collect() {
   auto answer = run_->take_result();
   if (!answer) {
     const auto cause = answer.error().cause;
-    finish(std::unexpected(limits::failed(std::move(answer.error()), context_, now)), cause);
-  } else if (auto overdrawn = limits::overdrawn(context_, now)) {
+    finish(std::unexpected(limits::failed(std::move(answer.error()), allowed_, now)), cause);
+  } else if (auto overdrawn = limits::overdrawn(allowed_, now)) {
     finish(std::unexpected(std::move(*overdrawn)), {});
   } else {
     finish(job_->result(std::move(*answer)), {});
@@ -165,7 +163,7 @@ limits::Readings ExecutionCore::readings(Clock::time_point now) const {
   if (run_ != nullptr) {
     out.counters = run_->counters();
   } else {
-    out.counters.fuel_left = context_.limits.max_fuel.units;
+    out.counters.fuel_left = allowed_.limits.max_fuel.units;
   }
   out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
   out.cpu_time = nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
@@ -177,7 +175,7 @@ limits::Readings ExecutionCore::readings(Clock::time_point now) const {
 
 ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanoseconds running) const {
   ResourceUsage usage;
-  usage.fuel = limits::fuel_used(context_.limits, readings);
+  usage.fuel = limits::fuel_used(allowed_.limits, readings);
   usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
   usage.cpu_time = readings.cpu_time;
   usage.wall_time = readings.elapsed;
@@ -210,6 +208,11 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, st
   }
   report_.resource_usage.fuel_precision = limits::precision(last, cause, trap);
   report_.result = std::move(result);
+  if (run_ != nullptr) {
+    for (auto& denial : run_->denials()) {
+      report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
+    }
+  }
   // The guest's memory goes before anybody hears that it is over.
   std::unique_ptr<engine::Run> run;
   {

@@ -57,8 +57,7 @@ class Driver {
 
 /// What does not change from run to run.
 struct CoreSettings {
-  Fuel slice{};
-  Fuel wasi_call_price{};
+  limits::Prices prices;
   bool fuel_metered = true;
   std::uint64_t wasm_stack_bytes = 0;
 };
@@ -72,7 +71,7 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
  public:
   using Clock = std::chrono::steady_clock;
 
-  ExecutionCore(std::unique_ptr<Job> job, ExecutionContext context, const CoreSettings& settings, Report report);
+  ExecutionCore(std::unique_ptr<Job> job, CallBudget allowed, const CoreSettings& settings, Report report);
 
   /// Names the driver; before anybody else knows this. Shared, since a late wake-up may still be on its way to it.
   void drive_by(std::shared_ptr<Driver> driver) noexcept { driver_ = std::move(driver); }
@@ -122,7 +121,7 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings, std::chrono::nanoseconds running) const;
 
   std::unique_ptr<Job> job_;
-  ExecutionContext context_;
+  CallBudget allowed_;
   CoreSettings settings_;
   std::shared_ptr<Driver> driver_;
   std::atomic<State> state_ = State::Queued;

@@ -21,6 +21,10 @@ HostCompletion HostCall::later() const { return HostCompletion(pending_); }
 
 bool HostCompletion::complete(HostAnswer answer) const { return pending_->complete(std::move(answer)); }
 
+bool HostCompletion::complete_encoded(HostResult<std::vector<std::uint8_t>> answer) const {
+  return pending_->complete(std::move(answer));
+}
+
 namespace runtime {
 
 namespace {
@@ -59,18 +63,35 @@ bool PendingCall::complete(HostAnswer answer) {
   return why ? calls_->refuse(ticket_, 0, *why) : calls_->answer(ticket_, encoded);
 }
 
-void call_host(const HostEntry& entry, HostCall& call, std::span<const Value> arguments,
+bool PendingCall::complete(HostResult<std::vector<std::uint8_t>> encoded) {
+  if (answered_.exchange(true)) {
+    return false;
+  }
+  return encoded ? calls_->answer(ticket_, *encoded)
+                 : calls_->refuse(ticket_, encoded.error().code, encoded.error().message);
+}
+
+void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint8_t> arguments,
                const std::shared_ptr<PendingCall>& pending) noexcept {
   try {
-    if (const auto* at_once = std::get_if<HostFunction>(&entry.function)) {
-      pending->complete((*at_once)(call, arguments));
+    if (const auto* typed = std::get_if<EncodedHostFunction>(&entry.function)) {
+      if (auto answer = typed->call(call, arguments)) {
+        pending->complete(std::move(*answer));
+      }
+      return;
+    }
+    const auto values = wit::decode_all(arguments);
+    if (!values) {
+      pending->complete(HostAnswer(host_error("the arguments do not decode")));
+    } else if (const auto* at_once = std::get_if<HostFunction>(&entry.function)) {
+      pending->complete((*at_once)(call, *values));
     } else {
-      std::get<AsyncHostFunction>(entry.function)(call, arguments);
+      std::get<AsyncHostFunction>(entry.function)(call, *values);
     }
   } catch (const std::exception& thrown) {
-    pending->complete(host_error(thrown.what()));
+    pending->complete(HostAnswer(host_error(thrown.what())));
   } catch (...) {
-    pending->complete(host_error("the host function threw something that is no std::exception"));
+    pending->complete(HostAnswer(host_error("the host function threw something that is no std::exception")));
   }
 }
 

@@ -15,7 +15,12 @@ namespace airssys::wasm::runtime {
 struct HostEntry {
   std::string interface;
   std::string name;
-  std::variant<HostFunction, AsyncHostFunction> function;
+  std::variant<HostFunction, AsyncHostFunction, EncodedHostFunction> function;
+  /// Of a typed one: what the import must be.
+  [[nodiscard]] const FunctionType* type() const {
+    const auto* typed = std::get_if<EncodedHostFunction>(&function);
+    return typed != nullptr ? &typed->type : nullptr;
+  }
   [[nodiscard]] std::string path() const { return interface.empty() ? name : interface + "#" + name; }
 };
 
@@ -31,6 +36,8 @@ class PendingCall {
   ~PendingCall();
 
   bool complete(HostAnswer answer);
+  /// The same with an answer that was encoded for a checked type.
+  bool complete(HostResult<std::vector<std::uint8_t>> encoded);
 
  private:
   std::shared_ptr<engine::HostCalls> calls_;
@@ -40,8 +47,8 @@ class PendingCall {
   std::atomic<bool> answered_ = false;
 };
 
-/// Calls `entry`; whatever it throws becomes a refusal.
-void call_host(const HostEntry& entry, HostCall& call, std::span<const Value> arguments,
+/// Calls `entry` with the encoded `arguments`; whatever it throws becomes a refusal.
+void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint8_t> arguments,
                const std::shared_ptr<PendingCall>& pending) noexcept;
 
 }  // namespace airssys::wasm::runtime

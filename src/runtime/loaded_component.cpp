@@ -152,15 +152,19 @@ const FunctionType* LoadedComponent::imported(std::uint32_t host_function) const
 
 /// Every function that the component imports must come from WASI or from a host function.
 std::optional<Error> LoadedComponent::unsatisfied(const wit::Description& description) const {
-  const auto offered = [&](std::string_view interface, std::string_view name) {
-    return std::ranges::any_of(*host_, [&](const auto& e) { return e.interface == interface && e.name == name; });
-  };
   const auto missing = [&](std::string_view interface, std::string_view name,
                            const FunctionType& type) -> std::optional<Error> {
     const auto path = interface.empty() ? std::string(name) : fmt::format("{}#{}", interface, name);
-    if (!offered(interface, name)) {
+    const auto offer =
+        std::ranges::find_if(*host_, [&](const auto& e) { return e.interface == interface && e.name == name; });
+    if (offer == host_->end()) {
       return link_failed(path, fmt::format("nobody offers the import {}: {}", path, to_wit(type)),
                          "offer it with WasmEngine::add_host_function before loading");
+    }
+    if (const auto* typed = offer->type(); typed != nullptr && !same_types(*typed, type)) {
+      return link_failed(path,
+                         fmt::format("the import {} is {}, the host offers {}", path, to_wit(type), to_wit(*typed)),
+                         "give the host function the C++ types of docs/values.md");
     }
     if (!can_cross(type)) {
       return link_failed(

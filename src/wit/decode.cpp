@@ -1,4 +1,4 @@
-#include <cstring>
+#include <airssys/wasm/encoding.hpp>
 
 #include "wit/codec.hpp"
 
@@ -9,61 +9,7 @@ namespace {
 /// Deeper than any type that Wasmtime validates; keeps a forged message from exhausting the stack.
 constexpr unsigned kDepthMax = 101;
 
-/// Reads from one span and then another, as if they were one. After the first bad read everything reads as zero and
-/// `bad()` is true.
-class Reader {
- public:
-  explicit Reader(std::span<const std::uint8_t> first, std::span<const std::uint8_t> second = {})
-      : now_(first), next_(second) {}
-
-  [[nodiscard]] bool bad() const { return bad_; }
-  [[nodiscard]] bool done() const { return now_.empty() && next_.empty(); }
-  void fail() {
-    bad_ = true;
-    now_ = next_ = {};
-  }
-
-  std::span<const std::uint8_t> bytes(std::size_t n) {
-    if (now_.empty()) {
-      now_ = std::exchange(next_, {});
-    }
-    if (now_.size() < n) {
-      fail();
-      return {};
-    }
-    const auto head = now_.first(n);
-    now_ = now_.subspan(n);
-    return head;
-  }
-  template <class Number>
-  Number number() {
-    Number n{};
-    const auto from = bytes(sizeof n);
-    if (!from.empty()) {
-      std::memcpy(&n, from.data(), sizeof n);
-    }
-    return n;
-  }
-  std::uint8_t byte() { return number<std::uint8_t>(); }
-  /// A count of things of which each takes at least a byte.
-  std::uint32_t count() {
-    const auto n = number<std::uint32_t>();
-    if (n > now_.size() + next_.size()) {
-      fail();
-      return 0;
-    }
-    return n;
-  }
-  std::string text() {
-    const auto n = number<std::uint32_t>();
-    const auto from = n == 0 ? std::span<const std::uint8_t>{} : bytes(n);
-    return {from.begin(), from.end()};
-  }
-
- private:
-  std::span<const std::uint8_t> now_, next_;
-  bool bad_ = false;
-};
+using encoding::Reader;
 
 Value value(Reader& in, unsigned depth);
 
@@ -117,8 +63,7 @@ Value value(Reader& in, unsigned depth) {
     case 12: return in.text();
     case 13: return List{items(in, next)};
     case 14: {
-      const auto n = in.number<std::uint32_t>();
-      const auto from = n == 0 ? std::span<const std::uint8_t>{} : in.bytes(n);
+      const auto from = in.bytes();
       return ByteList(from.begin(), from.end());
     }
     case 15: return record(in, next);

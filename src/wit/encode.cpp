@@ -1,5 +1,4 @@
-#include <bit>
-#include <cstring>
+#include <airssys/wasm/encoding.hpp>
 
 #include "wit/codec.hpp"
 
@@ -8,73 +7,59 @@ namespace airssys::wasm::wit {
 namespace {
 
 using Out = std::vector<std::uint8_t>;
-
-template <class Number>
-void put_number(Out& out, Number number) {
-  static_assert(std::endian::native == std::endian::little);
-  const auto at = out.size();
-  out.resize(at + sizeof number);
-  std::memcpy(out.data() + at, &number, sizeof number);
-}
-
-void put_bytes(Out& out, const void* data, std::size_t size) {
-  put_number(out, static_cast<std::uint32_t>(size));
-  const auto* bytes = static_cast<const std::uint8_t*>(data);
-  out.insert(out.end(), bytes, bytes + size);
-}
-
-void put_text(Out& out, std::string_view text) { put_bytes(out, text.data(), text.size()); }
-
-void put_payload(Out& out, const Payload& payload) {
-  out.push_back(payload ? 1 : 0);
-  if (payload) {
-    encode(*payload, out);
-  }
-}
-
-void put_items(Out& out, const std::vector<Value>& items) {
-  put_number(out, static_cast<std::uint32_t>(items.size()));
-  for (const auto& item : items) {
-    encode(item, out);
-  }
-}
+using encoding::Writer;
 
 struct Body {
   Out& out;
-  void operator()(bool value) const { out.push_back(value ? 1 : 0); }
+  Writer to{out};
+
+  void payload(const Payload& payload) {
+    to.flag(static_cast<bool>(payload));
+    if (payload) {
+      encode(*payload, out);
+    }
+  }
+  void items(const std::vector<Value>& items) {
+    to.count(items.size());
+    for (const auto& item : items) {
+      encode(item, out);
+    }
+  }
+
+  void operator()(bool value) { to.flag(value); }
   template <class Number>
     requires std::is_arithmetic_v<Number>
-  void operator()(Number value) const {
-    put_number(out, value);
+  void operator()(Number value) {
+    to.number(value);
   }
-  void operator()(const std::string& text) const { put_text(out, text); }
-  void operator()(const ByteList& bytes) const { put_bytes(out, bytes.data(), bytes.size()); }
-  void operator()(const List& list) const { put_items(out, list.items); }
-  void operator()(const Tuple& tuple) const { put_items(out, tuple.items); }
-  void operator()(const Record& record) const {
-    put_number(out, static_cast<std::uint32_t>(record.fields.size()));
+  void operator()(const std::string& text) { to.text(text); }
+  void operator()(const ByteList& bytes) { to.bytes(bytes); }
+  void operator()(const List& list) { items(list.items); }
+  void operator()(const Tuple& tuple) { items(tuple.items); }
+  void operator()(const Record& record) {
+    to.count(record.fields.size());
     for (const auto& [name, field] : record.fields) {
-      put_text(out, name);
+      to.text(name);
       encode(field, out);
     }
   }
-  void operator()(const Variant& variant) const {
-    put_text(out, variant.name);
-    put_payload(out, variant.payload);
+  void operator()(const Variant& variant) {
+    to.text(variant.name);
+    payload(variant.payload);
   }
-  void operator()(const Enum& chosen) const { put_text(out, chosen.name); }
-  void operator()(const Option& option) const { put_payload(out, option.payload); }
-  void operator()(const ResultValue& result) const {
-    out.push_back(result.ok ? 1 : 0);
-    put_payload(out, result.payload);
+  void operator()(const Enum& chosen) { to.text(chosen.name); }
+  void operator()(const Option& option) { payload(option.payload); }
+  void operator()(const ResultValue& result) {
+    to.flag(result.ok);
+    payload(result.payload);
   }
-  void operator()(const Flags& flags) const {
-    put_number(out, static_cast<std::uint32_t>(flags.names.size()));
+  void operator()(const Flags& flags) {
+    to.count(flags.names.size());
     for (const auto& name : flags.names) {
-      put_text(out, name);
+      to.text(name);
     }
   }
-  void operator()(const Handle& handle) const { put_number(out, handle.index); }
+  void operator()(const Handle& handle) { to.number(handle.index); }
 };
 
 // The alternatives of Value::Data are in the order of the tags, but for list<u8> (14) and other lists (13).

@@ -1,4 +1,5 @@
 #include <airssys/wasm/type.hpp>
+#include <algorithm>
 #include <array>
 #include <string_view>
 
@@ -15,6 +16,12 @@ bool operator==(const Type& a, const Type& b) {
     }
   }
   return true;
+}
+
+bool same_types(const FunctionType& a, const FunctionType& b) {
+  return a.result == b.result && a.async == b.async &&
+         std::ranges::equal(a.parameters, b.parameters, {}, &FunctionType::Parameter::type,
+                            &FunctionType::Parameter::type);
 }
 
 namespace {

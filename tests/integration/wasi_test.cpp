@@ -182,8 +182,8 @@ TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).attempted, 10'002U);
   EXPECT_EQ(report.stdout_text.size(), 9'996U);
   context = with_deadline(2s);
-  context.limits.max_wasi_calls = 100;
-  EXPECT_EQ(kind_of<ResourceLimitExceeded>(run(flood, context)).resource, "wasi_calls");
+  context.limits.max_host_calls = 100;
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(run(flood, context)).resource, "host_calls");
   context = with_deadline(100ms);
   context.wasi.stdout_target = OutputGrant::Discarded;
   const Heartbeat neighbour(engine);

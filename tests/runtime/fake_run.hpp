@@ -41,6 +41,7 @@ class FakeRun final : public engine::Run {
     return counters_;
   }
   [[nodiscard]] std::shared_ptr<engine::HostCalls> host_calls() override { return nullptr; }
+  [[nodiscard]] std::vector<engine::Denial> denials() const override { return {}; }
 
  private:
   std::vector<Step> script_;

@@ -23,7 +23,7 @@ class SchedulerTest : public ::testing::Test {
   }
   static std::shared_ptr<ExecutionCore> core(std::vector<Step> script, std::chrono::nanoseconds timeout = 10s,
                                              std::chrono::nanoseconds cpu = 10s) {
-    ExecutionContext context;
+    CallBudget context;
     context.limits.max_fuel = 1'000_fuel;
     context.limits.max_cpu_time = cpu;
     context.timeout = timeout;

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <airssys/wasm/component.hpp>
+#include <airssys/wasm/component_io.hpp>
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/execution.hpp>
 #include <airssys/wasm/host.hpp>
+#include <airssys/wasm/instance.hpp>
 #include <airssys/wasm/report.hpp>
 #include <filesystem>
 #include <functional>
@@ -34,6 +36,15 @@ struct CompileIsolation {
   std::filesystem::path helper;
 };
 
+/// How a guest's work is metered, which is compiled into its code.
+enum class Meter : std::uint8_t {
+  /// Every operator is counted; slices and the fuel limit rest on it. The default.
+  Fuel,
+  /// Nothing is counted; a clock interrupts every millisecond. Code runs faster (docs/benchmarks.md), `max_fuel` does
+  /// not apply, the report has no fuel figure, and CPU time and wall clock are what bounds a run.
+  Epoch
+};
+
 /// Settings of an engine, fixed for its life.
 struct RuntimeConfig {
   /// Threads that run started executions.
@@ -43,13 +54,20 @@ struct RuntimeConfig {
   /// Executions that wait for a place beyond that, and how long.
   unsigned max_queued = 1'000;
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
-  /// One memory slot ready for each concurrent run, which makes a fresh run five times cheaper and reserves 4 GiB of
-  /// address space (not memory) a slot. A component that does not fit a slot runs outside the pool.
+  /// Instances that are kept at a time; each holds its memory as long as it lives.
+  unsigned max_instances = 100;
+  /// One memory slot ready for each concurrent run and each kept instance, which makes a fresh run five times cheaper
+  /// and reserves 4 GiB of address space (not memory) a slot. A component that does not fit a slot runs outside the
+  /// pool.
   bool pool = true;
+  Meter meter = Meter::Fuel;
   /// Fuel after which a run makes room for others. Smaller slices cost more: bench/slice_bench.cpp.
   Fuel slice{100'000};
   /// Fuel charged for one call into WASI, so that a flood of calls ends slices like a loop does.
   Fuel wasi_call_price{100};
+  /// The same for one call of a host function, and for each byte of its encoded arguments and answer.
+  Fuel host_call_price{100};
+  Fuel host_byte_price{1};
   Bytes wasm_stack{512ULL << 10U};
   LoadLimits load;
   CompileIsolation compile;
@@ -57,6 +75,52 @@ struct RuntimeConfig {
   bool cache = true;
   std::filesystem::path cache_directory;
   Bytes cache_max{2ULL << 30U};
+};
+
+template <class Signature>
+class Function;
+
+/// One exported function of one component, its types checked. Each call runs in a fresh instance.
+///
+/// Threads: safe from any thread at once. It must not outlive its engine.
+class BoundFunction {
+ protected:
+  [[nodiscard]] static Result<BoundFunction> bind_to(runtime::EngineCore& core, const ComponentHandle& component,
+                                                     std::string_view function, const FunctionType& wanted);
+  [[nodiscard]] typed::EncodedReport run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
+                                                 const ExecutionContext& context) const;
+
+ private:
+  BoundFunction(runtime::EngineCore& core, ComponentHandle component) noexcept
+      : core_(&core), component_(std::move(component)) {}
+  runtime::EngineCore* core_;
+  ComponentHandle component_;
+  const runtime::CallableFunction* function_ = nullptr;
+  std::string name_;
+};
+
+template <class R, class... A>
+class Function<R(A...)> : public BoundFunction {
+ public:
+  [[nodiscard]] static Result<Function> bind(runtime::EngineCore& core, const ComponentHandle& component,
+                                             std::string_view function) {
+    auto bound = bind_to(core, component, function, typed::function_type<R, A...>());
+    if (!bound) {
+      return std::unexpected(std::move(bound.error()));
+    }
+    return Function(std::move(*bound));
+  }
+  [[nodiscard]] Result<R> operator()(const ExecutionContext& context,
+                                     const std::remove_cvref_t<A>&... arguments) const {
+    return typed::result<R>(run(context, arguments...));
+  }
+  /// The same with everything that there is to say about the run.
+  [[nodiscard]] TypedReport<R> run(const ExecutionContext& context, const std::remove_cvref_t<A>&... arguments) const {
+    return typed::decode<R>(run_encoded(typed::encode<std::remove_cvref_t<A>...>(arguments...), context));
+  }
+
+ private:
+  explicit Function(BoundFunction bound) : BoundFunction(std::move(bound)) {}
 };
 
 /// Compiles, runs and stops other people's components.
@@ -94,6 +158,7 @@ class WasmEngine {
 
   /// Offers a host function to components loaded from now on, under an interface name (`acme:billing/rates@1.0.0`), or
   /// directly in the world for an empty name.
+  [[nodiscard]] HostInterface host(std::string interface);
   void add_host_function(std::string interface, std::string name, HostFunction function);
   void add_async_host_function(std::string interface, std::string name, AsyncHostFunction function);
 
@@ -113,6 +178,34 @@ class WasmEngine {
   /// Starts the same on the workers and returns at once.
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::span<const Value> arguments, const ExecutionContext& context);
+
+  /// A typed function, its types compared once: `engine.bind<std::string(std::string_view)>(greet, "greet")`.
+  /// Errors: BadCall with both types.
+  template <class Signature>
+  [[nodiscard]] Result<Function<Signature>> bind(const ComponentHandle& component, std::string_view function) {
+    return Function<Signature>::bind(*core_, component, function);
+  }
+  /// Binds and runs: `engine.call<std::string>(greet, "greet", context, "world")`. For one call; a function that is
+  /// called often is bound once.
+  template <class R, class... A>
+  [[nodiscard]] Result<R> call(const ComponentHandle& component, std::string_view function,
+                               const ExecutionContext& context, const A&... arguments) {
+    auto bound = bind<R(std::decay_t<const A&>...)>(component, function);
+    if (!bound) {
+      return std::unexpected(std::move(bound.error()));
+    }
+    return (*bound)(context, arguments...);
+  }
+  /// `run` with arguments and result as raw bytes (component_io.hpp).
+  /// Errors: as `run`; BadCall when codec or data do not fit the function's type.
+  [[nodiscard]] Result<ComponentOutput> execute(const ComponentHandle& component, std::string_view function,
+                                                const ComponentInput& input, const ExecutionContext& context);
+
+  /// An instance that keeps its state. It holds one of `max_instances` places until it is destroyed.
+  ///
+  /// Errors: as `run`; HostExhausted when all places are taken. Threads: blocks the caller, like `run`.
+  [[nodiscard]] Result<Instance> instantiate(const ComponentHandle& component, const ExecutionContext& context,
+                                             const std::stop_token& stop = {});
 
   /// Runs a WASI command (`wasi:cli/run`). A status other than 0 is reported as Exited.
   [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context);

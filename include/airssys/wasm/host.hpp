@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/value.hpp>
 #include <chrono>
 #include <functional>
@@ -27,7 +28,8 @@ using HostAnswer = std::expected<std::vector<Value>, HostError>;
 
 namespace runtime {
 class PendingCall;
-}
+class EngineCore;
+}  // namespace runtime
 
 /// Answers one asynchronous host call, once, from any thread; also when the run is long gone, which then does nothing.
 /// Dropped without an answer, it ends the run with `host_failed`.
@@ -37,6 +39,8 @@ class HostCompletion {
 
   /// True when the run was still waiting for this.
   bool complete(HostAnswer answer) const;
+  /// The same with an answer that was encoded for a checked type; see `TypedCompletion`.
+  bool complete_encoded(std::expected<std::vector<std::uint8_t>, HostError> answer) const;
 
  private:
   std::shared_ptr<runtime::PendingCall> pending_;
@@ -74,5 +78,155 @@ class HostCall {
 using HostFunction = std::function<HostAnswer(HostCall&, std::span<const Value>)>;
 /// Answers later, through `HostCall::later()`.
 using AsyncHostFunction = std::function<void(HostCall&, std::span<const Value>)>;
+
+/// What a typed host function may return instead of a bare value: `return host_error("too late", 7);`
+template <class T>
+using HostResult = std::expected<T, HostError>;
+
+/// A typed host function as the engine keeps it: encoded arguments in, an encoded answer out (nothing: it comes later),
+/// and the type that the guest's import must have.
+struct EncodedHostFunction {
+  FunctionType type;
+  std::function<std::optional<HostResult<std::vector<std::uint8_t>>>(HostCall&, std::span<const std::uint8_t>)> call;
+};
+
+namespace typed {
+
+template <class T>
+struct HostReturn {
+  using Value = T;
+};
+template <class T>
+struct HostReturn<HostResult<T>> {
+  using Value = T;
+};
+
+inline HostResult<std::vector<std::uint8_t>> or_error(std::optional<std::vector<std::uint8_t>> bytes) {
+  if (!bytes) {
+    return host_error("the host function's answer is no value of its type");
+  }
+  return std::move(*bytes);
+}
+
+template <class Value>
+HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& answer) {
+  if (!answer) {
+    return std::unexpected(answer.error());
+  }
+  if constexpr (std::is_void_v<Value>) {
+    return std::vector<std::uint8_t>();
+  } else {
+    return or_error(encode<Value>(*answer));
+  }
+}
+
+}  // namespace typed
+
+/// `HostCompletion` for a function whose result is `R`, for asynchronous typed functions:
+/// `[](HostCall&, TypedCompletion<double> later, std::string currency) { ... later.complete(1.5); }`.
+template <class R>
+class TypedCompletion {
+ public:
+  explicit TypedCompletion(HostCompletion completion) noexcept : completion_(std::move(completion)) {}
+  /// True when the run was still waiting for this.
+  bool complete(const HostResult<R>& answer) const {
+    return completion_.complete_encoded(typed::encode_answer(answer));
+  }
+
+ private:
+  HostCompletion completion_;
+};
+
+namespace typed {
+
+template <class R, class... A>
+struct HostSignature {
+  template <class F>
+  static EncodedHostFunction wrap(F function) {
+    using Value = typename HostReturn<R>::Value;
+    auto call = [function = std::move(function)](
+                    HostCall& host,
+                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+      Reader in(bytes);
+      std::tuple<std::remove_cvref_t<A>...> arguments;
+      std::apply([&](auto&... argument) { (WitMapping<std::remove_cvref_t<A>>::read(in, argument), ...); }, arguments);
+      if (in.bad()) {
+        return host_error("the arguments do not decode");
+      }
+      const auto invoke = [&]() -> R {
+        return std::apply([&](auto&... argument) -> R { return function(host, argument...); }, arguments);
+      };
+      if constexpr (std::is_void_v<R>) {
+        invoke();
+        return std::vector<std::uint8_t>();
+      } else {
+        return encode_answer<Value>(invoke());
+      }
+    };
+    return {function_type<Value, std::remove_cvref_t<A>...>(), std::move(call)};
+  }
+};
+
+/// An asynchronous one.
+template <class R, class... A>
+struct LaterSignature {
+  template <class F>
+  static EncodedHostFunction wrap(F function) {
+    auto call = [function = std::move(function)](
+                    HostCall& host,
+                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+      Reader in(bytes);
+      std::tuple<std::remove_cvref_t<A>...> arguments;
+      std::apply([&](auto&... argument) { (WitMapping<std::remove_cvref_t<A>>::read(in, argument), ...); }, arguments);
+      if (in.bad()) {
+        return host_error("the arguments do not decode");
+      }
+      std::apply([&](auto&... argument) { function(host, TypedCompletion<R>(host.later()), argument...); }, arguments);
+      return std::nullopt;
+    };
+    return {function_type<R, std::remove_cvref_t<A>...>(), std::move(call)};
+  }
+};
+
+template <class F>
+struct HostSignatureOf : HostSignatureOf<decltype(&F::operator())> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(HostCall&, A...)> : HostSignature<R, A...> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(HostCall&, A...) const> : HostSignature<R, A...> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(HostCall&, A...) const noexcept> : HostSignature<R, A...> {};
+template <class R, class... A>
+struct HostSignatureOf<R (*)(HostCall&, A...)> : HostSignature<R, A...> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<void (C::*)(HostCall&, TypedCompletion<R>, A...)> : LaterSignature<R, A...> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<void (C::*)(HostCall&, TypedCompletion<R>, A...) const> : LaterSignature<R, A...> {};
+
+}  // namespace typed
+
+/// One interface that the host offers: `WasmEngine::host`.
+///
+/// Threads: as `WasmEngine`.
+class HostInterface {
+ public:
+  HostInterface(runtime::EngineCore& core, std::string name) : core_(core), name_(std::move(name)) {}
+
+  /// A typed function: `[](HostCall& call, std::string_view currency) -> HostResult<double> { ... }`. Its type is
+  /// compared with the guest's import when a component is linked: LinkFailed with both. It runs where a `HostFunction`
+  /// does, and what it throws ends the run with `host_failed`.
+  template <class F>
+  HostInterface& function(std::string name, F function) {
+    return add(std::move(name), typed::HostSignatureOf<F>::wrap(std::move(function)));
+  }
+  HostInterface& function(std::string name, HostFunction function);
+  HostInterface& async_function(std::string name, AsyncHostFunction function);
+
+ private:
+  HostInterface& add(std::string name, EncodedHostFunction function);
+
+  runtime::EngineCore& core_;
+  std::string name_;
+};
 
 }  // namespace airssys::wasm

@@ -7,6 +7,14 @@
 
 namespace airssys::wasm {
 
+/// What happens when a guest asks for something that it was not granted.
+enum class OnDenied : std::uint8_t {
+  /// The guest gets the interface's own error; the report counts the denial.
+  Answer,
+  /// The run ends with `capability_denied`.
+  Stop
+};
+
 /// What one execution may use. Every field has a finite default; there is no "unlimited". docs/limits.md says for each
 /// how exact it is and what it does not cover.
 struct ResourceLimits {
@@ -26,13 +34,21 @@ struct ResourceLimits {
   std::uint64_t max_handles = 10'000;
   /// Live WASI resources (streams, descriptors, pollables).
   std::uint64_t max_wasi_resources = 1'000;
-  /// Calls into WASI.
-  std::uint64_t max_wasi_calls = 10'000'000;
+  /// Calls into WASI and of host functions together.
+  std::uint64_t max_host_calls = 10'000'000;
   std::uint32_t max_instances = 200;
   std::uint32_t max_memories = 50;
   std::uint32_t max_tables = 50;
   /// Stop as soon as a growth is refused instead of letting the guest see the failure.
   bool stop_on_refused_growth = false;
+  OnDenied on_denied = OnDenied::Answer;
+};
+
+/// What one call of a kept instance may use: its grants are those of the instance.
+struct CallBudget {
+  ResourceLimits limits{};
+  /// Wall clock from the first slice.
+  std::chrono::nanoseconds timeout{std::chrono::seconds{10}};
 };
 
 /// What a component may be before it is refused. Checked before Wasmtime sees a byte, except compile time and memory.
@@ -61,6 +77,6 @@ struct LoadLimits {
 };
 
 /// Refuses zero, overflow and nonsense before anything starts: BadCall with the field's name.
-[[nodiscard]] Result<void> validate(const ResourceLimits& limits, std::chrono::nanoseconds timeout);
+[[nodiscard]] Result<void> validate(const CallBudget& budget);
 
 }  // namespace airssys::wasm

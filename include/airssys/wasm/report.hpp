@@ -47,6 +47,16 @@ struct ResourceUsage {
   std::uint64_t slices = 0;
 };
 
+/// Something that was asked for and not granted. The first 32 different ones are kept by name; further ones count with
+/// the last of their capability.
+struct Denial {
+  /// `filesystem`, `network.tcp`, `network.udp`, `network.name-lookup`, `http.outbound`.
+  std::string capability;
+  /// A path, a name, `GET https://host/path`: the guest's text, at most 256 bytes; may be empty.
+  std::string target;
+  std::uint64_t count = 0;
+};
+
 enum class Outcome : std::uint8_t {
   Returned,
   Stopped,
@@ -70,7 +80,7 @@ class Report {
   ResourceLimits limits;
   std::chrono::nanoseconds timeout{};
   ResourceUsage resource_usage;
-  std::vector<std::string> denials;
+  std::vector<Denial> denials;
   /// Captured output.
   std::string stdout_text, stderr_text;
   /// The value of a function that has a result; or why there is none.

@@ -68,6 +68,9 @@ struct FunctionType {
   bool async = false;
 };
 
+/// The same but for the names of parameters.
+[[nodiscard]] bool same_types(const FunctionType& a, const FunctionType& b);
+
 /// `func(name: string, times: u32) -> string`
 [[nodiscard]] std::string to_wit(const FunctionType& type);
 

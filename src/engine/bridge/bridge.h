@@ -13,6 +13,8 @@ namespace airssys {
 namespace wasm {
 namespace bridge {
 
+constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
+
 /// Bytes counted for one table element.
 constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
 
@@ -60,10 +62,14 @@ enum class BridgeCause : uint32_t {
   TooLarge = 21,
   /// The guest wrote more output than granted; `code` is the figure.
   Output = 22,
-  /// More calls into WASI than granted; `code` is the figure.
+  /// More calls into WASI and of host functions than granted; `code` is the figure.
   HostCalls = 23,
+  /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
+  Denied = 24,
+  /// A handle that this instance did not hand out, or that was dropped.
+  UnknownHandle = 25,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 24,
+  Other = 26,
 };
 
 enum class BridgePoll : uint32_t {
@@ -202,6 +208,9 @@ struct BridgeBudget {
   uint64_t slice;
   /// Fuel charged for each call into WASI.
   uint64_t wasi_call_fuel;
+  /// Fuel charged for each call of a host function, and for each byte of its encoded arguments and results.
+  uint64_t host_call_fuel;
+  uint64_t host_byte_fuel;
   /// Monotonic; 0 for none (only the tests of this crate do that).
   uint64_t deadline_ns;
   uint64_t memory_bytes_max;
@@ -212,7 +221,10 @@ struct BridgeBudget {
   uint64_t host_buffer_bytes_max;
   uint64_t handles_max;
   uint64_t wasi_resources_max;
-  uint64_t wasi_calls_max;
+  /// Calls into WASI and of host functions together.
+  uint64_t host_calls_max;
+  /// End the run when something is asked for that was not granted.
+  bool stop_on_denied;
 };
 
 /// The counters of a run: see docs/limits.md for what each counts.
@@ -261,6 +273,12 @@ bool bridge_component_describe(const BridgeComponent *component,
                                uint64_t nodes_max,
                                BridgeBytes *out,
                                BridgeFailure *failure);
+
+/// What was denied so far in the operation under way, or in the last one: see `Denials::encode`. Any thread.
+///
+/// # Safety
+/// `run` is alive.
+void bridge_run_denials(const BridgeRun *run, BridgeBytes *out);
 
 /// Starts the host. Null and `failure` when threads cannot be had.
 BridgeHost *bridge_host_new(const BridgeHostConfig *settings, BridgeFailure *failure);
@@ -362,8 +380,11 @@ bool bridge_run_call(BridgeRun *run,
                      BridgeSlice arguments,
                      BridgeFailure *failure);
 
-/// Begins dropping a handle that the guest handed out; its destructor is guest code. Unknown handles do nothing.
-bool bridge_run_drop_handle(BridgeRun *run, const BridgeBudget *budget, uint32_t handle, BridgeFailure *failure);
+/// Begins dropping a handle that the guest handed out; its destructor is guest code. Cause UnknownHandle when it is not one of the run's.
+bool bridge_run_drop_handle(BridgeRun *run,
+                            const BridgeBudget *budget,
+                            uint32_t handle,
+                            BridgeFailure *failure);
 
 /// Runs the guest for one slice at most. Never blocks.
 BridgePoll bridge_run_poll(BridgeRun *run);

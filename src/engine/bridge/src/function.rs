@@ -3,12 +3,14 @@
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use crate::store::Data;
+use crate::store::{BridgePhase, Data};
 use crate::value::Reader;
 use std::cell::Cell;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, ComponentType, Func, Lift, Lower, Type};
+use wasmtime::component::{
+    ComponentExportIndex, ComponentNamedList, ComponentType, Func, Lift, Lower, ResourceAny, Type, Val,
+};
 use wasmtime::{Result, Store};
 
 pub struct BridgeFunction {
@@ -16,6 +18,8 @@ pub struct BridgeFunction {
     pub ty: ComponentFunc,
     pub has_result: bool,
     pub result_is_bool: bool,
+    /// A parameter carries an `own` handle somewhere: the call gives it to the guest.
+    pub moves_handles: bool,
     pub bytes: Option<ByteCall>,
 }
 
@@ -41,10 +45,12 @@ pub unsafe extern "C" fn bridge_component_function(
         }
         let Some((ComponentItem::ComponentFunc(ty), index)) = found else { return Err(missing()) };
         let result = ty.results().next();
+        let moves_handles = ty.params().any(|(_, ty)| has_own(&ty));
         Ok(BridgeFunction {
             index,
             has_result: result.is_some(),
             result_is_bool: matches!(result, Some(Type::Bool)),
+            moves_handles,
             bytes: ByteCall::of(&ty),
             ty,
         })
@@ -57,6 +63,46 @@ pub unsafe extern "C" fn bridge_component_function(
 pub unsafe extern "C" fn bridge_function_free(function: *mut BridgeFunction) {
     // SAFETY: the caller's promise above.
     unsafe { free(function) };
+}
+
+fn has_own(ty: &Type) -> bool {
+    let inside = |ty: Option<Type>| ty.is_some_and(|ty| has_own(&ty));
+    match ty {
+        Type::Own(_) => true,
+        Type::List(list) => has_own(&list.ty()),
+        Type::Record(record) => record.fields().any(|field| has_own(&field.ty)),
+        Type::Tuple(tuple) => tuple.types().any(|ty| has_own(&ty)),
+        Type::Variant(variant) => variant.cases().any(|case| inside(case.ty)),
+        Type::Option(option) => has_own(&option.ty()),
+        Type::Result(result) => inside(result.ok()) || inside(result.err()),
+        _ => false,
+    }
+}
+
+/// The resources that `value` hands over as `own`.
+pub fn moved(value: &Val, ty: &Type, out: &mut Vec<ResourceAny>) {
+    match (value, ty) {
+        (Val::Resource(resource), Type::Own(_)) => out.push(*resource),
+        (Val::List(items), Type::List(list)) => items.iter().for_each(|item| moved(item, &list.ty(), out)),
+        (Val::Record(fields), Type::Record(record)) => {
+            fields.iter().zip(record.fields()).for_each(|((_, value), field)| moved(value, &field.ty, out));
+        }
+        (Val::Tuple(items), Type::Tuple(tuple)) => {
+            items.iter().zip(tuple.types()).for_each(|(item, ty)| moved(item, &ty, out));
+        }
+        (Val::Variant(name, Some(payload)), Type::Variant(variant)) => {
+            let ty = variant.cases().find(|case| case.name == name).and_then(|case| case.ty);
+            ty.iter().for_each(|ty| moved(payload, ty, out));
+        }
+        (Val::Option(Some(payload)), Type::Option(option)) => moved(payload, &option.ty(), out),
+        (Val::Result(Ok(Some(payload))), Type::Result(result)) => {
+            result.ok().iter().for_each(|ty| moved(payload, ty, out));
+        }
+        (Val::Result(Err(Some(payload))), Type::Result(result)) => {
+            result.err().iter().for_each(|ty| moved(payload, ty, out));
+        }
+        _ => {}
+    }
 }
 
 /// A result in the value encoding, cut in two so that a large payload is not copied once more: `head` ends where the
@@ -151,6 +197,7 @@ impl ByteCall {
             head.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             Answer { head, payload }
         }
+        store.data().shared.set_phase(BridgePhase::Call);
         const TEXT: u8 = 12;
         const LIST: u8 = 14;
         Ok(match self.result {

@@ -11,6 +11,7 @@
 pub mod bench;
 pub mod calls;
 pub mod component;
+pub mod denied;
 pub mod engine;
 pub mod ffi;
 pub mod function;

@@ -51,10 +51,14 @@ pub enum BridgeCause {
     TooLarge = 21,
     /// The guest wrote more output than granted; `code` is the figure.
     Output = 22,
-    /// More calls into WASI than granted; `code` is the figure.
+    /// More calls into WASI and of host functions than granted; `code` is the figure.
     HostCalls = 23,
+    /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
+    Denied = 24,
+    /// A handle that this instance did not hand out, or that was dropped.
+    UnknownHandle = 25,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 24,
+    Other = 26,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -150,7 +154,7 @@ impl From<Failure> for BridgeFailure {
     }
 }
 
-fn truncate(text: &mut String, bytes_max: usize) {
+pub fn truncate(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
         let end = (0..=bytes_max).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(end);

@@ -72,7 +72,10 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
             let data = cx.data_mut();
             let calls = data.calls.clone();
             let arguments = encode_all(arguments, &mut data.handles).map_err(Stopped::from)?;
+            data.count_own_call();
+            data.charge_bytes(arguments.len());
             let answer = calls.call(id, arguments).await?;
+            cx.data_mut().charge_bytes(answer.len());
             let values = decode_all(&answer, &cx.data().handles).map_err(Stopped::from)?;
             if values.len() != results.len() {
                 let message = "the host function answered with the wrong number of values".into();

@@ -2,7 +2,7 @@
 
 use crate::calls::{BridgeCalls, Calls};
 use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
-use crate::function::{Answer, BridgeFunction, LIFTED};
+use crate::function::{Answer, BridgeFunction, LIFTED, moved};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::store::{BridgeBudget, BridgePhase, Data, Shared, crossing};
@@ -120,9 +120,14 @@ pub unsafe extern "C" fn bridge_run_new(
 }
 
 impl BridgeRun {
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn start(&mut self, budget: &BridgeBudget, task: Task) -> Result<(), Failure> {
         let mut parts = self.parts.take().ok_or_else(|| Failure::new(BridgeCause::Other, "the run is spent"))?;
         self.result = None;
+        self.shared.set_phase(BridgePhase::Link);
         let store = &mut parts.store;
         store.data_mut().arm(budget);
         // The store reads the limiter's counts (instances, memories, tables) here and never again.
@@ -204,10 +209,10 @@ async fn operate(parts: &mut Parts, pre: &InstancePre<Data>, shared: &Shared, ta
         Task::Instantiate => Ok(Answer::default()),
         Task::Call { function, arguments } => call(&mut parts.store, instance, shared, function, arguments).await,
         Task::DropHandle(handle) => {
+            let unknown = || Failure::new(BridgeCause::UnknownHandle, "no such handle").with_code(u64::from(handle));
+            let resource = parts.store.data_mut().handles.take(handle).ok_or_else(unknown)?;
             shared.set_phase(BridgePhase::Drop);
-            if let Some(resource) = parts.store.data_mut().handles.take(handle) {
-                resource.resource_drop_async(&mut parts.store).await?;
-            }
+            resource.resource_drop_async(&mut parts.store).await?;
             Ok(Answer::default())
         }
     }
@@ -236,18 +241,24 @@ async fn call(
     function: &BridgeFunction,
     arguments: &[u8],
 ) -> Result<Answer, Failure> {
-    shared.set_phase(BridgePhase::Call);
+    // Until the arguments are known to be good nothing of the guest runs, and the phase is what it was.
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
     if let Some(bytes) = &function.bytes {
         return bytes.call(store, entry, arguments).await;
     }
     let arguments = decode_all(arguments, &store.data().handles)?;
+    shared.set_phase(BridgePhase::Call);
     // A kind of value that this function cannot return marks the slot as empty.
     let empty = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
     let values = if function.has_result { vec![empty] } else { Vec::new() };
     let mut slot = Slot { values, was_bool: !function.result_is_bool, shared };
     entry.call_async(&mut *store, &arguments, &mut slot.values).await?;
+    if function.moves_handles {
+        let mut gone = Vec::new();
+        function.ty.params().zip(&arguments).for_each(|((_, ty), value)| moved(value, &ty, &mut gone));
+        store.data_mut().handles.forget(&gone);
+    }
     let values = std::mem::take(&mut slot.values);
     let mut head = Vec::new();
     for value in &values {
@@ -287,7 +298,7 @@ pub unsafe extern "C" fn bridge_run_call(
     .is_some()
 }
 
-/// Begins dropping a handle that the guest handed out; its destructor is guest code. Unknown handles do nothing.
+/// Begins dropping a handle that the guest handed out; its destructor is guest code. Cause UnknownHandle when it is not one of the run's.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_drop_handle(
     run: &mut BridgeRun,

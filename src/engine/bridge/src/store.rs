@@ -1,6 +1,7 @@
 //! What one run's store carries: counters that C++ reads live, the limiter, and the hook at every crossing.
 
 use crate::calls::Calls;
+use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::value::Handles;
 use rustix::time::{ClockId, clock_gettime};
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, ResourceLimiter, Result, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Where a run is. Post-return is told apart by the result having been lifted: see run.rs.
 #[repr(u32)]
@@ -35,6 +37,7 @@ pub struct Shared {
     pub memory_peak: AtomicU64,
     pub memory_refused: AtomicU64,
     pub refused_request: AtomicU64,
+    pub denials: Denials,
 }
 
 impl Shared {
@@ -59,6 +62,9 @@ pub struct BridgeBudget {
     pub slice: u64,
     /// Fuel charged for each call into WASI.
     pub wasi_call_fuel: u64,
+    /// Fuel charged for each call of a host function, and for each byte of its encoded arguments and results.
+    pub host_call_fuel: u64,
+    pub host_byte_fuel: u64,
     /// Monotonic; 0 for none (only the tests of this crate do that).
     pub deadline_ns: u64,
     pub memory_bytes_max: u64,
@@ -69,7 +75,17 @@ pub struct BridgeBudget {
     pub host_buffer_bytes_max: u64,
     pub handles_max: u64,
     pub wasi_resources_max: u64,
-    pub wasi_calls_max: u64,
+    /// Calls into WASI and of host functions together.
+    pub host_calls_max: u64,
+    /// End the run when something is asked for that was not granted.
+    pub stop_on_denied: bool,
+}
+
+/// What a run with WASI carries. Apart from `Data`, since most small runs have none and every run moves its `Data`.
+pub struct Granted {
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    hooks: NoRequests,
 }
 
 pub struct Data {
@@ -77,11 +93,14 @@ pub struct Data {
     pub calls: Arc<Calls>,
     pub budget: BridgeBudget,
     pub fuel_metered: bool,
-    pub wasi: Option<WasiCtx>,
-    pub table: ResourceTable,
+    granted: Option<Box<Granted>>,
+    table: ResourceTable,
     pub handles: Handles,
     wasi_calls: u64,
-    wasi_calls_charged: u64,
+    own_calls: u64,
+    /// Fuel for host calls that has not been taken from the tank yet, and the calls it was reckoned for.
+    owed: u64,
+    calls_charged: u64,
     /// Fuel at which the current slice began, and the yield interval now in force.
     slice_began: u64,
     interval: u64,
@@ -89,16 +108,23 @@ pub struct Data {
 
 impl Data {
     pub fn new(shared: Arc<Shared>, calls: Arc<Calls>, fuel_metered: bool, wasi: Option<WasiCtx>) -> Self {
+        let granted = wasi.map(|wasi| {
+            let mut http = WasiHttpCtx::new();
+            http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
+            Box::new(Granted { wasi, http, hooks: NoRequests(shared.clone()) })
+        });
         Self {
             shared,
             calls,
             budget: BridgeBudget::default(),
             fuel_metered,
-            wasi,
+            granted,
             table: ResourceTable::new(),
             handles: Handles::default(),
             wasi_calls: 0,
-            wasi_calls_charged: 0,
+            own_calls: 0,
+            owed: 0,
+            calls_charged: 0,
             slice_began: 0,
             interval: 0,
         }
@@ -109,14 +135,30 @@ impl Data {
         self.slice_began = budget.fuel;
         self.interval = budget.slice;
         self.table.set_max_capacity(budget.wasi_resources_max as usize);
-        self.wasi_calls = 0;
-        self.wasi_calls_charged = 0;
+        self.handles.live_max = budget.handles_max;
+        (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
+        self.shared.denials.clear();
         self.shared.fuel_left.store(budget.fuel, Relaxed);
         self.shared.wasi_calls.store(0, Relaxed);
         self.shared.slices.store(0, Relaxed);
         self.shared.memory_refused.store(0, Relaxed);
         self.shared.refused_request.store(0, Relaxed);
         self.shared.memory_peak.store(self.shared.memory_now.load(Relaxed), Relaxed);
+    }
+
+    pub fn count_wasi_call(&mut self) {
+        self.wasi_calls += 1;
+        self.owed = self.owed.saturating_add(self.budget.wasi_call_fuel);
+    }
+
+    /// A call of a host function; `bytes` as they come, first the arguments', then the results'.
+    pub fn count_own_call(&mut self) {
+        self.own_calls += 1;
+        self.owed = self.owed.saturating_add(self.budget.host_call_fuel);
+    }
+
+    pub fn charge_bytes(&mut self, bytes: usize) {
+        self.owed = self.owed.saturating_add((bytes as u64).saturating_mul(self.budget.host_byte_fuel));
     }
 
     /// What is allowed here counts as grown, also when the operating system then refuses it: Wasmtime reports failures
@@ -143,13 +185,23 @@ impl Data {
     }
 }
 
+const CONTEXT: &str = "WASI is linked only into runs that carry a context";
+
 /// Every call into WASI asks for its context exactly once: that is where they are counted. Wasmtime's hook also sees
 /// slices and bulk operations, so it cannot count.
 impl WasiView for Data {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.wasi_calls += 1;
-        let ctx = self.wasi.as_mut().expect("WASI is linked only into runs that carry a context");
-        WasiCtxView { ctx, table: &mut self.table }
+        self.count_wasi_call();
+        let granted = self.granted.as_mut().expect(CONTEXT);
+        WasiCtxView { ctx: &mut granted.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Data {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.count_wasi_call();
+        let granted = self.granted.as_mut().expect(CONTEXT);
+        WasiHttpCtxView { hooks: &mut granted.hooks, table: &mut self.table, ctx: &mut granted.http }
     }
 }
 
@@ -199,7 +251,9 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             }
             Ok(())
         }
-        CallHook::ReturningFromHost if cx.data().wasi_calls != cx.data().wasi_calls_charged => charge(cx),
+        CallHook::ReturningFromHost if cx.data().wasi_calls + cx.data().own_calls != cx.data().calls_charged => {
+            charge(cx)
+        }
         _ => Ok(()),
     }
 }
@@ -216,18 +270,23 @@ fn begin_slice(mut cx: StoreContextMut<'_, Data>, fuel: u64) -> Result<()> {
     Ok(())
 }
 
-/// Takes the price of WASI calls from the tank and shortens the running slice by as much, so a flood of calls ends
+/// After a host call: takes its price from the tank and shortens the running slice by as much, so a flood of calls ends
 /// its slices by itself although host calls burn no fuel of their own.
 fn charge(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
     let data = cx.data_mut();
-    let calls = data.wasi_calls - data.wasi_calls_charged;
-    data.wasi_calls_charged = data.wasi_calls;
+    let calls = data.wasi_calls + data.own_calls;
+    data.calls_charged = calls;
     data.shared.wasi_calls.store(data.wasi_calls, Relaxed);
-    if data.wasi_calls > data.budget.wasi_calls_max {
-        let message = "more calls into WASI than granted".into();
-        return Err(Stopped { cause: BridgeCause::HostCalls, code: data.wasi_calls, message }.into());
+    if calls > data.budget.host_calls_max {
+        let message = "more host calls than granted".into();
+        return Err(Stopped { cause: BridgeCause::HostCalls, code: calls, message }.into());
     }
-    let price = calls.saturating_mul(data.budget.wasi_call_fuel);
+    if data.budget.stop_on_denied
+        && let Some(capability) = data.shared.denials.last()
+    {
+        return Err(Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }.into());
+    }
+    let price = std::mem::take(&mut data.owed);
     if !data.fuel_metered || price == 0 {
         return Ok(());
     }

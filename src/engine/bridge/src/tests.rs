@@ -30,6 +30,8 @@ const BUDGET: BridgeBudget = BridgeBudget {
     fuel: 10_000,
     slice: 1_000,
     wasi_call_fuel: 10,
+    host_call_fuel: 10,
+    host_byte_fuel: 1,
     deadline_ns: 0,
     memory_bytes_max: 1 << 20,
     stop_on_refused_growth: false,
@@ -39,7 +41,8 @@ const BUDGET: BridgeBudget = BridgeBudget {
     host_buffer_bytes_max: 1 << 20,
     handles_max: 50,
     wasi_resources_max: 50,
-    wasi_calls_max: 1_000,
+    host_calls_max: 1_000,
+    stop_on_denied: false,
 };
 
 extern "C" fn ignore(_: *mut c_void) {}

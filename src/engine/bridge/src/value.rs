@@ -10,6 +10,7 @@
 //! ```
 
 use crate::outcome::{BridgeCause, Failure};
+use std::collections::HashMap;
 use wasmtime::component::{ResourceAny, Val};
 
 /// Component types nest at most this deep when Wasmtime validates them (`MAX_TYPE_SIZE` bounds their size).
@@ -23,22 +24,37 @@ fn unsupported(what: &str) -> Failure {
     Failure::new(BridgeCause::Value, format!("{what} cannot cross into C++"))
 }
 
-/// Handles of this run's resources: C++ knows them by index. A taken slot is never reused.
+/// Handles of this run's resources: C++ knows them by number. Numbers are never reused, and the guest decides how many
+/// it hands out, so what is alive is bounded.
 #[derive(Default)]
-pub struct Handles(Vec<Option<ResourceAny>>);
+pub struct Handles {
+    live: HashMap<u32, ResourceAny>,
+    next: u32,
+    pub live_max: u64,
+}
 
 impl Handles {
-    fn push(&mut self, resource: ResourceAny) -> u32 {
-        self.0.push(Some(resource));
-        (self.0.len() - 1) as u32
+    fn push(&mut self, resource: ResourceAny) -> Result<u32, Failure> {
+        if self.live.len() as u64 >= self.live_max || self.next == u32::MAX {
+            return Err(Failure::new(BridgeCause::Handles, "more handles than granted"));
+        }
+        let number = self.next;
+        self.next += 1;
+        self.live.insert(number, resource);
+        Ok(number)
     }
 
-    pub fn get(&self, index: u32) -> Option<ResourceAny> {
-        self.0.get(index as usize).copied().flatten()
+    pub fn get(&self, number: u32) -> Option<ResourceAny> {
+        self.live.get(&number).copied()
     }
 
-    pub fn take(&mut self, index: u32) -> Option<ResourceAny> {
-        self.0.get_mut(index as usize).and_then(Option::take)
+    pub fn take(&mut self, number: u32) -> Option<ResourceAny> {
+        self.live.remove(&number)
+    }
+
+    /// These were given to the guest.
+    pub fn forget(&mut self, gone: &[ResourceAny]) {
+        self.live.retain(|_, resource| !gone.contains(resource));
     }
 }
 
@@ -154,9 +170,9 @@ impl<'a> Reader<'a> {
                 Val::Result(if ok { Ok(payload) } else { Err(payload) })
             }
             21 => Val::Flags(self.many(Self::text)?),
-            22 => Val::Resource(handles.get(self.u32()?).ok_or_else(|| {
-                Failure::new(BridgeCause::Value, "the handle does not belong to this run or was dropped")
-            })?),
+            22 => Val::Resource(
+                handles.get(self.u32()?).ok_or_else(|| Failure::new(BridgeCause::UnknownHandle, "no such handle"))?,
+            ),
             _ => return Err(malformed()),
         })
     }
@@ -243,8 +259,8 @@ pub fn put(out: &mut Vec<u8>, value: &Val, handles: &mut Handles) -> Result<(), 
             names.iter().for_each(|name| put_text(out, name));
         }
         Val::Resource(resource) => {
-            let index = handles.push(*resource);
-            number!(22, index);
+            let number = handles.push(*resource)?;
+            number!(22, number);
         }
         Val::Map(_) => return Err(unsupported("a map")),
         Val::Future(_) => return Err(unsupported("a future")),

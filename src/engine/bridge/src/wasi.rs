@@ -1,5 +1,6 @@
 //! WASI 0.2: grants as plain data, groups linked only where imported.
 
+use crate::denied;
 use crate::ffi::{BridgeSlice, free, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::output::BridgeOutput;
@@ -7,19 +8,18 @@ use crate::store::Data;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
-use wasmtime::{Result, StoreContextMut};
+use wasmtime::Result;
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{HostMonotonicClock, HostWallClock, WasiClocks, WasiClocksView};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
-use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, OpenFlags, PathFlags,
-};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, io, random, sockets};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiView};
+use wasmtime_wasi_http::p2::bindings::http;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView};
 
 struct Io;
 impl HasData for Io {
@@ -71,6 +71,10 @@ const GROUPS: &[(&str, Add)] = &[
         sockets::udp_create_socket::add_to_linker::<Data, WasiSockets>(l, Data::sockets)
     }),
     ("wasi:sockets/ip-name-lookup", |l| sockets::ip_name_lookup::add_to_linker::<Data, WasiSockets>(l, Data::sockets)),
+    ("wasi:http/types", |l| {
+        http::types::add_to_linker::<Data, WasiHttp>(l, &http::types::LinkOptions::default(), Data::http)
+    }),
+    ("wasi:http/outgoing-handler", |l| http::outgoing_handler::add_to_linker::<Data, WasiHttp>(l, Data::http)),
 ];
 
 /// Links the group of `import` (a name with or without version); false when WASI 0.2 has no such interface.
@@ -81,46 +85,8 @@ pub fn link(linker: &mut Linker<Data>, import: &str) -> Result<bool> {
     }
     let Some((_, add)) = GROUPS.iter().find(|(group, _)| *group == name) else { return Ok(false) };
     add(linker)?;
-    if name == "wasi:filesystem/types" {
-        refuse_special_files(linker)?;
-    }
+    denied::watch(linker, name)?;
     Ok(true)
-}
-
-/// The name under which wasmtime-wasi =48.0.8 registers it. Another version here would be another instance, which the
-/// tests with files would not find.
-const FILESYSTEM: &str = "wasi:filesystem/types@0.2.12";
-
-type Opened = std::result::Result<Resource<Descriptor>, ErrorCode>;
-
-/// Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
-fn refuse_special_files(linker: &mut Linker<Data>) -> Result<()> {
-    type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
-    linker.instance(FILESYSTEM)?.func_wrap_async(
-        "[method]descriptor.open-at",
-        |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
-            Box::new(async move {
-                let mut fs = cx.data_mut().filesystem();
-                let name = path.clone();
-                // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
-                let same = Resource::new_borrow(dir.rep());
-                let special = match HostDescriptor::stat_at(&mut fs, same, at, name).await {
-                    Ok(stat) => !matches!(
-                        stat.type_,
-                        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
-                    ),
-                    Err(_) => false,
-                };
-                if special {
-                    return Ok((Opened::Err(ErrorCode::NotPermitted),));
-                }
-                match HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await {
-                    Ok(descriptor) => Ok((Opened::Ok(descriptor),)),
-                    Err(error) => Ok((Opened::Err(FilesystemHost::convert_error_code(&mut fs, error)?),)),
-                }
-            })
-        },
-    )
 }
 
 /// A clock that only shows whole steps, so that a guest cannot time its neighbours.

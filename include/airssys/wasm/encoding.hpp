@@ -1,0 +1,138 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+/// The bytes in which values cross into the engine: a tag, then the body, little-endian. Here for the templates of
+/// typed.hpp; docs/values.md has the table. Users have no need of it.
+namespace airssys::wasm::encoding {
+
+/// The tags that stand before values.
+enum class Tag : std::uint8_t {
+  Bool,
+  S8,
+  U8,
+  S16,
+  U16,
+  S32,
+  U32,
+  S64,
+  U64,
+  F32,
+  F64,
+  Char,
+  String,
+  List,
+  ByteList,
+  Record,
+  Tuple,
+  Variant,
+  Enum,
+  Option,
+  Result,
+  Flags,
+  Handle
+};
+
+/// Appends to its bytes. A value that its type does not have (an enumerator without a name) makes it `bad()`.
+class Writer {
+ public:
+  explicit Writer(std::vector<std::uint8_t>& out) : out_(out) {}
+
+  void tag(Tag tag) { out_.push_back(static_cast<std::uint8_t>(tag)); }
+  void flag(bool value) { out_.push_back(value ? 1 : 0); }
+  template <class Number>
+  void number(Number number) {
+    static_assert(std::endian::native == std::endian::little);
+    const auto at = out_.size();
+    out_.resize(at + sizeof number);
+    std::memcpy(out_.data() + at, &number, sizeof number);
+  }
+  void count(std::size_t n) { number(static_cast<std::uint32_t>(n)); }
+  void bytes(std::span<const std::uint8_t> bytes) {
+    count(bytes.size());
+    out_.insert(out_.end(), bytes.begin(), bytes.end());
+  }
+  void fail() { bad_ = true; }
+  [[nodiscard]] bool bad() const { return bad_; }
+  void text(std::string_view text) { bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+
+ private:
+  std::vector<std::uint8_t>& out_;
+  bool bad_ = false;
+};
+
+/// Reads from one span and then another, as if they were one; the cut lies between two fields. It trusts no count and
+/// no length: after the first bad read everything reads as zero and `bad()` is true.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::uint8_t> first, std::span<const std::uint8_t> second = {})
+      : now_(first), next_(second) {}
+
+  [[nodiscard]] bool bad() const { return bad_; }
+  [[nodiscard]] bool done() const { return now_.empty() && next_.empty(); }
+  void fail() {
+    bad_ = true;
+    now_ = next_ = {};
+  }
+
+  std::span<const std::uint8_t> take(std::size_t n) {
+    if (now_.empty()) {
+      now_ = std::exchange(next_, {});
+    }
+    if (now_.size() < n) {
+      fail();
+      return {};
+    }
+    const auto head = now_.first(n);
+    now_ = now_.subspan(n);
+    return head;
+  }
+  template <class Number>
+  Number number() {
+    Number n{};
+    const auto from = take(sizeof n);
+    if (!from.empty()) {
+      std::memcpy(&n, from.data(), sizeof n);
+    }
+    return n;
+  }
+  std::uint8_t byte() { return number<std::uint8_t>(); }
+  Tag tag() { return Tag{byte()}; }
+  /// Reads on only when `wanted` is what stands there.
+  bool expect(Tag wanted) {
+    if (tag() != wanted) {
+      fail();
+    }
+    return !bad_;
+  }
+  /// A count of things of which each takes at least a byte.
+  std::uint32_t count() {
+    const auto n = number<std::uint32_t>();
+    if (n > now_.size() + next_.size()) {
+      fail();
+      return 0;
+    }
+    return n;
+  }
+  std::span<const std::uint8_t> bytes() {
+    const auto n = number<std::uint32_t>();
+    return n == 0 ? std::span<const std::uint8_t>{} : take(n);
+  }
+  std::string text() {
+    const auto from = bytes();
+    return {from.begin(), from.end()};
+  }
+
+ private:
+  std::span<const std::uint8_t> now_, next_;
+  bool bad_ = false;
+};
+
+}  // namespace airssys::wasm::encoding

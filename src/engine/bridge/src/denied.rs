@@ -1,0 +1,239 @@
+//! What WASI offers and the grants do not: it answers access-denied, is remembered, and may end the run.
+
+use crate::ffi::BridgeBytes;
+use crate::run::BridgeRun;
+use crate::store::Data;
+use crate::value::put_text;
+use std::sync::{Mutex, PoisonError};
+use wasmtime::component::{Linker, Resource};
+use wasmtime::{Result, StoreContextMut};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, NewTimestamp, OpenFlags,
+    PathFlags,
+};
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, IpAddressFamily, Network};
+use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
+use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
+
+const DISTINCT_MAX: usize = 32;
+const TARGET_BYTES_MAX: usize = 256;
+
+pub const FILESYSTEM: &str = "filesystem";
+pub const TCP: &str = "network.tcp";
+pub const UDP: &str = "network.udp";
+pub const NAMES: &str = "network.name-lookup";
+pub const HTTP: &str = "http.outbound";
+
+struct Denial {
+    capability: &'static str,
+    target: String,
+    count: u64,
+}
+
+/// The denials of one run; the guest chooses the targets, so their number and length are bounded.
+#[derive(Default)]
+pub struct Denials(Mutex<Vec<Denial>>);
+
+impl Denials {
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub fn add(&self, capability: &'static str, mut target: String) {
+        crate::outcome::truncate(&mut target, TARGET_BYTES_MAX);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.iter_mut().find(|d| d.capability == capability && d.target == target) {
+            known.count += 1;
+        } else if all.len() < DISTINCT_MAX {
+            all.push(Denial { capability, target, count: 1 });
+        } else if let Some(rest) = all.iter_mut().rfind(|d| d.capability == capability) {
+            // Enough names: further ones only count.
+            rest.count += 1;
+        }
+    }
+
+    /// The capability that was denied last.
+    pub fn last(&self) -> Option<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).last().map(|d| d.capability)
+    }
+
+    /// `u32 n`, then each: capability, target (texts), `u64 count`.
+    fn encode(&self) -> Vec<u8> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out = (all.len() as u32).to_le_bytes().to_vec();
+        for denial in all.iter() {
+            put_text(&mut out, denial.capability);
+            put_text(&mut out, &denial.target);
+            out.extend_from_slice(&denial.count.to_le_bytes());
+        }
+        out
+    }
+}
+
+/// What was denied so far in the operation under way, or in the last one: see `Denials::encode`. Any thread.
+///
+/// # Safety
+/// `run` is alive.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_run_denials(run: *const BridgeRun, out: &mut BridgeBytes) {
+    // SAFETY: as in `bridge_run_usage`.
+    *out = unsafe { (*run).shared() }.denials.encode().into();
+}
+
+/// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which
+/// the tests of grants would not find.
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const TCP_CREATE: &str = "wasi:sockets/tcp-create-socket@0.2.12";
+const UDP_CREATE: &str = "wasi:sockets/udp-create-socket@0.2.12";
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+
+/// After the group `name` was linked: puts our own functions before those that can be denied.
+pub fn watch(linker: &mut Linker<Data>, name: &str) -> Result<()> {
+    match name {
+        "wasi:filesystem/types" => watch_files(linker),
+        "wasi:sockets/tcp-create-socket" => {
+            type Answer = std::result::Result<Resource<TcpSocket>, SocketError>;
+            linker.instance(TCP_CREATE)?.func_wrap("create-tcp-socket", |mut cx, (_,): (IpAddressFamily,)| {
+                deny(&mut cx, TCP, String::new());
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        "wasi:sockets/udp-create-socket" => {
+            type Answer = std::result::Result<Resource<UdpSocket>, SocketError>;
+            linker.instance(UDP_CREATE)?.func_wrap("create-udp-socket", |mut cx, (_,): (IpAddressFamily,)| {
+                deny(&mut cx, UDP, String::new());
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        "wasi:sockets/ip-name-lookup" => {
+            type Answer = std::result::Result<Resource<ResolveAddressStream>, SocketError>;
+            linker.instance(LOOKUP)?.func_wrap("resolve-addresses", |mut cx, (_, name): (Resource<Network>, String)| {
+                deny(&mut cx, NAMES, name);
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A denial inside a function of ours, which does not ask for WASI's context: it counts as a call here.
+fn deny(cx: &mut StoreContextMut<'_, Data>, capability: &'static str, target: String) {
+    cx.data_mut().count_wasi_call();
+    cx.data().shared.denials.add(capability, target);
+}
+
+type Answer<T> = std::result::Result<T, ErrorCode>;
+
+/// Remembers a refusal that comes from what the directory was granted for.
+fn settle<T>(
+    cx: &mut StoreContextMut<'_, Data>,
+    result: std::result::Result<T, wasmtime_wasi::p2::FsError>,
+    path: String,
+) -> Result<(Answer<T>,)> {
+    let answer = match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(FilesystemHost::convert_error_code(&mut cx.data_mut().filesystem(), error)?),
+    };
+    if matches!(answer, Err(ErrorCode::NotPermitted | ErrorCode::ReadOnly)) {
+        cx.data().shared.denials.add(FILESYSTEM, path);
+    }
+    Ok((answer,))
+}
+
+macro_rules! watched {
+    ($instance:ident, $name:literal, $method:ident, ($($argument:ident: $ty:ty),*), $path:ident) => {
+        $instance.func_wrap_async(
+            $name,
+            |mut cx: StoreContextMut<'_, Data>, (dir, $($argument),*): (Resource<Descriptor>, $($ty),*)| {
+                Box::new(async move {
+                    let path = $path.clone();
+                    let mut fs = cx.data_mut().filesystem();
+                    let result = HostDescriptor::$method(&mut fs, dir, $($argument),*).await;
+                    settle(&mut cx, result, path)
+                })
+            },
+        )?
+    };
+}
+
+fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
+    let mut types = linker.instance(TYPES)?;
+    watched!(types, "[method]descriptor.create-directory-at", create_directory_at, (path: String), path);
+    watched!(types, "[method]descriptor.remove-directory-at", remove_directory_at, (path: String), path);
+    watched!(types, "[method]descriptor.unlink-file-at", unlink_file_at, (path: String), path);
+    watched!(types, "[method]descriptor.symlink-at", symlink_at, (old: String, new: String), new);
+    watched!(
+        types,
+        "[method]descriptor.rename-at",
+        rename_at,
+        (old: String, to: Resource<Descriptor>, new: String),
+        new
+    );
+    watched!(
+        types,
+        "[method]descriptor.link-at",
+        link_at,
+        (flags: PathFlags, old: String, to: Resource<Descriptor>, new: String),
+        new
+    );
+    watched!(
+        types,
+        "[method]descriptor.set-times-at",
+        set_times_at,
+        (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
+        path
+    );
+    // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
+    type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
+            Box::new(async move {
+                let mut fs = cx.data_mut().filesystem();
+                let name = path.clone();
+                // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
+                let same = Resource::new_borrow(dir.rep());
+                let special = match HostDescriptor::stat_at(&mut fs, same, at, path.clone()).await {
+                    Ok(stat) => !matches!(
+                        stat.type_,
+                        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+                    ),
+                    Err(_) => false,
+                };
+                let result = if special {
+                    Err(ErrorCode::NotPermitted.into())
+                } else {
+                    HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await
+                };
+                settle(&mut cx, result, name)
+            })
+        },
+    )
+}
+
+/// The hooks of `wasi:http`: requests are denied, and what they may hold in the host is bounded.
+pub struct NoRequests(pub std::sync::Arc<crate::store::Shared>);
+
+pub const HTTP_FIELDS_BYTES_MAX: usize = 32 << 10;
+const HTTP_CHUNK_BYTES_MAX: usize = 64 << 10;
+
+type HttpResult<T> = std::result::Result<T, HttpError>;
+type Sent = HttpResult<(http::Response<WasiBody>, Box<dyn Future<Output = HttpResult<()>> + Send>)>;
+
+impl WasiHttpHooks for NoRequests {
+    fn send_request(
+        &mut self,
+        request: http::Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _sent: Box<dyn Future<Output = HttpResult<()>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        self.0.denials.add(HTTP, format!("{} {}", request.method(), request.uri()));
+        Box::new(std::future::ready(Err(HttpError::HttpRequestDenied)))
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        HTTP_CHUNK_BYTES_MAX
+    }
+}

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/report.hpp>
+#include <memory>
+#include <string>
+
+#include "engine/door.hpp"
+#include "runtime/output_relay.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// stdout and stderr of one store, from where the guest writes to where the grant sends it.
+///
+/// Threads: one at a time, that of the run's polls.
+class GuestStreams {
+ public:
+  explicit GuestStreams(std::shared_ptr<OutputRelay> relay) noexcept : relay_(std::move(relay)) {}
+  GuestStreams(const GuestStreams&) = delete;
+  GuestStreams& operator=(const GuestStreams&) = delete;
+  /// What is left of inherited output is still written.
+  ~GuestStreams() { close(); }
+
+  /// The grants as the door wants them, with fresh streams. Once.
+  [[nodiscard]] engine::Wasi open(const WasiGrants& grants, const ResourceLimits& limits);
+  /// After each poll.
+  void drain();
+  /// Gives the text captured so far to the report.
+  void hand_over(Report& report);
+  void close();
+
+ private:
+  struct Stream {
+    std::shared_ptr<engine::Output> output;
+    OutputGrant grant = OutputGrant::Discarded;
+    std::string captured;
+  };
+  void open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
+
+  std::shared_ptr<OutputRelay> relay_;
+  Stream out_, err_;
+};
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,62 @@
+#include <airssys/wasm/instance.hpp>
+
+#include "runtime/call_plan.hpp"
+#include "runtime/instance_core.hpp"
+
+namespace airssys::wasm {
+
+using runtime::plan_call;
+
+Instance::Instance(std::shared_ptr<runtime::InstanceCore> core) noexcept : core_(std::move(core)) {}
+
+Report Instance::call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
+                      const std::stop_token& stop) {
+  return core_->run(plan_call(core_->component(), function, arguments), function, budget, stop);
+}
+
+Report Instance::call(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget) {
+  return call(function, std::span(arguments.begin(), arguments.size()), budget);
+}
+
+Execution Instance::start(std::string_view function, std::span<const Value> arguments, const CallBudget& budget) {
+  return core_->start(plan_call(core_->component(), function, arguments), function, budget);
+}
+
+Report Instance::drop(Handle handle, const CallBudget& budget) {
+  auto plan = runtime::plan(core_->component());
+  if (plan) {
+    plan->dropped = handle.index;
+  }
+  return core_->run(std::move(plan), "[drop]", budget, {});
+}
+
+bool Instance::spent() const noexcept { return core_->spent(); }
+const Report& Instance::instantiation() const noexcept { return core_->instantiation(); }
+
+Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<runtime::InstanceCore> core,
+                                                             std::string_view function, const FunctionType& wanted) {
+  const auto found = runtime::find_typed(*core->component(), function, wanted);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  BoundInstanceFunction bound;
+  bound.core_ = std::move(core);
+  bound.function_ = *found;
+  bound.name_ = function;
+  return bound;
+}
+
+typed::EncodedReport BoundInstanceFunction::run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
+                                                        const CallBudget& budget) const {
+  auto plan = runtime::plan_encoded(core_->component(), *function_, std::move(arguments));
+  const auto answer = plan ? plan->answer_to : nullptr;
+  auto report = core_->run(std::move(plan), name_, budget, {});
+  typed::EncodedReport out{std::move(report), answer, {}, {}};
+  if (answer) {
+    out.head = answer->head.bytes();
+    out.payload = answer->payload.bytes();
+  }
+  return out;
+}
+
+}  // namespace airssys::wasm

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/execution.hpp>
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+
+#include "runtime/call_plan.hpp"
+#include "runtime/execution_core.hpp"
+#include "runtime/guest_streams.hpp"
+#include "runtime/scheduler.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// How many instances are kept, and how many may be. Shared with those that outlive their engine.
+class InstancePlaces {
+ public:
+  explicit InstancePlaces(unsigned most) noexcept : most_(most) {}
+  [[nodiscard]] bool take() noexcept;
+  void give_back() noexcept { --taken_; }
+  [[nodiscard]] unsigned most() const noexcept { return most_; }
+
+ private:
+  const unsigned most_;
+  std::atomic<unsigned> taken_ = 0;
+};
+
+/// What of an engine an instance needs for its calls.
+struct InstanceNeighbours {
+  std::shared_ptr<Scheduler> scheduler;
+  std::shared_ptr<OutputRelay> relay;
+  std::shared_ptr<InstancePlaces> places;
+  CoreSettings settings;
+};
+
+/// One store that lives from call to call, and who is using it.
+///
+/// Life: `instantiate`, then calls one at a time until one of them stops: then the store is freed and it is spent.
+/// Threads: any.
+class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
+ public:
+  /// Takes over one place of `neighbours.places`.
+  InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours);
+  InstanceCore(const InstanceCore&) = delete;
+  InstanceCore& operator=(const InstanceCore&) = delete;
+  ~InstanceCore();
+
+  /// Makes the store and runs its start functions; the report is `instantiation()`.
+  void instantiate(const ExecutionContext& context, const std::stop_token& stop);
+  [[nodiscard]] const Report& instantiation() const noexcept { return instantiation_; }
+
+  [[nodiscard]] Report run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+                           const std::stop_token& stop);
+  [[nodiscard]] Execution start(Result<CallPlan> plan, std::string_view function, const CallBudget& budget);
+  [[nodiscard]] const std::shared_ptr<LoadedComponent>& component() const noexcept { return component_; }
+  [[nodiscard]] bool spent() const noexcept { return spent_.load(); }
+
+  /// By the job, on its thread: begins the operation of `plan`.
+  [[nodiscard]] engine::Try<std::unique_ptr<engine::Run>> begin(const CallPlan& plan, const WasiGrants& wasi,
+                                                                const ResourceLimits& limits,
+                                                                const std::shared_ptr<engine::WakeTarget>& waker,
+                                                                const engine::Budget& budget);
+  [[nodiscard]] GuestStreams& streams() noexcept { return streams_; }
+  /// By the job, at its end: the next call may come, or none.
+  void ended(bool spent) noexcept;
+
+ private:
+  /// The store knows one waker for life; each operation has another target.
+  class WakeRelay final : public engine::WakeTarget {
+   public:
+    void wake() noexcept override;
+    void aim(const std::shared_ptr<engine::WakeTarget>& target);
+
+   private:
+    std::mutex mutex_;
+    std::weak_ptr<engine::WakeTarget> target_;
+  };
+
+  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(Result<CallPlan> plan, std::string_view function,
+                                                        const CallBudget& budget, const WasiGrants& wasi);
+
+  const std::shared_ptr<LoadedComponent> component_;
+  const InstanceNeighbours neighbours_;
+  const std::shared_ptr<WakeRelay> waker_ = std::make_shared<WakeRelay>();
+  GuestStreams streams_;
+  std::shared_ptr<engine::Store> store_;
+  std::atomic<bool> busy_ = false;
+  std::atomic<bool> spent_ = false;
+  Report instantiation_;
+};
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,285 @@
+#include <stdexcept>
+
+#include "support/host.hpp"
+
+namespace airssys::wasm::test {
+
+struct Point {
+  std::int32_t x = 0;
+  double y = 0;
+  friend bool operator==(const Point&, const Point&) = default;
+};
+constexpr auto wit_record(const Point*) { return record(field("x", &Point::x), field("y", &Point::y)); }
+
+enum class Color : std::uint8_t { Red, DarkBlue };
+constexpr auto wit_enum(const Color*) { return std::array{"red", "dark-blue"}; }
+
+namespace {
+
+using Everything =
+    std::tuple<bool, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t,
+               std::uint64_t, float, double, char32_t, std::string, std::vector<std::uint8_t>, std::vector<Point>,
+               std::optional<Color>, std::expected<std::string, std::uint32_t>>;
+
+/// Lowered, every one of these functions gets its parameter as bytes and answers them: an echo of the type `wat`, which
+/// takes `size` bytes in memory and is passed as `flat` core values (a pointer when there are more than 16).
+std::string echo(const std::string& types, const std::string& wat, const std::string& flat, const std::string& store) {
+  return "(component " + types + R"( (core module $m (memory (export "mem") 4) (global $top (mut i32) (i32.const 4096))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+     (global.set $top (i32.and (i32.add (global.get $top) (i32.const 15)) (i32.const -16)))
+     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+   (func (export "echo") (param )" +
+         flat + ") (result i32) " + store + R"( ))
+ (core instance $i (instantiate $m))
+ (func (export "echo") (param "v" )" +
+         wat + ") (result " + wat +
+         R"() (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))))";
+}
+const std::string kPoint = R"((type $p' (record (field "x" s32) (field "y" f64))) (export $point "point" (type $p')))";
+const std::string kColor = R"((type $c' (enum "red" "dark-blue")) (export $color "color" (type $c')))";
+const std::string kEchoPoint =
+    echo(kPoint, "$point", "i32 f64",
+         "(i32.store (i32.const 16) (local.get 0)) (f64.store (i32.const 24) (local.get 1)) (i32.const 16)");
+
+class TypedTest : public HostTest {};
+
+TEST_F(TypedTest, ARecordGoesThereAndBack) {
+  const auto guest = load(kEchoPoint);
+  const auto point = engine.call<Point>(guest, "echo", small(), Point{-7, 2.5});
+  ASSERT_TRUE(point) << point.error();
+  EXPECT_EQ(*point, (Point{-7, 2.5}));
+}
+
+// One parameter of every shape that has a C++ type: more than 16 flat values travel as one pointer, and come back so.
+TEST_F(TypedTest, EveryTypeGoesThereAndBack) {
+  const auto guest = load(echo(kPoint + kColor,
+                               "(tuple bool s8 u8 s16 u16 s32 u32 s64 u64 f32 f64 char string (list u8) (list $point) "
+                               "(option $color) (result string (error u32)))",
+                               "i32", "(local.get 0)"));
+  const Everything all{
+      true, -8,    200,  -3000,   60000,       -70000,           4000000000U,     -5000000000,          10000000000U,
+      1.5F, -2.25, U'ß', "grüße", {1, 2, 255}, {{1, 2}, {3, 4}}, Color::DarkBlue, std::unexpected(404U)};
+  const auto back = engine.call<Everything>(guest, "echo", small(), all);
+  ASSERT_TRUE(back) << back.error() << back.error().guest_text;
+  EXPECT_EQ(*back, all);
+  const Everything empty{false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, U'a', "", {}, {}, std::nullopt, "ok"};
+  const auto back_empty = engine.call<Everything>(guest, "echo", small(), empty);
+  ASSERT_TRUE(back_empty) << back_empty.error() << back_empty.error().guest_text;
+  EXPECT_EQ(*back_empty, empty);
+}
+
+const std::string kBytes = component(
+    R"((memory (export "mem") 1) (global $top (mut i32) (i32.const 4096))
+       (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+       (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
+       (func (export "nothing") (param i32 i32)))",
+    R"((func (export "text") (param "s" string) (result string) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
+       (func (export "bytes") (param "b" (list u8)) (result (list u8)) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
+       (func (export "nothing") (param "s" string) (canon lift (core func $i "nothing") (memory $i "mem") (realloc (func $i "realloc")))))");
+
+TEST_F(TypedTest, TextAndBytesTakeViewsAndAnswerOwners) {
+  const auto guest = load(kBytes);
+  EXPECT_EQ(engine.call<std::string>(guest, "text", small(), "world").value(), "world");
+  EXPECT_EQ(engine.call<std::string>(guest, "text", small(), std::string()).value(), "");
+  const std::vector<std::uint8_t> bytes = {0, 1, 255};
+  EXPECT_EQ(engine.call<std::vector<std::uint8_t>>(guest, "bytes", small(), std::span(bytes)).value(), bytes);
+  EXPECT_EQ(engine.call<std::vector<std::uint8_t>>(guest, "bytes", small(), std::vector<std::uint8_t>()).value().size(),
+            0U);
+  EXPECT_TRUE(engine.call<void>(guest, "nothing", small(), "x"));
+}
+
+TEST_F(TypedTest, TypesAreComparedWhenBoundAndBothAreNamed) {
+  const auto guest = load(kBytes);
+  const auto wrong = engine.bind<std::int32_t(std::string_view)>(guest, "text");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().reason(), "bad_call");
+  EXPECT_THAT(wrong.error().message, ::testing::HasSubstr("func(s: string) -> string"));
+  EXPECT_THAT(wrong.error().message, ::testing::HasSubstr("-> s32"));
+  const auto missing = engine.bind<void()>(guest, "tex");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().help, ::testing::HasSubstr("did you mean text"));
+  struct Unlike {};
+  EXPECT_FALSE(engine.bind<void(std::vector<std::uint16_t>)>(guest, "bytes"));
+}
+
+TEST_F(TypedTest, ABoundFunctionReportsLikeAnyRun) {
+  const auto text = engine.bind<std::string(std::string_view)>(load(kBytes), "text").value();
+  const auto typed = text.run(small(), "abc");
+  ASSERT_TRUE(typed.report);
+  EXPECT_EQ(typed.value, "abc");
+  EXPECT_EQ(typed.report.function, "text");
+  EXPECT_GT(typed.report.usage().fuel, 0_fuel);
+  EXPECT_EQ(typed.report.usage().bytes_in, 8_B);
+  auto tight = small();
+  tight.limits.max_fuel = 1_fuel;
+  EXPECT_EQ(text(tight, "abc").error().reason(), "fuel_exhausted");
+  EXPECT_EQ(text(small(), "\xff").error().reason(), "bad_call") << "not UTF-8";
+}
+
+TEST_F(TypedTest, AnEnumeratorWithoutANameIsABadCall) {
+  const auto guest = load(echo(kColor, "$color", "i32", "(local.get 0)"));
+  EXPECT_EQ(engine.call<Color>(guest, "echo", small(), Color::DarkBlue).value(), Color::DarkBlue);
+  EXPECT_EQ(engine.call<Color>(guest, "echo", small(), Color{9}).error().reason(), "bad_call");
+}
+
+TEST_F(TypedTest, AnInstanceHasTypedFunctionsToo) {
+  auto instance = engine.instantiate(load(kBytes), small()).value();
+  const auto text = instance.bind<std::string(std::string_view)>("text").value();
+  const CallBudget budget{small().limits, 1s};
+  EXPECT_EQ(text(budget, "one").value(), "one");
+  EXPECT_EQ(text(budget, "two").value(), "two");
+  EXPECT_FALSE(instance.bind<std::string()>("text"));
+}
+
+// The original's way of calling: raw little-endian bytes.
+TEST_F(TypedTest, ExecuteTakesAndGivesRawBytes) {
+  const auto add = load(component(
+      R"((func (export "add") (param i32 i64) (result i32) (i32.add (local.get 0) (i32.wrap_i64 (local.get 1)))))",
+      R"((func (export "add") (param "a" s32) (param "b" s64) (result s32) (canon lift (core func $i "add"))))"));
+  ComponentInput input{{40, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}, kRawCodec, {{"trace", "abc"}}};
+  const auto sum = engine.execute(add, "add", input, small());
+  ASSERT_TRUE(sum) << sum.error();
+  EXPECT_EQ(sum->to_i32().value(), 42);
+  EXPECT_EQ(sum->data, ComponentOutput::from_i32(42).data);
+  EXPECT_EQ(sum->metadata.at("trace"), "abc");
+  EXPECT_FALSE(sum->metadata.at("run_id").empty());
+  EXPECT_EQ(engine.execute(add, "add", ComponentInput::from_i32(1), small()).error().reason(), "bad_call")
+      << "too short";
+  input.data.push_back(0);
+  EXPECT_EQ(engine.execute(add, "add", input, small()).error().reason(), "bad_call") << "too long";
+  EXPECT_EQ(engine.execute(add, "add", {{}, 7, {}}, small()).error().reason(), "bad_call") << "no such codec";
+  const auto guest = load(kBytes);
+  const std::vector<std::uint8_t> text = {'h', 'i'};
+  EXPECT_EQ(engine.execute(guest, "text", {text, kRawCodec, {}}, small()).value().data, text);
+  EXPECT_EQ(engine.execute(guest, "bytes", {text, kRawCodec, {}}, small()).value().data, text);
+  EXPECT_TRUE(engine.execute(guest, "bytes", {}, small()).value().data.empty());
+  EXPECT_FALSE(engine.execute(guest, "bytes", {}, small()).value().to_i32());
+  EXPECT_EQ(engine.execute(load(kEchoPoint), "echo", {}, small()).error().reason(), "bad_call") << "a record";
+}
+
+/// Asks `acme:test/rates@1.0.0#rate` with "chf" and answers what it answers.
+constexpr std::string_view kRate = R"((component
+  (import "acme:test/rates@1.0.0" (instance $host (export "rate" (func (param "currency" string) (result f64)))))
+  (core module $memory (memory (export "mem") 1)) (core instance $mi (instantiate $memory))
+  (alias core export $mi "mem" (core memory $mem))
+  (core func $rate (canon lower (func $host "rate") (memory $mem)))
+  (core module $m (import "" "mem" (memory 1)) (import "" "rate" (func $rate (param i32 i32) (result f64)))
+    (data (i32.const 0) "chf") (func (export "run") (result f64) (call $rate (i32.const 0) (i32.const 3))))
+  (core instance $i (instantiate $m (with "" (instance (export "mem" (memory $mem)) (export "rate" (func $rate))))))
+  (func (export "run") (result f64) (canon lift (core func $i "run")))))";
+constexpr const char* kRates = "acme:test/rates@1.0.0";
+
+TEST_F(TypedTest, AHostFunctionCanBeTyped) {
+  engine.host(kRates).function("rate", [](HostCall& call, std::string_view currency) -> HostResult<double> {
+    EXPECT_GT(call.remaining(), 0ns);
+    if (currency != "chf") {
+      return host_error("unknown currency", 3);
+    }
+    return 1.25;
+  });
+  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 1.25);
+  engine.host(kRates).function("rate", [](HostCall&, const std::string&) { return 2.5; });
+  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 2.5);
+  engine.host(kRates).function("rate",
+                               [](HostCall&, std::string_view) -> HostResult<double> { return host_error("no", 3); });
+  EXPECT_EQ(kind_of<HostFailed>(engine.run(load(kRate), "run", {}, small())).code, 3U);
+  engine.host(kRates).function("rate",
+                               [](HostCall&, std::string_view) -> double { throw std::runtime_error("thrown"); });
+  EXPECT_THAT(engine.run(load(kRate), "run", {}, small()), Stops("host_failed"));
+}
+
+TEST_F(TypedTest, ATypedHostFunctionCanAnswerLater) {
+  std::jthread answerer;
+  engine.host(kRates).function("rate", [&](HostCall&, TypedCompletion<double> later, std::string currency) {
+    answerer = std::jthread([later = std::move(later), currency = std::move(currency)] {
+      std::this_thread::sleep_for(10ms);
+      EXPECT_TRUE(later.complete(currency == "chf" ? 1.25 : 0));
+      EXPECT_FALSE(later.complete(host_error("twice")));
+    });
+  });
+  const auto report = engine.run(load(kRate), "run", {}, small());
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.value(), Value(1.25));
+  EXPECT_GE(report.usage().waiting, 5ms);
+}
+
+TEST_F(TypedTest, AHostFunctionOfAnotherTypeIsNotLinked) {
+  engine.host(kRates).function("rate", [](HostCall&, std::int32_t) { return 1.0; });
+  const auto report = engine.run(load(kRate), "run", {}, small());
+  ASSERT_THAT(report, Stops("link_failed"));
+  EXPECT_THAT(report.error().message, ::testing::HasSubstr("func(currency: string) -> f64"));
+  EXPECT_THAT(report.error().message, ::testing::HasSubstr("s32"));
+}
+
+// Calls cost fuel by themselves and by the bytes they carry, so a flood of them ends a run that hardly executes.
+TEST_F(TypedTest, HostFunctionsHaveAPriceInFuel) {
+  auto config = test::config();
+  config.host_call_price = 1000_fuel;
+  config.host_byte_price = 10_fuel;
+  auto dear = WasmEngine::create(config).value();
+  const auto rate = [](HostCall&, std::string_view) { return 1.0; };
+  dear.host(kRates).function("rate", rate);
+  const auto expensive = dear.run(dear.load_text(kRate, "guest").value(), "run", {}, small());
+  ASSERT_TRUE(expensive) << expensive.error();
+  engine.host(kRates).function("rate", rate);
+  const auto usual = engine.run(load(kRate), "run", {}, small());
+  // "chf" takes 8 bytes and the answer 9.
+  EXPECT_EQ(expensive.usage().fuel.units - usual.usage().fuel.units, (1000 - 100) + (10 - 1) * 17U);
+}
+
+TEST_F(TypedTest, HostCallsAreBounded) {
+  engine.host(kRates).function("rate", [](HostCall&, std::string_view) { return 1.0; });
+  auto wat = std::string(kRate);
+  const std::string call = "(call $rate (i32.const 0) (i32.const 3))";
+  wat.replace(wat.find(call), call.size(), "(loop $l (drop " + call + ") (br $l)) (f64.const 0)");
+  auto context = with_deadline(2s);
+  context.limits.max_host_calls = 100;
+  const auto report = engine.run(load(wat), "run", {}, context);
+  const auto kind = kind_of<ResourceLimitExceeded>(report);
+  EXPECT_EQ(kind.resource, "host_calls");
+  EXPECT_EQ(kind.limit, 100U);
+  EXPECT_EQ(kind.attempted, 101U);
+}
+
+class EpochTest : public HostTest {
+ protected:
+  EpochTest() {
+    auto config = test::config();
+    config.meter = Meter::Epoch;
+    engine = WasmEngine::create(config).value();
+  }
+};
+
+TEST_F(EpochTest, RunsWithoutFuelAndSaysSo) {
+  auto context = small();
+  context.limits.max_fuel = 1_fuel;
+  const auto report = run(component(R"((func (export "run") (result i32) i32.const 42))", kRun), context);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.usage().fuel_precision, FuelPrecision::None);
+  EXPECT_EQ(report.usage().fuel, 0_fuel);
+}
+
+TEST_F(EpochTest, LoopsEndAtTheClocksAndNeighboursGoOn) {
+  const auto loop = component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 1))", kRun);
+  const Heartbeat beat(engine);
+  const auto timeout = run(loop, with_deadline(100ms));
+  ASSERT_THAT(timeout, Stops("timeout"));
+  EXPECT_LT(kind_of<ExecutionTimeout>(timeout).elapsed, 600ms);
+  EXPECT_GT(timeout.usage().slices, 10U);
+  auto context = with_deadline(5s);
+  context.limits.max_cpu_time = 50ms;
+  EXPECT_THAT(run(loop, context), Stops("cpu_time"));
+  EXPECT_GT(beat.beats(), 0U);
+  EXPECT_LT(beat.longest_gap(), 500ms);
+}
+
+TEST_F(EpochTest, AStartFunctionEndsAtTheClockToo) {
+  const auto report =
+      run(component(R"((func $s (loop $l (br $l))) (start $s) (func (export "run") (result i32) i32.const 1))", kRun),
+          with_deadline(50ms));
+  ASSERT_THAT(report, Stops("timeout"));
+  EXPECT_EQ(report.error().phase, Phase::Instantiate);
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

@@ -1,80 +1,106 @@
-#include <benchmark/benchmark.h>
+#include <array>
 
-#include <airssys/wasm.hpp>
-#include <algorithm>
+#include "support.hpp"
 
-#include "engine/bridge_handles.hpp"
-
+namespace airssys::wasm::bench {
 namespace {
-
-namespace wasm = airssys::wasm;
-namespace bridge = airssys::wasm::bridge;
-using namespace std::chrono_literals;
-using namespace wasm::literals;
-
-constexpr std::string_view kHello =
-    R"((component (core module $m (func (export "hello") (result i32) i32.const 42)) (core instance $i (instantiate $m))
-    (func (export "hello") (result s32) (canon lift (core func $i "hello")))))";
-constexpr std::string_view kLoop =
-    R"((component (core module $m (func (export "hello") (result i32) (loop $l (br $l)) i32.const 0)) (core instance $i (instantiate $m))
-    (func (export "hello") (result s32) (canon lift (core func $i "hello")))))";
-constexpr std::string_view kEcho =
-    R"((component (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 65536))
-      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $need i32)
-        (local.set $need (i32.sub (i32.add (global.get $top) (local.get 3)) (i32.mul (memory.size) (i32.const 65536))))
-        (if (i32.gt_s (local.get $need) (i32.const 0)) (then (drop (memory.grow (i32.add (i32.div_u (local.get $need) (i32.const 65536)) (i32.const 1))))))
-        (global.get $top))
-      (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
-    (core instance $i (instantiate $m))
-    (func (export "echo") (param "b" (list u8)) (result (list u8)) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc")))))
-  )";
-
-wasm::WasmEngine& engine() {
-  static auto made = [] {
-    wasm::RuntimeConfig config;
-    config.compile.helper = AIRSSYS_WASM_BENCH_HELPER;
-    return wasm::WasmEngine::create(config).value();
-  }();
-  return made;
-}
-
-wasm::ExecutionContext plenty() {
-  wasm::ExecutionContext context;
-  context.limits.max_fuel = wasm::Fuel{1ULL << 40U};
-  context.limits.max_memory = 256_MiB;
-  context.limits.max_host_buffer = 64_MiB;
-  return context;
-}
 
 /// A fresh, fully limited execution: store, limits, instance, call, report.
 void fresh_run(benchmark::State& state) {
   const auto hello = engine().load_text(kHello).value();
   const auto context = plenty();
   for (auto _ : state) {
-    if (!engine().run(hello, "hello", {}, context)) {
+    if (!engine().run(hello, "run", {}, context)) {
       state.SkipWithError("it was stopped");
     }
   }
 }
 BENCHMARK(fresh_run);
 
-/// The same by raw Wasmtime in the same mode.
-struct BenchRaw;
-extern "C" {
-BenchRaw* bench_raw_new(const bridge::BridgeEngineConfig*, bridge::BridgeSlice, bridge::BridgeSlice);
-int bench_raw_fresh(const BenchRaw*);
-}
-
 void raw_fresh_run(benchmark::State& state) {
-  const bridge::BridgeEngineConfig settings{true, false, 1'000, 1, 4, 20'000, 1ULL << 32U, 512U << 10U, 1U << 20U};
-  static auto* raw = bench_raw_new(&settings, wasm::engine::slice(kHello), wasm::engine::slice("hello"));
+  const auto* peer = raw(kHello);
   for (auto _ : state) {
-    if (raw == nullptr || bench_raw_fresh(raw) != 42) {
+    if (peer == nullptr || bench_raw_fresh(peer) != 42) {
       state.SkipWithError("it failed");
     }
   }
 }
 BENCHMARK(raw_fresh_run);
+
+/// A call into an instance that is there, with its own limits and report.
+void warm_call(benchmark::State& state) {
+  auto instance = engine().instantiate(engine().load_text(kHello).value(), plenty()).value();
+  const auto budget = plenty_a_call();
+  for (auto _ : state) {
+    if (!instance.call("run", {}, budget)) {
+      state.SkipWithError("it was stopped");
+    }
+  }
+}
+BENCHMARK(warm_call);
+
+void raw_warm_call(benchmark::State& state) {
+  const auto* peer = raw(kHello);
+  auto* instance = peer != nullptr ? bench_raw_warm_new(peer) : nullptr;
+  for (auto _ : state) {
+    if (instance == nullptr || bench_raw_warm_call(peer, instance) != 42) {
+      state.SkipWithError("it failed");
+    }
+  }
+}
+BENCHMARK(raw_warm_call);
+
+/// A list of 32 records there and back, by dynamic values and by C++ types.
+struct Point {
+  std::int32_t x = 0;
+  double y = 0;
+};
+constexpr auto wit_record(const Point*) { return record(field("x", &Point::x), field("y", &Point::y)); }
+
+const std::string kPoints =
+    R"((component (type $p' (record (field "x" s32) (field "y" f64))) (export $point "point" (type $p'))
+  (core module $m (memory (export "mem") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 1024)
+    (func (export "run") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
+  (core instance $i (instantiate $m))
+  (func (export "run") (param "points" (list $point)) (result (list $point)) (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")))))
+)";
+constexpr std::size_t kSize = 32;
+
+void warm_records_dynamic(benchmark::State& state) {
+  auto instance = engine().instantiate(engine().load_text(kPoints).value(), plenty()).value();
+  const auto budget = plenty_a_call();
+  for (auto _ : state) {
+    List list;
+    for (std::size_t i = 0; i < kSize; ++i) {
+      list.items.emplace_back(Record{{{"x", Value(std::int32_t{1})}, {"y", Value(2.0)}}});
+    }
+    const std::array arguments = {Value(std::move(list))};
+    const auto report = instance.call("run", arguments, budget);
+    double sum = 0;
+    for (const auto& item : report.value()->get<List>()->items) {
+      sum += *item.get<Record>()->fields[1].second.get<double>();
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+}
+BENCHMARK(warm_records_dynamic);
+
+void warm_records_typed(benchmark::State& state) {
+  auto instance = engine().instantiate(engine().load_text(kPoints).value(), plenty()).value();
+  const auto echo = instance.bind<std::vector<Point>(std::vector<Point>)>("run").value();
+  const auto budget = plenty_a_call();
+  for (auto _ : state) {
+    const std::vector<Point> points(kSize, Point{1, 2.0});
+    double sum = 0;
+    const auto back = echo(budget, points).value();
+    for (const auto& point : back) {
+      sum += point.y;
+    }
+    benchmark::DoNotOptimize(sum);
+  }
+}
+BENCHMARK(warm_records_typed);
 
 /// Loading hello again from the kept artefact.
 void cached_load(benchmark::State& state) {
@@ -85,37 +111,48 @@ void cached_load(benchmark::State& state) {
 }
 BENCHMARK(cached_load);
 
-/// list<u8> in and out of a fresh instance; the rate is payload for each whole echo.
-void echo_bytes(benchmark::State& state) {
-  const auto echo = engine().load_text(kEcho).value();
+/// 1,000 calls of a host function in one run; the time is that of one call.
+std::string calls_out(std::string_view type, std::string_view core_type, std::string_view argument) {
+  return R"((component (import "bench:host/f@1.0.0" (instance $host (export "f" (func )" + std::string(type) +
+         R"())))
+  (core module $memory (memory (export "mem") 1)) (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem))
+  (core func $f (canon lower (func $host "f") (memory $mem)))
+  (core module $m (import "" "f" (func $f )" +
+         std::string(core_type) + R"()) (func (export "run") (result i32) (local $n i32) (local.set $n (i32.const 1000))
+    (loop $l (drop (call $f )" +
+         std::string(argument) +
+         R"()) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) i32.const 1))
+  (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+  (func (export "run") (result s32) (canon lift (core func $i "run")))))";
+}
+const std::string kAsk = calls_out(R"((param "n" u32) (result u32))", "(param i32) (result i32)", "(i32.const 7)");
+constexpr double kCallsARun = 1'000;
+
+void host_calls(benchmark::State& state) {
+  const auto guest = engine().load_text(kAsk).value();
   const auto context = plenty();
-  const std::vector<wasm::Value> arguments = {wasm::ByteList(static_cast<std::size_t>(state.range(0)), 7)};
   for (auto _ : state) {
-    const auto report = engine().run(echo, "echo", arguments, context);
-    if (!report || report.value()->get<wasm::ByteList>()->size() != static_cast<std::size_t>(state.range(0))) {
-      state.SkipWithError("no echo");
+    if (!engine().run(guest, "run", {}, context)) {
+      state.SkipWithError("it was stopped");
     }
   }
-  state.SetBytesProcessed(state.iterations() * state.range(0));
+  state.counters["one_call_ns"] = benchmark::Counter(
+      kCallsARun * 1e-9, benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
-BENCHMARK(echo_bytes)->Arg(64)->Arg(1 << 20)->Arg(16 << 20);
 
-/// How late a tight loop is stopped at a 20 ms deadline, in microseconds.
-void deadline_lateness(benchmark::State& state) {
-  const auto loop = engine().load_text(kLoop).value();
-  auto context = plenty();
-  context.timeout = 20ms;
-  std::vector<double> late;
-  for (auto _ : state) {
-    const auto report = engine().start(loop, "hello", {}, context).wait();
-    late.push_back(std::chrono::duration<double, std::micro>(report.usage().wall_time - context.timeout).count());
-  }
-  std::ranges::sort(late);
-  constexpr std::size_t kHundred = 100;
-  state.counters["p50_us"] = late[late.size() / 2];
-  state.counters["p99_us"] = late[late.size() * (kHundred - 1) / kHundred];
-  state.counters["max_us"] = late.back();
+void host_call_dynamic(benchmark::State& state) {
+  engine().add_host_function("bench:host/f@1.0.0", "f", [](HostCall&, std::span<const Value> arguments) -> HostAnswer {
+    return std::vector<Value>{Value(*arguments[0].get<std::uint32_t>() + 1)};
+  });
+  host_calls(state);
 }
-BENCHMARK(deadline_lateness)->Iterations(100)->Unit(benchmark::kMillisecond);
+BENCHMARK(host_call_dynamic);
+
+void host_call_typed(benchmark::State& state) {
+  engine().host("bench:host/f@1.0.0").function("f", [](HostCall&, std::uint32_t n) { return n + 1; });
+  host_calls(state);
+}
+BENCHMARK(host_call_typed);
 
 }  // namespace
+}  // namespace airssys::wasm::bench

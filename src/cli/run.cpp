@@ -174,10 +174,12 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 
 /// An execution that never began, so that --report tells of it like of any other.
 int refuse(Error error, const ComponentHandle* component, const Options& options) {
-  auto report = observe::begin_report(component != nullptr ? component->name() : options.component,
-                                      component != nullptr ? component->digest() : std::string(),
-                                      options.invoke.substr(0, options.invoke.find('(')),
-                                      {options.context.limits, options.context.timeout});
+  Report report;
+  observe::begin_report(report,
+                        {.component = component != nullptr ? component->name() : options.component,
+                         .digest = component != nullptr ? component->digest() : std::string_view(),
+                         .function = std::string_view(options.invoke).substr(0, options.invoke.find('('))},
+                        {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   if (!write_report(report, options.report_file)) {
     std::cerr << "error: the report could not be written\n";

@@ -55,6 +55,7 @@ class BridgedFunction final : public Function {
     }
     return take(out);
   }
+  [[nodiscard]] bool takes_bytes() const noexcept override { return bridge::bridge_function_takes_bytes(handle.get()); }
   FunctionHandle handle;
 };
 
@@ -122,7 +123,8 @@ class BridgedRun : public Run {
             u.memory_now,
             u.memory_peak,
             u.memory_refused,
-            u.refused_request};
+            u.refused_request,
+            u.denied};
   }
   [[nodiscard]] std::vector<Denial> denials() const final {
     bridge::BridgeBytes out{};
@@ -163,8 +165,7 @@ class BridgedStore final : public Store, public std::enable_shared_from_this<Bri
   explicit BridgedStore(RunHandle owned) : handle(std::move(owned)) {}
 
   Try<std::unique_ptr<Run>> instantiate(const Budget& budget) override;
-  Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
-                                 std::span<const std::uint8_t> arguments) override;
+  Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function, const Arguments& arguments) override;
   Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t number) override;
   RunHandle handle;
 
@@ -252,6 +253,17 @@ bridge::BridgeBudget raw(const Budget& b) {
           .stop_on_denied = b.stop_on_denied};
 }
 
+bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& function, const Arguments& arguments,
+                OutFailure& failure) {
+  const auto limits = raw(budget);
+  const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
+  if (arguments.is_plain) {
+    return bridge::bridge_run_call_bytes(run, &limits, entry, slice(arguments.plain[0]), slice(arguments.plain[1]),
+                                         failure);
+  }
+  return bridge::bridge_run_call(run, &limits, entry, slice(arguments.encoded), failure);
+}
+
 Try<std::unique_ptr<Run>> BridgedStore::begun(bool good, OutFailure& failure) {
   if (!good) {
     return std::unexpected(failure.take());
@@ -266,11 +278,9 @@ Try<std::unique_ptr<Run>> BridgedStore::instantiate(const Budget& budget) {
 }
 
 Try<std::unique_ptr<Run>> BridgedStore::call(const Budget& budget, const Function& function,
-                                             std::span<const std::uint8_t> arguments) {
-  const auto limits = raw(budget);
+                                             const Arguments& arguments) {
   OutFailure failure;
-  const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
-  return begun(bridge::bridge_run_call(handle.get(), &limits, entry, slice(arguments), failure), failure);
+  return begun(begin_call(handle.get(), budget, function, arguments, failure), failure);
 }
 
 Try<std::unique_ptr<Run>> BridgedStore::drop_handle(const Budget& budget, std::uint32_t number) {
@@ -289,15 +299,13 @@ class BridgedPrepared final : public Prepared {
   [[nodiscard]] bool needs_wasi() const noexcept override { return wasi_; }
   [[nodiscard]] Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
                                                const Budget& budget, const Function& function,
-                                               std::span<const std::uint8_t> arguments) const override {
+                                               const Arguments& arguments) const override {
     auto run = fresh(wasi, waker);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
-    const auto limits = raw(budget);
     OutFailure failure;
-    const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
-    if (!bridge::bridge_run_call(run->get(), &limits, entry, slice(arguments), failure)) {
+    if (!begin_call(run->get(), budget, function, arguments, failure)) {
       return std::unexpected(failure.take());
     }
     return std::make_unique<FreshRun>(std::move(*run));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/component.hpp>
+#include <array>
 #include <cstdint>
 #include <expected>
 #include <functional>
@@ -71,6 +72,16 @@ class Function {
   virtual ~Function() = default;
   /// `(1, "x")` as encoded values. Cause Text: `code` is the offset into `arguments`.
   [[nodiscard]] virtual Try<base::Buffer> parse_wave(std::string_view arguments) const = 0;
+  /// It takes its arguments as plain bytes: up to two parameters among string and list<u8>, and a result of such a
+  /// kind.
+  [[nodiscard]] virtual bool takes_bytes() const noexcept = 0;
+};
+
+/// The arguments of a call, borrowed until its run is gone: encoded, or plain for a function that takes bytes.
+struct Arguments {
+  std::span<const std::uint8_t> encoded;
+  std::array<std::span<const std::uint8_t>, 2> plain{};
+  bool is_plain = false;
 };
 
 struct HostFunctionName {
@@ -125,7 +136,7 @@ class Store {
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> instantiate(const Budget& budget) = 0;
   /// `function` and `arguments` outlive the run.
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
-                                                       std::span<const std::uint8_t> arguments) = 0;
+                                                       const Arguments& arguments) = 0;
   /// Drops a handle that the guest handed out; its destructor is guest code.
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t handle) = 0;
 };
@@ -141,7 +152,7 @@ class Prepared {
   /// A fresh store in which `function` will be called once. `function` and `arguments` outlive the run.
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
                                                        const Budget& budget, const Function& function,
-                                                       std::span<const std::uint8_t> arguments) const = 0;
+                                                       const Arguments& arguments) const = 0;
   /// A store for many operations; `waker` is told of all of them.
   [[nodiscard]] virtual Try<std::shared_ptr<Store>> store(const Wasi* wasi,
                                                           const std::shared_ptr<WakeTarget>& waker) const = 0;

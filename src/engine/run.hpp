@@ -79,6 +79,7 @@ struct Counters {
   std::uint64_t slices = 0;
   std::uint64_t wasi_calls = 0;
   std::uint64_t memory_now = 0, memory_peak = 0, memory_refused = 0, refused_request = 0;
+  std::uint64_t denied = 0;
 };
 
 /// A result's encoding, in two parts that follow each other.

@@ -17,27 +17,32 @@ Result<void> validate(const CallBudget& budget) {
   const auto& [limits, timeout] = budget;
   static constexpr std::uint64_t kMost = 1ULL << 62U;
   static constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
-  const auto number = [](std::string_view field, std::uint64_t value) -> std::optional<Error> {
-    if (value == 0) {
-      return nonsense(field, "is zero");
-    }
-    return value > kMost ? std::optional(nonsense(field, "is larger than 2^62")) : std::nullopt;
+  struct Number {
+    std::string_view field;
+    std::uint64_t value;
   };
-  const auto time = [](std::string_view field, std::chrono::nanoseconds value) -> std::optional<Error> {
-    if (value.count() <= 0) {
-      return nonsense(field, "is not positive");
+  for (const auto& [field, value] : {Number{"max_fuel", limits.max_fuel.units},
+                                     {"max_memory", limits.max_memory.count},
+                                     {"max_host_buffer", limits.max_host_buffer.count},
+                                     {"max_output", limits.max_output.count},
+                                     {"max_random", limits.max_random.count},
+                                     {"max_handles", limits.max_handles},
+                                     {"max_wasi_resources", limits.max_wasi_resources},
+                                     {"max_host_calls", limits.max_host_calls},
+                                     {"max_instances", limits.max_instances},
+                                     {"max_memories", limits.max_memories},
+                                     {"max_tables", limits.max_tables}}) {
+    if (value == 0 || value > kMost) {
+      return std::unexpected(nonsense(field, value == 0 ? "is zero" : "is larger than 2^62"));
     }
-    return value > kLongest ? std::optional(nonsense(field, "is longer than a year")) : std::nullopt;
+  }
+  struct Time {
+    std::string_view field;
+    std::chrono::nanoseconds value;
   };
-  for (auto&& wrong :
-       {number("max_fuel", limits.max_fuel.units), number("max_memory", limits.max_memory.count),
-        number("max_host_buffer", limits.max_host_buffer.count), number("max_output", limits.max_output.count),
-        number("max_random", limits.max_random.count), number("max_handles", limits.max_handles),
-        number("max_wasi_resources", limits.max_wasi_resources), number("max_host_calls", limits.max_host_calls),
-        number("max_instances", limits.max_instances), number("max_memories", limits.max_memories),
-        number("max_tables", limits.max_tables), time("max_cpu_time", limits.max_cpu_time), time("timeout", timeout)}) {
-    if (wrong) {
-      return std::unexpected(*wrong);
+  for (const auto& [field, value] : {Time{"max_cpu_time", limits.max_cpu_time}, {"timeout", timeout}}) {
+    if (value.count() <= 0 || value > kLongest) {
+      return std::unexpected(nonsense(field, value.count() <= 0 ? "is not positive" : "is longer than a year"));
     }
   }
   return {};

@@ -4,17 +4,15 @@
 
 namespace airssys::wasm::observe {
 
-Report begin_report(std::string_view component, std::string_view digest, std::string_view function,
-                    const CallBudget& allowed) {
-  Report report;
+void begin_report(Report& report, const ReportSubject& about, const CallBudget& allowed) {
   report.started_at = std::chrono::system_clock::now();
   report.id = base::new_run_id(report.started_at);
-  report.component_name = component;
-  report.component_digest = digest;
-  report.function = function;
+  report.component_name = about.component;
+  report.component_digest = about.digest;
+  report.function = about.function;
   report.limits = allowed.limits;
   report.timeout = allowed.timeout;
-  return report;
+  report.resource_usage.fuel_precision = about.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
 }
 
 }  // namespace airssys::wasm::observe

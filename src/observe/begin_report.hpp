@@ -5,8 +5,14 @@
 
 namespace airssys::wasm::observe {
 
-/// A report with all that is known before anything runs: id, start, component, function, limits.
-[[nodiscard]] Report begin_report(std::string_view component, std::string_view digest, std::string_view function,
-                                  const CallBudget& allowed);
+/// What a report is about.
+struct ReportSubject {
+  std::string_view component, digest, function;
+  bool fuel_metered = true;
+};
+
+/// Writes down all that is known before anything runs: id, start, component, function, limits. In place, since a report
+/// is large and every run has one.
+void begin_report(Report& report, const ReportSubject& about, const CallBudget& allowed);
 
 }  // namespace airssys::wasm::observe

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "wit/codec.hpp"
 
 namespace airssys::wasm::runtime {
@@ -10,6 +12,23 @@ namespace {
 
 Error bad_call(std::string_view function, std::string message, std::string help = {}) {
   return {BadCall{std::string(function), {}}, Phase::Link, std::move(message), std::move(help), {}, {}};
+}
+
+/// A list<u8> that came as single values.
+bool is_list(const Value& value) { return value.get<List>() != nullptr; }
+Value as_bytes(const Value& list) {
+  ByteList bytes;
+  for (const auto& item : list.get<List>()->items) {
+    bytes.push_back(*item.get<std::uint8_t>());
+  }
+  return bytes;
+}
+
+/// Of a string or list<u8>.
+std::span<const std::uint8_t> bytes_of(const Value& value) {
+  const auto* text = value.get<std::string>();
+  return text == nullptr ? std::span<const std::uint8_t>(*value.get<ByteList>())
+                         : std::span(reinterpret_cast<const std::uint8_t*>(text->data()), text->size());
 }
 
 }  // namespace
@@ -26,7 +45,7 @@ Result<CallPlan> plan(std::shared_ptr<LoadedComponent> component) {
 }
 
 Result<CallPlan> plan_call(std::shared_ptr<LoadedComponent> component, std::string_view function,
-                           std::span<const Value> arguments) {
+                           std::span<const Value> arguments, Borrowing borrowing) {
   auto planned = plan(std::move(component));
   if (!planned) {
     return planned;
@@ -49,7 +68,18 @@ Result<CallPlan> plan_call(std::shared_ptr<LoadedComponent> component, std::stri
       return refuse(fmt::format("argument {} {}", type.parameters[i].name, *why));
     }
   }
-  planned->arguments = wit::encode_all(arguments);
+  if (!(*found)->function->takes_bytes()) {
+    planned->encoded = wit::encode_all(arguments);
+  } else if (borrowing == Borrowing::UntilTheEnd && std::ranges::none_of(arguments, is_list)) {
+    auto& plain = planned->plain.emplace();
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      plain.at(i) = bytes_of(arguments[i]);
+    }
+  } else {
+    for (const auto& argument : arguments) {
+      wit::encode(is_list(argument) ? as_bytes(argument) : argument, planned->encoded);
+    }
+  }
   return planned;
 }
 
@@ -64,15 +94,22 @@ Result<const CallableFunction*> find_typed(const LoadedComponent& component, std
   return found;
 }
 
-Result<CallPlan> plan_encoded(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
-                              std::optional<std::vector<std::uint8_t>> arguments) {
-  if (!arguments) {
+Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
+                            typed::Arguments arguments) {
+  if (arguments.bad) {
     return std::unexpected(bad_call({}, "an argument is no value of its type: an enumerator without a name"));
   }
   auto planned = plan(std::move(component));
   if (planned) {
     planned->function = &function;
-    planned->arguments = std::move(*arguments);
+    if (arguments.plain_count == 0) {
+      planned->encoded = std::move(arguments.encoded);
+    } else if (function.function->takes_bytes()) {
+      planned->plain = arguments.plain;
+    } else {
+      // Plain arguments, but a result of another kind.
+      planned->encoded = arguments.encode_plain();
+    }
     planned->answer_to = std::make_shared<engine::Answer>();
   }
   return planned;

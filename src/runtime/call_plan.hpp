@@ -1,7 +1,9 @@
 #pragma once
 
 #include <airssys/wasm/limits.hpp>
+#include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/value.hpp>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,8 +24,9 @@ struct CallPlan {
   const engine::Prepared* prepared = nullptr;
   /// Null: instantiate only, or drop a handle.
   const CallableFunction* function = nullptr;
-  /// Encoded.
-  std::vector<std::uint8_t> arguments;
+  /// The arguments, encoded; unless they are plain, then borrowed from a caller that waits for the end.
+  std::vector<std::uint8_t> encoded;
+  std::optional<std::array<std::span<const std::uint8_t>, 2>> plain;
   /// A `wasi:cli/run`: exit(0) and an ok result are a return, anything else a status.
   bool command = false;
   /// The instance to do it in; null for a fresh one.
@@ -31,19 +34,28 @@ struct CallPlan {
   std::optional<std::uint32_t> dropped;
   /// Where the answer goes as it came, for a caller that decodes it itself.
   std::shared_ptr<engine::Answer> answer_to;
+
+  [[nodiscard]] engine::Arguments arguments() const {
+    return plain ? engine::Arguments{{}, *plain, true} : engine::Arguments{encoded};
+  }
+  [[nodiscard]] std::uint64_t bytes_in() const {
+    return plain ? (*plain)[0].size() + (*plain)[1].size() : encoded.size();
+  }
 };
+
+/// Whether the caller of a plan waits for its end, so that long arguments need not be copied.
+enum class Borrowing : std::uint8_t { No, UntilTheEnd };
 
 /// Links `component`. Errors: LinkFailed.
 [[nodiscard]] Result<CallPlan> plan(std::shared_ptr<LoadedComponent> component);
 /// A call with dynamic arguments. Errors: BadCall with the function's type, LinkFailed.
 [[nodiscard]] Result<CallPlan> plan_call(std::shared_ptr<LoadedComponent> component, std::string_view function,
-                                         std::span<const Value> arguments);
+                                         std::span<const Value> arguments, Borrowing borrowing);
 /// A function whose type is exactly `wanted` but for the names of parameters. Errors: BadCall with both types.
 [[nodiscard]] Result<const CallableFunction*> find_typed(const LoadedComponent& component, std::string_view function,
                                                          const FunctionType& wanted);
-/// A call whose arguments were encoded for a checked type; nothing when one of them is no value of its type.
-[[nodiscard]] Result<CallPlan> plan_encoded(std::shared_ptr<LoadedComponent> component,
-                                            const CallableFunction& function,
-                                            std::optional<std::vector<std::uint8_t>> arguments);
+/// A call of a function that `find_typed` found, by a caller that waits for its end.
+[[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
+                                          typed::Arguments arguments);
 
 }  // namespace airssys::wasm::runtime

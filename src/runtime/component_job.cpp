@@ -15,25 +15,27 @@ Error exited(int status) {
 
 ComponentJob::ComponentJob(CallPlan plan, const WasiGrants& wasi, const ResourceLimits& limits,
                            std::shared_ptr<OutputRelay> relay)
-    : plan_(std::move(plan)),
-      limits_(limits),
-      own_streams_(std::move(relay)),
-      streams_(plan_.instance ? plan_.instance->streams() : own_streams_) {
+    : plan_(std::move(plan)) {
   if (plan_.prepared->needs_wasi()) {
-    wasi_ = wasi;
+    const bool makes_store = plan_.function == nullptr ? !plan_.dropped : plan_.instance == nullptr;
+    if (makes_store) {
+      own_.emplace(wasi, limits, std::move(relay));
+    }
+    streams_ = plan_.instance ? &plan_.instance->streams() : &own_->streams;
   }
 }
 
 std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin(
     const std::shared_ptr<engine::WakeTarget>& waker, const engine::Budget& budget) {
+  std::optional<engine::Wasi> granted;
+  if (own_) {
+    granted = streams_->open(own_->wasi, own_->limits);
+  }
+  const auto* wasi = granted ? &*granted : nullptr;
   if (plan_.instance) {
-    return plan_.instance->begin(plan_, wasi_, limits_, waker, budget);
+    return plan_.instance->begin(plan_, wasi, waker, budget);
   }
-  if (!plan_.prepared->needs_wasi()) {
-    return plan_.prepared->call(nullptr, waker, budget, *plan_.function->function, plan_.arguments);
-  }
-  const auto wasi = streams_.open(wasi_, limits_);
-  return plan_.prepared->call(&wasi, waker, budget, *plan_.function->function, plan_.arguments);
+  return plan_.prepared->call(wasi, waker, budget, *plan_.function->function, plan_.arguments());
 }
 
 void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<engine::HostCalls>& calls,
@@ -51,7 +53,11 @@ void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<eng
   call_host(entry, view, call.arguments.bytes(), pending);
 }
 
-void ComponentJob::polled() { streams_.drain(); }
+void ComponentJob::polled() {
+  if (streams_ != nullptr) {
+    streams_->drain();
+  }
+}
 
 std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer answer) {
   bytes_out_ = answer.head.size() + answer.payload.size();
@@ -74,12 +80,16 @@ std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer a
 }
 
 void ComponentJob::complete(Report& report) {
-  streams_.hand_over(report);
-  own_streams_.close();
+  if (streams_ != nullptr) {
+    streams_->hand_over(report);
+  }
+  if (streams_ != nullptr && !plan_.instance) {
+    streams_->close();
+  }
   for (const auto& [interface, calls] : host_calls_) {
     report.resource_usage.host_calls[interface] += calls;
   }
-  report.resource_usage.bytes_in = Bytes{plan_.arguments.size()};
+  report.resource_usage.bytes_in = Bytes{plan_.bytes_in()};
   report.resource_usage.bytes_out = Bytes{bytes_out_};
   if (plan_.command && !report.result) {
     const auto* exit = std::get_if<Exited>(&report.result.error().kind);

@@ -28,11 +28,17 @@ class ComponentJob final : public Job {
 
  private:
   CallPlan plan_;
-  WasiGrants wasi_;
-  ResourceLimits limits_;
-  GuestStreams own_streams_;
-  /// `own_streams_`, or those of the kept instance.
-  GuestStreams& streams_;
+  /// What a store of a component with WASI is made with.
+  struct OwnStore {
+    OwnStore(WasiGrants grants, const ResourceLimits& allowed, std::shared_ptr<OutputRelay> relay)
+        : wasi(std::move(grants)), limits(allowed), streams(std::move(relay)) {}
+    WasiGrants wasi;
+    ResourceLimits limits;
+    GuestStreams streams;
+  };
+  std::optional<OwnStore> own_;
+  /// Those of `own_`, those of the kept instance, or null without WASI.
+  GuestStreams* streams_ = nullptr;
   std::map<std::string, std::uint64_t> host_calls_;
   std::string last_host_call_;
   std::uint64_t bytes_out_ = 0;

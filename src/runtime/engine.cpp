@@ -11,6 +11,9 @@
 
 namespace airssys::wasm {
 
+using runtime::Borrowing;
+using runtime::plan_call;
+
 namespace {
 
 Error unreadable(const std::filesystem::path& path, std::string why) {
@@ -119,7 +122,8 @@ HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function, std::span<const Value> arguments,
                        const ExecutionContext& context, const std::stop_token& stop) {
-  return core_->run(runtime::plan_call(component.loaded(), function, arguments), component, function, context, stop);
+  return core_->run(plan_call(component.loaded(), function, arguments, Borrowing::UntilTheEnd), component, function,
+                    context, stop);
 }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
@@ -129,13 +133,13 @@ Report WasmEngine::run(const ComponentHandle& component, std::string_view functi
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
                             std::span<const Value> arguments, const ExecutionContext& context) {
-  return core_->start(runtime::plan_call(component.loaded(), function, arguments), component, function, context);
+  return core_->start(plan_call(component.loaded(), function, arguments, Borrowing::No), component, function, context);
 }
 
 Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
   const auto path = component.loaded()->command_path();
   const auto name = path ? *path : std::string();
-  auto plan = runtime::plan_call(component.loaded(), name, {});
+  auto plan = plan_call(component.loaded(), name, {}, Borrowing::No);
   if (plan) {
     plan->command = true;
   }
@@ -187,9 +191,8 @@ Result<BoundFunction> BoundFunction::bind_to(runtime::EngineCore& core, const Co
   return bound;
 }
 
-typed::EncodedReport BoundFunction::run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
-                                                const ExecutionContext& context) const {
-  auto plan = runtime::plan_encoded(component_.loaded(), *function_, std::move(arguments));
+typed::EncodedReport BoundFunction::run_encoded(typed::Arguments arguments, const ExecutionContext& context) const {
+  auto plan = runtime::plan_typed(component_.loaded(), *function_, std::move(arguments));
   const auto answer = plan ? plan->answer_to : nullptr;
   typed::EncodedReport out{core_->run(std::move(plan), component_, name_, context, {}), answer, {}, {}};
   if (answer) {

@@ -355,20 +355,17 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
 std::shared_ptr<ExecutionCore> EngineCore::core_for(Result<CallPlan> plan, const ComponentHandle& component,
                                                     std::string_view function, const ExecutionContext& context) {
   const CallBudget budget{context.limits, context.timeout};
-  auto report = observe::begin_report(component.name(), component.digest(), function, budget);
-  if (!core_settings_.fuel_metered) {
-    report.resource_usage.fuel_precision = FuelPrecision::None;
-  }
+  Result<std::unique_ptr<Job>> job;
   if (auto good = validate(budget); !good) {
-    plan = std::unexpected(std::move(good.error()));
-  }
-  std::unique_ptr<Job> job;
-  if (plan) {
+    job = std::unexpected(std::move(good.error()));
+  } else if (plan) {
     job = std::make_unique<ComponentJob>(std::move(*plan), context.wasi, context.limits, relay_);
   } else {
-    report.result = std::unexpected(std::move(plan.error()));
+    job = std::unexpected(std::move(plan.error()));
   }
-  return std::make_shared<ExecutionCore>(std::move(job), budget, core_settings_, std::move(report));
+  return std::make_shared<ExecutionCore>(
+      std::move(job), budget, core_settings_,
+      observe::ReportSubject{component.name(), component.digest(), function, core_settings_.fuel_metered});
 }
 
 Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,

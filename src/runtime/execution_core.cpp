@@ -21,9 +21,14 @@ std::int64_t since_epoch(ExecutionCore::Clock::time_point at) noexcept {
 
 }  // namespace
 
-ExecutionCore::ExecutionCore(std::unique_ptr<Job> job, CallBudget allowed, const CoreSettings& settings, Report report)
-    : job_(std::move(job)), allowed_(std::move(allowed)), settings_(settings), report_(std::move(report)) {
-  if (job_ == nullptr) {
+ExecutionCore::ExecutionCore(Result<std::unique_ptr<Job>> job, const CallBudget& allowed, const CoreSettings& settings,
+                             const observe::ReportSubject& about)
+    : allowed_(allowed), settings_(settings) {
+  observe::begin_report(report_, about, allowed);
+  if (job) {
+    job_ = std::move(*job);
+  } else {
+    report_.result = std::unexpected(std::move(job.error()));
     reported_ = true;
     state_.store(State::Done);
   }
@@ -42,7 +47,13 @@ void ExecutionCore::wake() noexcept {
   for (State now = state_.load();;) {
     if (now == State::Waiting) {
       if (state_.compare_exchange_weak(now, State::Ready)) {
-        driver_->ready(shared_from_this());
+        if (driver_) {
+          driver_->ready(shared_from_this());
+        } else {
+          const std::lock_guard lock(mutex_);
+          woken_ = true;
+          over_.notify_all();
+        }
         return;
       }
     } else if (now == State::Running) {
@@ -57,7 +68,7 @@ void ExecutionCore::wake() noexcept {
 
 void ExecutionCore::cancel() noexcept {
   cancelled_.store(true);
-  if (state_.load() == State::Queued) {
+  if (driver_ && state_.load() == State::Queued) {
     driver_->cancelled(shared_from_this());
   } else {
     wake();
@@ -65,14 +76,13 @@ void ExecutionCore::cancel() noexcept {
 }
 
 /// Makes the run. False when that failed and the report is written.
-bool ExecutionCore::start() {
-  const auto now = Clock::now();
+bool ExecutionCore::start(Clock::time_point now) {
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed_.timeout;
   auto run = job_->begin(weak_from_this().lock(), limits::budget(allowed_.limits, settings_.prices, deadline_));
   if (!run) {
     const auto cause = run.error().cause;
-    finish(std::unexpected(limits::failed(std::move(run.error()), allowed_, readings(Clock::now()))), cause);
+    finish(std::unexpected(limits::failed(std::move(run.error()), allowed_, readings(now))), cause);
     return false;
   }
   const std::lock_guard lock(mutex_);
@@ -95,10 +105,9 @@ std::optional<limits::HostStop> ExecutionCore::due(Clock::time_point now) const 
 
 /// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
 /// cost a third of a small run (bench/run_bench.cpp, fresh_run). The wall clock of one slice is its upper bound.
-engine::Poll ExecutionCore::poll() {
+engine::Poll ExecutionCore::poll(Clock::time_point began) {
   const bool first = !polled_;
   polled_ = true;
-  const auto began = Clock::now();
   const auto cpu_began = first ? 0 : thread_cpu_ns();
   const auto polled = run_->poll();
   auto ended = Clock::now();
@@ -113,20 +122,23 @@ engine::Poll ExecutionCore::poll() {
     ended = Clock::now();
   }
   job_->polled();
+  last_look_ = ended;
   cpu_ns_.fetch_add(cpu, std::memory_order_relaxed);
   running_ns_.fetch_add((ended - began).count(), std::memory_order_relaxed);
   return polled;
 }
 
 ExecutionCore::Next ExecutionCore::step() {
-  if (run_ == nullptr && !start()) {
+  const auto now = Clock::now();
+  last_look_ = now;
+  if (run_ == nullptr && !start(now)) {
     return Next::Done;
   }
-  if (const auto why = due(Clock::now())) {
+  if (const auto why = due(now)) {
     stop(*why);
     return Next::Done;
   }
-  switch (poll()) {
+  switch (poll(now)) {
     case engine::Poll::Done: collect(); return Next::Done;
     case engine::Poll::Slice:
     case engine::Poll::HostCall: state_.store(State::Ready); return Next::Again;
@@ -142,11 +154,12 @@ ExecutionCore::Next ExecutionCore::step() {
 
 void ExecutionCore::stop(limits::HostStop why) {
   run_->cancel();
-  finish(std::unexpected(limits::stopped(why, allowed_, readings(Clock::now()))), {});
+  last_look_ = Clock::now();
+  finish(std::unexpected(limits::stopped(why, allowed_, readings(last_look_))), {});
 }
 
 void ExecutionCore::collect() {
-  const auto now = readings(Clock::now());
+  const auto now = readings(last_look_);
   auto answer = run_->take_result();
   if (!answer) {
     const auto cause = answer.error().cause;
@@ -192,7 +205,7 @@ ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanose
 }
 
 void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause) {
-  const auto last = readings(Clock::now());
+  const auto last = readings(last_look_);
   const auto bytes_in = report_.resource_usage.bytes_in, bytes_out = report_.resource_usage.bytes_out;
   report_.resource_usage = usage_from(last, nanoseconds(running_ns_.load(std::memory_order_relaxed)));
   report_.resource_usage.bytes_in = bytes_in;
@@ -208,7 +221,7 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, st
   }
   report_.resource_usage.fuel_precision = limits::precision(last, cause, trap);
   report_.result = std::move(result);
-  if (run_ != nullptr) {
+  if (run_ != nullptr && last.counters.denied > 0) {
     for (auto& denial : run_->denials()) {
       report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
     }
@@ -235,9 +248,15 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, st
 }
 
 void ExecutionCore::refuse(Error error) {
-  const auto now = since_epoch(Clock::now());
-  began_ns_.store(now, std::memory_order_relaxed);
+  last_look_ = Clock::now();
+  began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
   finish(std::unexpected(std::move(error)), {});
+}
+
+void ExecutionCore::wait_for_wake() {
+  std::unique_lock lock(mutex_);
+  over_.wait_until(lock, deadline_, [&] { return woken_; });
+  woken_ = false;
 }
 
 const Report& ExecutionCore::wait() const {

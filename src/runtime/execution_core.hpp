@@ -14,6 +14,7 @@
 
 #include "engine/run.hpp"
 #include "limits/classify.hpp"
+#include "observe/begin_report.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -71,10 +72,15 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
  public:
   using Clock = std::chrono::steady_clock;
 
-  ExecutionCore(std::unique_ptr<Job> job, CallBudget allowed, const CoreSettings& settings, Report report);
+  /// A job that could not be made leaves a report that says so, and nothing to run.
+  ExecutionCore(Result<std::unique_ptr<Job>> job, const CallBudget& allowed, const CoreSettings& settings,
+                const observe::ReportSubject& about);
 
   /// Names the driver; before anybody else knows this. Shared, since a late wake-up may still be on its way to it.
+  /// Without one, a single thread steps this and waits in `wait_for_wake`.
   void drive_by(std::shared_ptr<Driver> driver) noexcept { driver_ = std::move(driver); }
+  /// Only without a driver, after a step that said Wait: until somebody wakes this, or the deadline.
+  void wait_for_wake();
   /// Queued to Ready.
   void admit() noexcept { state_.store(State::Ready); }
   /// Takes the right to step. False when another thread has it, or when it is over.
@@ -98,6 +104,9 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   [[nodiscard]] const std::string& component_name() const noexcept { return report_.component_name; }
   /// Valid once a step has been made.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_; }
+  [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
+    return std::chrono::nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
+  }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
   [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
@@ -111,9 +120,9 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
  private:
   enum class State : std::uint8_t { Queued, Ready, Running, RunningWoken, Waiting, Done };
 
-  [[nodiscard]] bool start();
+  [[nodiscard]] bool start(Clock::time_point now);
   [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
-  engine::Poll poll();
+  engine::Poll poll(Clock::time_point began);
   void stop(limits::HostStop why);
   void collect();
   void finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause);
@@ -132,8 +141,9 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   std::atomic<std::int64_t> began_ns_ = 0;
   std::atomic<std::int64_t> running_ns_ = 0;
   std::atomic<std::int64_t> cpu_ns_ = 0;
-  /// Only the stepping thread knows this one.
+  /// Only the stepping thread knows these: each look at the clock costs some 25 ns, so what follows one uses it.
   bool polled_ = false;
+  Clock::time_point last_look_;
   Clock::time_point deadline_ = Clock::time_point::max();
 
   mutable std::mutex mutex_;
@@ -141,6 +151,7 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   // Under mutex_ when another thread may look: `run_` disappears at the end, the report appears.
   std::unique_ptr<engine::Run> run_;
   bool reported_ = false;
+  bool woken_ = false;
   Report report_;
   std::vector<std::function<void(const Report&)>> on_done_;
 };

@@ -5,13 +5,14 @@
 
 namespace airssys::wasm {
 
+using runtime::Borrowing;
 using runtime::plan_call;
 
 Instance::Instance(std::shared_ptr<runtime::InstanceCore> core) noexcept : core_(std::move(core)) {}
 
 Report Instance::call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
                       const std::stop_token& stop) {
-  return core_->run(plan_call(core_->component(), function, arguments), function, budget, stop);
+  return core_->run(plan_call(core_->component(), function, arguments, Borrowing::UntilTheEnd), function, budget, stop);
 }
 
 Report Instance::call(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget) {
@@ -19,7 +20,7 @@ Report Instance::call(std::string_view function, std::initializer_list<Value> ar
 }
 
 Execution Instance::start(std::string_view function, std::span<const Value> arguments, const CallBudget& budget) {
-  return core_->start(plan_call(core_->component(), function, arguments), function, budget);
+  return core_->start(plan_call(core_->component(), function, arguments, Borrowing::No), function, budget);
 }
 
 Report Instance::drop(Handle handle, const CallBudget& budget) {
@@ -46,9 +47,8 @@ Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<run
   return bound;
 }
 
-typed::EncodedReport BoundInstanceFunction::run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
-                                                        const CallBudget& budget) const {
-  auto plan = runtime::plan_encoded(core_->component(), *function_, std::move(arguments));
+typed::EncodedReport BoundInstanceFunction::run_encoded(typed::Arguments arguments, const CallBudget& budget) const {
+  auto plan = runtime::plan_typed(core_->component(), *function_, std::move(arguments));
   const auto answer = plan ? plan->answer_to : nullptr;
   auto report = core_->run(std::move(plan), name_, budget, {});
   typed::EncodedReport out{std::move(report), answer, {}, {}};

@@ -45,24 +45,17 @@ InstanceCore::~InstanceCore() {
   neighbours_.places->give_back();
 }
 
-engine::Try<std::unique_ptr<engine::Run>> InstanceCore::begin(const CallPlan& plan, const WasiGrants& wasi,
-                                                              const ResourceLimits& limits,
+engine::Try<std::unique_ptr<engine::Run>> InstanceCore::begin(const CallPlan& plan, const engine::Wasi* wasi,
                                                               const std::shared_ptr<engine::WakeTarget>& waker,
                                                               const engine::Budget& budget) {
   waker_->aim(waker);
   if (plan.function != nullptr) {
-    return store_->call(budget, *plan.function->function, plan.arguments);
+    return store_->call(budget, *plan.function->function, plan.arguments());
   }
   if (plan.dropped) {
     return store_->drop_handle(budget, *plan.dropped);
   }
-  auto made = [&] {
-    if (!plan.prepared->needs_wasi()) {
-      return plan.prepared->store(nullptr, waker_);
-    }
-    const auto granted = streams_.open(wasi, limits);
-    return plan.prepared->store(&granted, waker_);
-  }();
+  auto made = plan.prepared->store(wasi, waker_);
   if (!made) {
     return std::unexpected(std::move(made.error()));
   }
@@ -81,11 +74,9 @@ void InstanceCore::ended(bool spent) noexcept {
 
 std::shared_ptr<ExecutionCore> InstanceCore::core_for(Result<CallPlan> plan, std::string_view function,
                                                       const CallBudget& budget, const WasiGrants& wasi) {
-  auto report = observe::begin_report(component_->name(), component_->digest(), function, budget);
   if (auto good = validate(budget); !good) {
     plan = std::unexpected(std::move(good.error()));
   }
-  std::unique_ptr<Job> job;
   if (plan) {
     // The order matters: who ends a call writes `spent_` before it lets go.
     if (busy_.exchange(true)) {
@@ -99,11 +90,16 @@ std::shared_ptr<ExecutionCore> InstanceCore::core_for(Result<CallPlan> plan, std
   }
   if (plan) {
     plan->instance = shared_from_this();
+  }
+  Result<std::unique_ptr<Job>> job;
+  if (plan) {
     job = std::make_unique<ComponentJob>(std::move(*plan), wasi, budget.limits, neighbours_.relay);
   } else {
-    report.result = std::unexpected(std::move(plan.error()));
+    job = std::unexpected(std::move(plan.error()));
   }
-  return std::make_shared<ExecutionCore>(std::move(job), budget, neighbours_.settings, std::move(report));
+  return std::make_shared<ExecutionCore>(
+      std::move(job), budget, neighbours_.settings,
+      observe::ReportSubject{component_->name(), component_->digest(), function, neighbours_.settings.fuel_metered});
 }
 
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {

@@ -58,8 +58,7 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   [[nodiscard]] bool spent() const noexcept { return spent_.load(); }
 
   /// By the job, on its thread: begins the operation of `plan`.
-  [[nodiscard]] engine::Try<std::unique_ptr<engine::Run>> begin(const CallPlan& plan, const WasiGrants& wasi,
-                                                                const ResourceLimits& limits,
+  [[nodiscard]] engine::Try<std::unique_ptr<engine::Run>> begin(const CallPlan& plan, const engine::Wasi* wasi,
                                                                 const std::shared_ptr<engine::WakeTarget>& waker,
                                                                 const engine::Budget& budget);
   [[nodiscard]] GuestStreams& streams() noexcept { return streams_; }

@@ -198,6 +198,9 @@ std::optional<Error> LoadedComponent::unsatisfied(const wit::Description& descri
 }
 
 Result<const engine::Prepared*> LoadedComponent::prepared() const {
+  if (const auto* ready = ready_.load(std::memory_order_acquire)) {
+    return ready;
+  }
   const auto description = this->description();
   if (!description) {
     return std::unexpected(description.error());
@@ -225,6 +228,7 @@ Result<const engine::Prepared*> LoadedComponent::prepared() const {
   if (!*prepared_) {
     return std::unexpected(prepared_->error());
   }
+  ready_.store((*prepared_)->get(), std::memory_order_release);
   return (*prepared_)->get();
 }
 

@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/limits.hpp>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,6 +70,8 @@ class LoadedComponent {
   mutable std::mutex mutex_;
   mutable std::optional<Result<wit::Description>> description_;
   mutable std::optional<Result<std::unique_ptr<engine::Prepared>>> prepared_;
+  /// What `prepared_` holds once it is there, for callers that come often.
+  mutable std::atomic<const engine::Prepared*> ready_ = nullptr;
   mutable std::map<std::string, CallableFunction, std::less<>> functions_;
   /// By host function: null where this component does not import it.
   mutable std::vector<const FunctionType*> imported_;

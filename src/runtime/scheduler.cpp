@@ -11,27 +11,6 @@ namespace airssys::wasm::runtime {
 
 namespace {
 
-/// A caller that blocks in `run_here`: its own thread is the only one that polls.
-class CallerDriver final : public Driver {
- public:
-  void ready(const std::shared_ptr<ExecutionCore>&) noexcept override {
-    const std::lock_guard lock(mutex_);
-    woken_ = true;
-    wake_.notify_one();
-  }
-  void cancelled(const std::shared_ptr<ExecutionCore>&) noexcept override {}
-  void wait_until(ExecutionCore::Clock::time_point deadline) {
-    std::unique_lock lock(mutex_);
-    wake_.wait_until(lock, deadline, [&] { return woken_; });
-    woken_ = false;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  bool woken_ = false;
-};
-
 Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
 
 }  // namespace
@@ -78,10 +57,10 @@ void Scheduler::shutdown() {
   }
   workers_.clear();
   // A core that is over may still be listed; it holds this scheduler as its driver.
-  std::deque<Core> ready;
+  ReadyQueue<Core> ready;
   std::set<std::pair<Clock::time_point, Core>> deadlines;
   const std::lock_guard lock(mutex_);
-  ready.swap(ready_);
+  std::swap(ready, ready_);
   deadlines.swap(deadlines_);
 }
 
@@ -97,7 +76,7 @@ void Scheduler::submit(const Core& core) {
     ++places_taken_;
     admitted_.insert(core);
     core->admit();
-    ready_.push_back(core);
+    ready_.push(core, core->cpu_time());
   } else if (queue_.size() < limits_.queued_max) {
     queue_.push_back({core, nullptr});
   } else {
@@ -109,8 +88,6 @@ void Scheduler::submit(const Core& core) {
 }
 
 void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
-  const auto driver = std::make_shared<CallerDriver>();
-  core->drive_by(driver);
   const auto cancel = [&] {
     core->cancel();
     const std::lock_guard lock(mutex_);
@@ -131,7 +108,7 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
       break;
     }
     if (next == ExecutionCore::Next::Wait) {
-      driver->wait_until(core->deadline());
+      core->wait_for_wake();
     }
   }
   const std::lock_guard lock(mutex_);
@@ -168,7 +145,7 @@ bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
 
 void Scheduler::ready(const Core& core) noexcept {
   const std::lock_guard lock(mutex_);
-  ready_.push_back(core);
+  ready_.push(core, core->cpu_time());
   work_.notify_one();
 }
 
@@ -191,8 +168,7 @@ void Scheduler::work() {
     refuse_overdue(lock);
     stop_expired(lock);
     if (!ready_.empty()) {
-      Core core = std::move(ready_.front());
-      ready_.pop_front();
+      Core core = ready_.pop();
       pass_the_clock_on();
       step(std::move(core), lock);
       continue;
@@ -254,7 +230,7 @@ void Scheduler::step(Core core, Lock& lock) {
     }
   }
   if (next == ExecutionCore::Next::Again) {
-    ready_.push_back(core);
+    ready_.push(core, core->cpu_time());
   }
 }
 
@@ -297,7 +273,7 @@ void Scheduler::leave(const Core& core) {
     } else {
       admitted_.insert(next);
       next->admit();
-      ready_.push_back(next);
+      ready_.push(next, next->cpu_time());
       work_.notify_one();
     }
   }

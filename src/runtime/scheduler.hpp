@@ -4,7 +4,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "runtime/execution_core.hpp"
+#include "runtime/ready_queue.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -26,8 +26,9 @@ struct SchedulerLimits {
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
 };
 
-/// Polls many runs on few threads, slice by slice, and ends those whose deadline has passed before it gives others
-/// their turn: at most `kStopsPerTurn` of them, so that a mass expiry does not starve the honest.
+/// Polls many runs on few threads, slice by slice, those that have used least first (`ReadyQueue`), and ends those
+/// whose deadline has passed before it gives others their turn: at most `kStopsPerTurn` of them, so that a mass expiry
+/// does not starve the honest.
 ///
 /// A run that waits holds no thread. Blocking callers poll on their own thread and only share the places.
 /// Life: `shutdown` closes the gate, cancels, waits for the last run, ends the workers; then it may be destroyed.
@@ -75,7 +76,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   std::condition_variable work_;
   std::condition_variable place_;
   std::condition_variable empty_;
-  std::deque<Core> ready_;
+  ReadyQueue<Core> ready_;
   /// Runs that have begun and are not over, by deadline.
   std::set<std::pair<Clock::time_point, Core>> deadlines_;
   std::list<Queued> queue_;

@@ -86,6 +86,19 @@ TEST_F(TypedTest, TextAndBytesTakeViewsAndAnswerOwners) {
   EXPECT_EQ(engine.call<std::vector<std::uint8_t>>(guest, "bytes", small(), std::vector<std::uint8_t>()).value().size(),
             0U);
   EXPECT_TRUE(engine.call<void>(guest, "nothing", small(), "x"));
+  const auto shared = engine.call<SharedBytes>(guest, "bytes", small(), bytes).value();
+  EXPECT_TRUE(std::ranges::equal(shared.bytes(), bytes));
+  const auto copy = shared;
+  EXPECT_EQ(copy.bytes().data(), shared.bytes().data());
+}
+
+// A list<u8> may come as bytes or as a list of numbers.
+TEST_F(TypedTest, BytesMayBeSpelledAsAList) {
+  const auto guest = load(kBytes);
+  const std::vector<Value> spelled = {Value(List{{Value(std::uint8_t{1}), Value(std::uint8_t{2})}})};
+  EXPECT_EQ(engine.run(guest, "bytes", spelled, small()).value(), Value(ByteList{1, 2}));
+  EXPECT_EQ(engine.start(guest, "bytes", spelled, small()).wait().value(), Value(ByteList{1, 2}));
+  EXPECT_EQ(engine.run(guest, "bytes", {Value(List{})}, small()).value(), Value(ByteList{}));
 }
 
 TEST_F(TypedTest, TypesAreComparedWhenBoundAndBothAreNamed) {
@@ -109,7 +122,7 @@ TEST_F(TypedTest, ABoundFunctionReportsLikeAnyRun) {
   EXPECT_EQ(typed.value, "abc");
   EXPECT_EQ(typed.report.function, "text");
   EXPECT_GT(typed.report.usage().fuel, 0_fuel);
-  EXPECT_EQ(typed.report.usage().bytes_in, 8_B);
+  EXPECT_EQ(typed.report.usage().bytes_in, 3_B);
   auto tight = small();
   tight.limits.max_fuel = 1_fuel;
   EXPECT_EQ(text(tight, "abc").error().reason(), "fuel_exhausted");

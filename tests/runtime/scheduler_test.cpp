@@ -27,8 +27,8 @@ class SchedulerTest : public ::testing::Test {
     context.limits.max_fuel = 1'000_fuel;
     context.limits.max_cpu_time = cpu;
     context.timeout = timeout;
-    return std::make_shared<ExecutionCore>(std::make_unique<FakeJob>(std::move(script)), context,
-                                           runtime::CoreSettings{}, Report{});
+    return std::make_shared<ExecutionCore>(std::unique_ptr<runtime::Job>(std::make_unique<FakeJob>(std::move(script))),
+                                           context, runtime::CoreSettings{}, observe::ReportSubject{});
   }
   std::shared_ptr<ExecutionCore> submit(const std::shared_ptr<ExecutionCore>& run) {
     scheduler->submit(run);

@@ -54,6 +54,22 @@ need_rust_tools() {
   rustup component add clippy rustfmt
 }
 
+# `wasmtime run` itself, for ./dev bench: built once into the cache, without what no run uses. AIRSSYS_WASM_PEER names it.
+build_peer() {
+  local version=48.0.8 root log
+  root="$cache/peers/wasmtime-$version"
+  AIRSSYS_WASM_PEER="$root/bin/wasmtime"
+  export AIRSSYS_WASM_PEER
+  [ ! -x "$AIRSSYS_WASM_PEER" ] || return 0
+  need_rust
+  say "building wasmtime $version for comparison, once (about 10 minutes on 2 cores)"
+  log=$(mktemp)
+  cargo install wasmtime-cli --version "=$version" --locked --no-default-features --root "$root" --quiet \
+    --features run,cache,cranelift,parallel-compilation,pooling-allocator,backtrace,demangle,addr2line,component-model,component-model-async,wat,logging \
+    >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die "wasmtime does not build"; }
+  rm -f "$log"
+}
+
 # Everything that makes one Wasmtime build differ from another.
 bridge_key() {
   {

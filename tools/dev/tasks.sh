@@ -5,7 +5,8 @@ task_help() {
 ./dev run COMPONENT [options]   set up what is missing, build, and run a component: ./dev run --help
 ./dev build                     build/release/airssys-wasm
 ./dev test [FILTER]             set up what is missing and run all tests (or those that ctest -R FILTER selects)
-./dev bench [FILTER]            benchmarks beside raw Wasmtime, with ratios
+./dev bench [FILTER]            benchmarks beside raw Wasmtime, with ratios; FILTER process: whole processes only
+./dev bench --write             all of them, into docs/benchmarks.md
 ./dev fmt                       format everything
 ./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
 ./dev asan                      all tests under the address and undefined-behaviour sanitizers
@@ -107,12 +108,28 @@ task_lint() {
 }
 
 task_bench() {
+  local write=()
+  if [ "${1:-}" = --write ]; then
+    write=(--write docs/benchmarks.md)
+    shift
+    [ $# -eq 0 ] || die "--write runs all benchmarks" "./dev bench --write"
+  fi
+  build_benchmarks
+  rm -f build/bench/process.json
+  build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
+    --benchmark_out=build/bench/figures.json --benchmark_out_format=json
+  if [ -z "${1:-}" ] || [ "$1" = process ]; then
+    build_peer
+    say "whole processes"
+    python3 tools/dev/process_bench.py build/bench/airssys-wasm "$AIRSSYS_WASM_PEER" examples/guests/hello.wat build/bench/process.json
+  fi
+  python3 tools/dev/bench_report.py build/bench/figures.json build/bench/process.json "${write[@]}"
+}
+
+build_benchmarks() {
   need "${packages_bench[@]}" "${packages_build[@]}"
   build_bridge bench
   compile bench
-  build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
-    --benchmark_out=build/bench/figures.json --benchmark_out_format=json
-  python3 tools/dev/ratios.py build/bench/figures.json
 }
 
 task_clean() { rm -rf build; }

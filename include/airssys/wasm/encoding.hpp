@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <cstring>
@@ -50,20 +51,25 @@ class Writer {
   template <class Number>
   void number(Number number) {
     static_assert(std::endian::native == std::endian::little);
-    const auto at = out_.size();
-    out_.resize(at + sizeof number);
-    std::memcpy(out_.data() + at, &number, sizeof number);
+    std::array<std::uint8_t, sizeof number> raw{};
+    std::memcpy(raw.data(), &number, sizeof number);
+    append(raw);
   }
   void count(std::size_t n) { number(static_cast<std::uint32_t>(n)); }
   void bytes(std::span<const std::uint8_t> bytes) {
     count(bytes.size());
-    out_.insert(out_.end(), bytes.begin(), bytes.end());
+    append(bytes);
   }
   void fail() { bad_ = true; }
   [[nodiscard]] bool bad() const { return bad_; }
   void text(std::string_view text) { bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
 
  private:
+  // Not inlined: g++ 12 then sees overflows in std::vector that are not there (-Warray-bounds).
+  [[gnu::noinline]] void append(std::span<const std::uint8_t> bytes) {
+    out_.insert(out_.end(), bytes.begin(), bytes.end());
+  }
+
   std::vector<std::uint8_t>& out_;
   bool bad_ = false;
 };

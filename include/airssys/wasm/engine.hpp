@@ -87,8 +87,7 @@ class BoundFunction {
  protected:
   [[nodiscard]] static Result<BoundFunction> bind_to(runtime::EngineCore& core, const ComponentHandle& component,
                                                      std::string_view function, const FunctionType& wanted);
-  [[nodiscard]] typed::EncodedReport run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
-                                                 const ExecutionContext& context) const;
+  [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const ExecutionContext& context) const;
 
  private:
   BoundFunction(runtime::EngineCore& core, ComponentHandle component) noexcept
@@ -112,11 +111,11 @@ class Function<R(A...)> : public BoundFunction {
   }
   [[nodiscard]] Result<R> operator()(const ExecutionContext& context,
                                      const std::remove_cvref_t<A>&... arguments) const {
-    return typed::result<R>(run(context, arguments...));
+    return typed::result<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), context));
   }
   /// The same with everything that there is to say about the run.
   [[nodiscard]] TypedReport<R> run(const ExecutionContext& context, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::decode<R>(run_encoded(typed::encode<std::remove_cvref_t<A>...>(arguments...), context));
+    return typed::decode<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), context));
   }
 
  private:

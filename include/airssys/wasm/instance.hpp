@@ -65,8 +65,7 @@ class BoundInstanceFunction {
  protected:
   [[nodiscard]] static Result<BoundInstanceFunction> bind_to(std::shared_ptr<runtime::InstanceCore> core,
                                                              std::string_view function, const FunctionType& wanted);
-  [[nodiscard]] typed::EncodedReport run_encoded(std::optional<std::vector<std::uint8_t>> arguments,
-                                                 const CallBudget& budget) const;
+  [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const CallBudget& budget) const;
 
  private:
   std::shared_ptr<runtime::InstanceCore> core_;
@@ -86,11 +85,11 @@ class InstanceFunction<R(A...)> : public BoundInstanceFunction {
     return InstanceFunction(std::move(*bound));
   }
   [[nodiscard]] Result<R> operator()(const CallBudget& budget, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::result<R>(run(budget, arguments...));
+    return typed::result<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), budget));
   }
   /// The same with everything that there is to say about the call.
   [[nodiscard]] TypedReport<R> run(const CallBudget& budget, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::decode<R>(run_encoded(typed::encode<std::remove_cvref_t<A>...>(arguments...), budget));
+    return typed::decode<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), budget));
   }
 
  private:

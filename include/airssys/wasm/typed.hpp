@@ -389,11 +389,30 @@ struct WitMapping<T> {
   static constexpr auto kNames = wit_enum(static_cast<const T*>(nullptr));
 };
 
+/// A result of type list<u8> where the engine left it: no copy. Keeps those bytes alive as long as a copy of it lives.
+///
+/// Threads: a plain value.
+class SharedBytes {
+ public:
+  SharedBytes() = default;
+  SharedBytes(std::shared_ptr<const void> owner, std::span<const std::uint8_t> bytes) noexcept
+      : owner_(std::move(owner)), bytes_(bytes) {}
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+
+ private:
+  std::shared_ptr<const void> owner_;
+  std::span<const std::uint8_t> bytes_;
+};
+
+template <>
+struct WitMapping<SharedBytes> : typed::ByteView {};
+
 /// What a typed call gives: everything about the run, and the value when it returned.
 template <class R>
 struct TypedReport {
   Report report;
-  std::optional<R> value;
+  std::optional<R> value{};
 };
 template <>
 struct TypedReport<void> {
@@ -425,6 +444,32 @@ FunctionType function_type() {
   return type;
 }
 
+/// The arguments of one typed call.
+struct Arguments {
+  /// A value is none of its type.
+  bool bad = false;
+  std::vector<std::uint8_t> encoded{};
+  /// One or two strings and byte lists are not encoded but lent, with their tags; 0 for all other shapes.
+  std::size_t plain_count = 0;
+  std::array<std::span<const std::uint8_t>, 2> plain{};
+  std::array<Tag, 2> tags{};
+
+  [[nodiscard]] std::vector<std::uint8_t> encode_plain() const {
+    std::vector<std::uint8_t> bytes;
+    Writer out(bytes);
+    for (std::size_t i = 0; i < plain_count; ++i) {
+      out.tag(tags.at(i));
+      out.bytes(plain.at(i));
+    }
+    return bytes;
+  }
+};
+
+template <class A>
+concept PlainText = std::derived_from<WitMapping<A>, TextView>;
+template <class A>
+concept PlainBytes = std::derived_from<WitMapping<A>, ByteView>;
+
 /// Nothing when a value is none of its type.
 template <class... A>
 std::optional<std::vector<std::uint8_t>> encode(const A&... arguments) {
@@ -437,36 +482,73 @@ std::optional<std::vector<std::uint8_t>> encode(const A&... arguments) {
   return bytes;
 }
 
-/// Bytes that the engine made for a checked type: that they do not decode is a bug, reported as one.
-[[nodiscard]] Error undecodable();
-
-template <class R>
-TypedReport<R> decode(EncodedReport encoded) {
-  static_assert(kOwns<R>, "the result must own its bytes: std::string or std::vector<std::uint8_t>");
-  TypedReport<R> out{std::move(encoded.report)};
-  if constexpr (!std::is_void_v<R>) {
-    if (out.report) {
-      Reader in(encoded.head, encoded.payload);
-      WitMapping<R>::read(in, out.value.emplace());
-      if (in.bad()) {
-        out.value.reset();
-        out.report.result = std::unexpected(undecodable());
+template <class... A>
+Arguments gather(const A&... arguments) {
+  Arguments out;
+  if constexpr (sizeof...(A) >= 1 && sizeof...(A) <= 2 && ((PlainText<A> || PlainBytes<A>) && ...)) {
+    const auto lend = [&]<class One>(const One& argument) {
+      out.tags.at(out.plain_count) = PlainText<One> ? Tag::String : Tag::ByteList;
+      if constexpr (PlainText<One>) {
+        const std::string_view text(argument);
+        out.plain.at(out.plain_count) = {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+      } else {
+        out.plain.at(out.plain_count) = argument;
       }
-    }
+      ++out.plain_count;
+    };
+    (lend(arguments), ...);
+  } else {
+    auto bytes = encode<A...>(arguments...);
+    out.bad = !bytes;
+    out.encoded = std::move(bytes).value_or(std::vector<std::uint8_t>());
   }
   return out;
 }
 
+/// Bytes that the engine made for a checked type: that they do not decode is a bug, reported as one.
+[[nodiscard]] Error undecodable();
+
+/// Reads the value of a run that returned; false when it does not decode.
 template <class R>
-Result<R> result(TypedReport<R> typed) {
-  if (!typed.report) {
-    return std::unexpected(std::move(typed.report.result.error()));
-  }
-  if constexpr (!std::is_void_v<R>) {
-    return std::move(*typed.value);
+bool read(EncodedReport& encoded, R& value) {
+  static_assert(kOwns<R>, "the result must own its bytes: std::string or std::vector<std::uint8_t>");
+  Reader in(encoded.head, encoded.payload);
+  if constexpr (std::same_as<R, SharedBytes>) {
+    std::span<const std::uint8_t> bytes;
+    WitMapping<std::span<const std::uint8_t>>::read(in, bytes);
+    value = SharedBytes(std::move(encoded.owner), bytes);
   } else {
-    return {};
+    WitMapping<R>::read(in, value);
   }
+  return !in.bad();
+}
+
+template <class R>
+Result<R> result(EncodedReport&& encoded) {
+  if (!encoded.report) {
+    return std::unexpected(std::move(encoded.report.result.error()));
+  }
+  if constexpr (std::is_void_v<R>) {
+    return {};
+  } else {
+    Result<R> out(std::in_place);
+    if (!read(encoded, *out)) {
+      out = std::unexpected(undecodable());
+    }
+    return out;
+  }
+}
+
+template <class R>
+TypedReport<R> decode(EncodedReport&& encoded) {
+  TypedReport<R> out{std::move(encoded.report)};
+  if constexpr (!std::is_void_v<R>) {
+    if (out.report && !read(encoded, out.value.emplace())) {
+      out.value.reset();
+      out.report.result = std::unexpected(undecodable());
+    }
+  }
+  return out;
 }
 
 }  // namespace typed

@@ -237,6 +237,8 @@ struct BridgeUsage {
   uint64_t memory_peak;
   uint64_t memory_refused;
   uint64_t refused_request;
+  /// Calls that were denied: `bridge_run_denials`.
+  uint64_t denied;
 };
 
 extern "C" {
@@ -324,6 +326,10 @@ BridgeFunction *bridge_component_function(const BridgeComponent *component, Brid
 /// `function` came from `bridge_component_function` and is freed once, after the calls that use it.
 void bridge_function_free(BridgeFunction *function);
 
+/// Whether `bridge_run_call_bytes` takes this function: up to two parameters among string and list<u8>, and a result of
+/// such a kind.
+bool bridge_function_takes_bytes(const BridgeFunction *function);
+
 /// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
 void bridge_output_pair(uint64_t capacity, uint64_t total_max, BridgeOutput **out, BridgeOutput **err);
 
@@ -379,6 +385,18 @@ bool bridge_run_call(BridgeRun *run,
                      const BridgeFunction *function,
                      BridgeSlice arguments,
                      BridgeFailure *failure);
+
+/// The same for a function that takes bytes, which are then not encoded: the first and the second argument, empty where
+/// there is none.
+///
+/// # Safety
+/// As for `bridge_run_call`, for both arguments.
+bool bridge_run_call_bytes(BridgeRun *run,
+                           const BridgeBudget *budget,
+                           const BridgeFunction *function,
+                           BridgeSlice first,
+                           BridgeSlice second,
+                           BridgeFailure *failure);
 
 /// Begins dropping a handle that the guest handed out; its destructor is guest code. Cause UnknownHandle when it is not one of the run's.
 bool bridge_run_drop_handle(BridgeRun *run,

@@ -4,6 +4,7 @@ use crate::ffi::BridgeBytes;
 use crate::run::BridgeRun;
 use crate::store::Data;
 use crate::value::put_text;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use wasmtime::component::{Linker, Resource};
 use wasmtime::{Result, StoreContextMut};
@@ -34,15 +35,24 @@ struct Denial {
 
 /// The denials of one run; the guest chooses the targets, so their number and length are bounded.
 #[derive(Default)]
-pub struct Denials(Mutex<Vec<Denial>>);
+pub struct Denials(Mutex<Vec<Denial>>, AtomicU64);
 
 impl Denials {
+    /// All of them, also those beyond the names.
+    pub fn count(&self) -> u64 {
+        self.1.load(Relaxed)
+    }
+
     pub fn clear(&self) {
+        if self.1.swap(0, Relaxed) == 0 {
+            return;
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub fn add(&self, capability: &'static str, mut target: String) {
         crate::outcome::truncate(&mut target, TARGET_BYTES_MAX);
+        self.1.fetch_add(1, Relaxed);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.iter_mut().find(|d| d.capability == capability && d.target == target) {
             known.count += 1;

@@ -105,6 +105,13 @@ pub fn moved(value: &Val, ty: &Type, out: &mut Vec<ResourceAny>) {
     }
 }
 
+/// Whether `bridge_run_call_bytes` takes this function: up to two parameters among string and list<u8>, and a result of
+/// such a kind.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_function_takes_bytes(function: &BridgeFunction) -> bool {
+    function.bytes.is_some()
+}
+
 /// A result in the value encoding, cut in two so that a large payload is not copied once more: `head` ends where the
 /// payload's bytes begin.
 #[derive(Default)]
@@ -165,25 +172,33 @@ impl ByteCall {
         Some(Self { parameters, result })
     }
 
-    pub async fn call(&self, store: &mut Store<Data>, function: Func, arguments: &[u8]) -> Result<Answer, Failure> {
-        let mut reader = Reader::new(arguments);
+    /// The arguments of an encoded message, where they lie.
+    pub fn borrow<'a>(&self, encoded: &'a [u8]) -> Result<[&'a [u8]; 2], Failure> {
+        let mut reader = Reader::new(encoded);
+        let mut out: [&[u8]; 2] = [&[], &[]];
+        for (slot, kind) in out.iter_mut().zip(self.parameters) {
+            match kind {
+                Some(Bytes::Text) => *slot = reader.borrowed(12)?,
+                Some(Bytes::List) => *slot = reader.borrowed(14)?,
+                None => {}
+            }
+        }
+        Ok(out)
+    }
+
+    pub async fn call(&self, store: &mut Store<Data>, function: Func, [a, b]: [&[u8]; 2]) -> Result<Answer, Failure> {
         use Bytes::{List, Text};
+        fn text(bytes: &[u8]) -> Result<&str, Failure> {
+            std::str::from_utf8(bytes).map_err(|_| Failure::new(BridgeCause::Value, "a string is not UTF-8"))
+        }
         match self.parameters {
             [None, _] => self.with(store, function, ()).await,
-            [Some(Text), None] => self.with(store, function, (reader.borrowed_text()?,)).await,
-            [Some(List), None] => self.with(store, function, (reader.borrowed_bytes()?,)).await,
-            [Some(Text), Some(Text)] => {
-                self.with(store, function, (reader.borrowed_text()?, reader.borrowed_text()?)).await
-            }
-            [Some(Text), Some(List)] => {
-                self.with(store, function, (reader.borrowed_text()?, reader.borrowed_bytes()?)).await
-            }
-            [Some(List), Some(Text)] => {
-                self.with(store, function, (reader.borrowed_bytes()?, reader.borrowed_text()?)).await
-            }
-            [Some(List), Some(List)] => {
-                self.with(store, function, (reader.borrowed_bytes()?, reader.borrowed_bytes()?)).await
-            }
+            [Some(Text), None] => self.with(store, function, (text(a)?,)).await,
+            [Some(List), None] => self.with(store, function, (a,)).await,
+            [Some(Text), Some(Text)] => self.with(store, function, (text(a)?, text(b)?)).await,
+            [Some(Text), Some(List)] => self.with(store, function, (text(a)?, b)).await,
+            [Some(List), Some(Text)] => self.with(store, function, (a, text(b)?)).await,
+            [Some(List), Some(List)] => self.with(store, function, (a, b)).await,
         }
     }
 

@@ -43,6 +43,8 @@ pub struct BridgeUsage {
     pub memory_peak: u64,
     pub memory_refused: u64,
     pub refused_request: u64,
+    /// Calls that were denied: `bridge_run_denials`.
+    pub denied: u64,
 }
 
 struct Parts {
@@ -72,9 +74,16 @@ const _: fn() = || {
     is_send::<BridgeRun>();
 };
 
+/// Borrowed from C++ for the length of the call.
+enum Arguments {
+    Encoded(&'static [u8]),
+    /// For a function with `bytes` only.
+    Bytes([&'static [u8]; 2]),
+}
+
 enum Task {
     Instantiate,
-    Call { function: &'static BridgeFunction, arguments: &'static [u8] },
+    Call { function: &'static BridgeFunction, arguments: Arguments },
     DropHandle(u32),
 }
 
@@ -239,15 +248,20 @@ async fn call(
     instance: Instance,
     shared: &Shared,
     function: &BridgeFunction,
-    arguments: &[u8],
+    arguments: Arguments,
 ) -> Result<Answer, Failure> {
     // Until the arguments are known to be good nothing of the guest runs, and the phase is what it was.
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
-    if let Some(bytes) = &function.bytes {
-        return bytes.call(store, entry, arguments).await;
-    }
-    let arguments = decode_all(arguments, &store.data().handles)?;
+    let encoded = match (&function.bytes, arguments) {
+        (Some(bytes), Arguments::Encoded(encoded)) => return bytes.call(store, entry, bytes.borrow(encoded)?).await,
+        (Some(bytes), Arguments::Bytes(plain)) => return bytes.call(store, entry, plain).await,
+        (None, Arguments::Encoded(encoded)) => encoded,
+        (None, Arguments::Bytes(_)) => {
+            return Err(Failure::new(BridgeCause::Value, "the function takes no plain bytes"));
+        }
+    };
+    let arguments = decode_all(encoded, &store.data().handles)?;
     shared.set_phase(BridgePhase::Call);
     // A kind of value that this function cannot return marks the slot as empty.
     let empty = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
@@ -293,7 +307,29 @@ pub unsafe extern "C" fn bridge_run_call(
     guarded(failure, || {
         // SAFETY: the caller's promise above makes both outlive the future that borrows them.
         let (function, arguments) = unsafe { (&*std::ptr::from_ref(function), arguments.bytes()) };
-        run.start(budget, Task::Call { function, arguments })
+        run.start(budget, Task::Call { function, arguments: Arguments::Encoded(arguments) })
+    })
+    .is_some()
+}
+
+/// The same for a function that takes bytes, which are then not encoded: the first and the second argument, empty where
+/// there is none.
+///
+/// # Safety
+/// As for `bridge_run_call`, for both arguments.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_run_call_bytes(
+    run: &mut BridgeRun,
+    budget: &BridgeBudget,
+    function: &BridgeFunction,
+    first: BridgeSlice,
+    second: BridgeSlice,
+    failure: &mut BridgeFailure,
+) -> bool {
+    guarded(failure, || {
+        // SAFETY: the caller's promise above makes all of them outlive the future that borrows them.
+        let (function, plain) = unsafe { (&*std::ptr::from_ref(function), [first.bytes(), second.bytes()]) };
+        run.start(budget, Task::Call { function, arguments: Arguments::Bytes(plain) })
     })
     .is_some()
 }
@@ -357,6 +393,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
         memory_peak: shared.memory_peak.load(Relaxed),
         memory_refused: shared.memory_refused.load(Relaxed),
         refused_request: shared.refused_request.load(Relaxed),
+        denied: shared.denials.count(),
     };
 }
 

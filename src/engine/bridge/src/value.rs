@@ -99,22 +99,13 @@ impl<'a> Reader<'a> {
         String::from_utf8(self.take(n)?.to_vec()).map_err(|_| malformed())
     }
 
-    fn tagged(&mut self, tag: u8) -> Result<&'a [u8], Failure> {
+    /// The bytes of a string (12) or list<u8> (14) as they lie in the message.
+    pub fn borrowed(&mut self, tag: u8) -> Result<&'a [u8], Failure> {
         if self.u8()? != tag {
             return Err(malformed());
         }
         let n = self.u32()? as usize;
         self.take(n)
-    }
-
-    /// A string as it lies in the message.
-    pub fn borrowed_text(&mut self) -> Result<&'a str, Failure> {
-        std::str::from_utf8(self.tagged(12)?).map_err(|_| malformed())
-    }
-
-    /// A list<u8> as it lies in the message.
-    pub fn borrowed_bytes(&mut self) -> Result<&'a [u8], Failure> {
-        self.tagged(14)
     }
 
     fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {

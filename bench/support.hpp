@@ -1,0 +1,79 @@
+#pragma once
+
+#include <benchmark/benchmark.h>
+
+#include <airssys/wasm.hpp>
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/bridge_handles.hpp"
+
+/// Guests, engines and the raw peer that the benchmarks share. Set-up is outside the timed loops.
+namespace airssys::wasm::bench {
+
+using namespace std::chrono_literals;
+
+inline RuntimeConfig config() {
+  RuntimeConfig out;
+  out.compile.helper = AIRSSYS_WASM_BENCH_HELPER;
+  return out;
+}
+
+inline WasmEngine& engine() {
+  static auto made = WasmEngine::create(config()).value();
+  return made;
+}
+
+inline ExecutionContext plenty() {
+  ExecutionContext context;
+  context.limits.max_fuel = Fuel{1ULL << 40U};
+  context.limits.max_memory = 256_MiB;
+  context.limits.max_host_buffer = 64_MiB;
+  context.limits.max_cpu_time = 60s;
+  context.timeout = 60s;
+  return context;
+}
+inline CallBudget plenty_a_call() {
+  const auto all = plenty();
+  return {all.limits, all.timeout};
+}
+
+/// A component around one core module whose `run` has no parameter and answers an s32.
+inline std::string runs(std::string_view core) {
+  return "(component (core module $m " + std::string(core) +
+         R"() (core instance $i (instantiate $m)) (func (export "run") (result s32) (canon lift (core func $i "run")))))";
+}
+inline const std::string kHello = runs(R"((func (export "run") (result i32) i32.const 42))");
+inline const std::string kLoop = runs(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))");
+
+/// Raw Wasmtime in the same process and mode: src/engine/bridge/src/bench.rs.
+struct Raw;
+struct RawWarm;
+extern "C" {
+Raw* bench_raw_new(const bridge::BridgeEngineConfig*, bridge::BridgeSlice wat, bridge::BridgeSlice function,
+                   bool unmetered);
+int bench_raw_fresh(const Raw*);
+RawWarm* bench_raw_warm_new(const Raw*);
+int bench_raw_warm_call(const Raw*, RawWarm*);
+}
+inline Raw* raw(std::string_view wat, bool unmetered = false) {
+  const bridge::BridgeEngineConfig settings{true, false, 100, 1, 4, 20'000, 1ULL << 32U, 512U << 10U, 1U << 20U};
+  return bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), unmetered);
+}
+
+inline double percentile(std::vector<double>& sorted, std::size_t percent) {
+  constexpr std::size_t kHundred = 100;
+  return sorted.at(std::min(sorted.size() - 1, sorted.size() * percent / kHundred));
+}
+
+/// p50, p99 and max of what was gathered, as counters.
+inline void spread(benchmark::State& state, std::vector<double> microseconds) {
+  std::ranges::sort(microseconds);
+  state.counters["p50_us"] = percentile(microseconds, 50);
+  state.counters["p99_us"] = percentile(microseconds, 99);
+  state.counters["max_us"] = microseconds.back();
+}
+
+}  // namespace airssys::wasm::bench

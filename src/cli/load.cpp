@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -32,12 +33,17 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
     owned = std::move(*opened);
     file = owned.get();
   }
-  constexpr std::size_t kChunk = 1U << 20U;
+  // A file in one read and one that says it is over; a pipe in growing ones.
+  struct stat s{};
+  constexpr std::size_t kLeast = 16U << 10U;
+  const bool sized = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
+  std::size_t chunk = sized ? std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most) + 1 : kLeast;
   std::vector<std::uint8_t> bytes;
   for (;;) {
     const auto have = bytes.size();
-    bytes.resize(have + kChunk);
-    const auto n = ::read(file, bytes.data() + have, kChunk);
+    bytes.resize(have + chunk);
+    const auto n = ::read(file, bytes.data() + have, chunk);
+    chunk = std::max(kLeast, have / 2);
     bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     if (n < 0 && errno != EINTR) {
       return std::unexpected(unreadable(path, std::strerror(errno)));

@@ -82,7 +82,7 @@ void lateness_among_1000_loops(benchmark::State& state) {
 BENCHMARK(lateness_among_1000_loops)->Iterations(100)->Unit(benchmark::kMillisecond)->UseRealTime();
 
 /// Some 1 ms of honest work, from its start to its report.
-const std::string kHonest = runs(R"((func (export "run") (result i32) (local $n i32) (local.set $n (i32.const 600000))
+const std::string kHonest = runs(R"((func (export "run") (result i32) (local $n i32) (local.set $n (i32.const 1100000))
     (loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) i32.const 1))");
 
 void honest(benchmark::State& state, WasmEngine& host) {

@@ -151,6 +151,8 @@ void run_options(CLI::App& run, Options& options) {
   run.add_flag("--show-report", options.report_text, "print the report to stderr also when that is no terminal");
   run.add_flag("--precompiled", options.precompiled, "COMPONENT is output of 'compile': native code that you trust");
   run.add_flag("--no-cache", options.no_cache, "do not keep or use compiled components on disk");
+  run.add_flag("--epochs", options.epochs,
+               "meter by a clock instead of fuel: faster code, no fuel figure, --fuel does not apply");
   run.add_option_function<std::uint64_t>(
          "--random-seed", [&](const auto& seed) { options.context.wasi.random_seed = seed; },
          "answer all random interfaces from this seed")

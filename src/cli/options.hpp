@@ -23,6 +23,7 @@ struct Options {
   std::string output;
   bool precompiled = false;
   bool no_cache = false;
+  bool epochs = false;
   ExecutionContext context;
 };
 

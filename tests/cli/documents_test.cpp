@@ -28,20 +28,95 @@ std::string between(const std::string& text, const std::string& open, const std:
              : text.substr(from + open.size(), to - from - open.size());
 }
 
-// The example in the README is the program that is built and run here.
-TEST(Documents, TheReadmeExampleIsTheOneThatRuns) {
-  EXPECT_EQ(between(text_of("README.md"), "```cpp\n", "```"), text_of("tests/examples/readme.cpp"));
-  const std::string command =
-      "cd '" + kRoot.string() + "' && XDG_CACHE_HOME='" AIRSSYS_WASM_TEST_CACHE "' '" AIRSSYS_WASM_TEST_README "'";
-  std::array<char, 100> line{};
-  FILE* out = ::popen(command.c_str(), "r");
-  ASSERT_NE(out, nullptr);
-  EXPECT_NE(std::fgets(line.data(), line.size(), out), nullptr);
-  EXPECT_EQ(::pclose(out), 0);
-  EXPECT_STREQ(line.data(), "42, 2 fuel\n");
+/// A directory that holds the examples and whatever a command writes.
+class Documents : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-documents-XXXXXX").string();
+    directory = ::mkdtemp(pattern.data());
+    std::filesystem::create_directory_symlink(kRoot / "examples", directory / "examples");
+  }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+  std::string output_of(const std::string& command, int& status) const;
+  std::filesystem::path directory;
+};
+
+/// What a shell command prints, with the program in its path.
+std::string Documents::output_of(const std::string& command, int& status) const {
+  const std::filesystem::path program = AIRSSYS_WASM_TEST_PROGRAM;
+  const auto line = "cd '" + directory.string() + "' && PATH='" + program.parent_path().string() +
+                    "':\"$PATH\" XDG_CACHE_HOME='" AIRSSYS_WASM_TEST_CACHE "' " + command;
+  FILE* out = ::popen(line.c_str(), "r");
+  if (out == nullptr) {
+    ADD_FAILURE() << command;
+    return {};
+  }
+  std::string text;
+  std::array<char, 1000> chunk{};
+  while (std::fgets(chunk.data(), chunk.size(), out) != nullptr) {
+    text += chunk.data();
+  }
+  const int ended = ::pclose(out);
+  status = WIFEXITED(ended) ? WEXITSTATUS(ended) : -1;
+  return text;
 }
 
-TEST(Documents, TheTableOfReasonsIsTheListInTheHeader) {
+struct Example {
+  const char* document;
+  const char* source;
+  const char* program;
+  const char* output;
+};
+
+// The C++ examples are the programs that are built and run here.
+TEST_F(Documents, TheirExamplesAreTheOnesThatRun) {
+  for (const auto& [document, source, program, output] :
+       {Example{"README.md", "tests/examples/readme.cpp", AIRSSYS_WASM_TEST_README, "42, 2 fuel\n"},
+        Example{"docs/values.md", "tests/examples/typed.cpp", AIRSSYS_WASM_TEST_TYPED, "-3, 4\n"}}) {
+    EXPECT_EQ(between(text_of(document), "```cpp\n", "```"), text_of(source));
+    int status = 0;
+    EXPECT_EQ(output_of(program, status), output);
+    EXPECT_EQ(status, 0);
+  }
+}
+
+// Every `$ airssys-wasm ...` in the documents runs; where it shows output on stdout, it is that output.
+TEST_F(Documents, TheirCommandsRun) {
+  int commands = 0;
+  for (const auto* document : {"README.md", "docs/cli.md"}) {
+    std::istringstream lines(text_of(document));
+    std::string line, command, shown;
+    int expected = 0;
+    const auto check = [&] {
+      if (command.empty()) {
+        return;
+      }
+      SCOPED_TRACE(command);
+      ++commands;
+      int status = 0;
+      const auto out = output_of(command + " 2>/dev/null", status);
+      EXPECT_EQ(status, expected);
+      EXPECT_TRUE(shown.empty() || out == shown) << out;
+      command.clear();
+    };
+    while (std::getline(lines, line)) {
+      if (line.starts_with("$ echo $?")) {
+        std::getline(lines, line);
+        expected = std::stoi(line);
+      } else if (line.starts_with("$ ") || line.starts_with("```")) {
+        check();
+        expected = 0;
+        shown.clear();
+        command = line.starts_with("$ airssys-wasm") ? line.substr(2) : "";
+      } else if (!command.empty() && !line.starts_with("✔") && !line.starts_with("error:") && !line.starts_with("  ")) {
+        shown += line + "\n";
+      }
+    }
+  }
+  EXPECT_GE(commands, 7);
+}
+
+TEST_F(Documents, TheTableOfReasonsIsTheListInTheHeader) {
   const auto limits = text_of("docs/limits.md");
   for (const auto& row : kReasons) {
     const auto exit = row.exit_code < 0 ? std::string("the guest's own") : std::to_string(row.exit_code);

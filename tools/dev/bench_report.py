@@ -100,7 +100,7 @@ for guest in ("sieve", "fib", "memory"):
 for kind in ("dynamic", "typed"):
     figures = MEDIAN.get(f"host_call_{kind}")
     if figures:
-        row(f"one call of a host function, {kind}", shown(figures["one_call_ns"] * 1e9))
+        row(f"one call of a host function, {kind}", shown(figures["one_call_ns"]))
 if PROCESS:
     ours, peer = PROCESS["airssys-wasm"], PROCESS["wasmtime"]
     for key, what, scale, unit in (("wall_us", "whole process, hello, warm caches: wall", 1e3, "ms"),

@@ -1,0 +1,3 @@
+export function run(s) {
+  return "js says hello " + s;
+}

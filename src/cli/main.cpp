@@ -18,6 +18,7 @@ RuntimeConfig config(const cli::Options& options) {
   out.max_queued = 1;
   out.pool = false;
   out.cache = !options.no_cache;
+  out.wasm_stack = options.stack;
   out.meter = options.epochs ? Meter::Epoch : Meter::Fuel;
   return out;
 }

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <iostream>
 
+#include "base/nearest.hpp"
 #include "base/quantity.hpp"
+#include "cli/terminal.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -40,6 +43,9 @@ class Units {
       if (!value) {
         throw CLI::ValidationError(name, value.error());
       }
+      if (*value == decltype(*value){}) {
+        throw CLI::ValidationError(name, fmt::format("'{}' is zero: nothing could run", text));
+      }
       store(*value);
     };
     app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
@@ -66,7 +72,8 @@ class Units {
   CLI::App& app_;
 };
 
-void limits(CLI::App& app, ExecutionContext& context) {
+void limits(CLI::App& app, Options& options) {
+  auto& context = options.context;
   auto& l = context.limits;
   Units units(app);
   units.add("--fuel", show_count(l.max_fuel.units), "Wasmtime fuel, about one unit an instruction", parse_count,
@@ -74,6 +81,7 @@ void limits(CLI::App& app, ExecutionContext& context) {
   units.time("--timeout", context.timeout, "wall clock, from the first instruction");
   units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
+  units.bytes("--stack", options.stack, "the guest's call stack");
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
   units.bytes("--output", l.max_output, "bytes written to stdout, and to stderr");
   units.bytes("--random", l.max_random, "random bytes of one call");
@@ -157,10 +165,36 @@ void run_options(CLI::App& run, Options& options) {
          "--random-seed", [&](const auto& seed) { options.context.wasi.random_seed = seed; },
          "answer all random interfaces from this seed")
       ->type_name("N");
-  limits(run, options.context);
+  limits(run, options);
   grants(run, options);
   run.positionals_at_end(false);
   run.prefix_command(false);
+}
+
+/// The first word that is no option of `app` (or, at the top, no command), with the nearest that is.
+std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<std::string>& words) {
+  const bool top = app.get_parent() == nullptr;
+  std::vector<std::string> known;
+  if (top) {
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      known.push_back(command->get_name());
+    }
+  }
+  for (const auto* option : app.get_options()) {
+    for (const auto& name : option->get_lnames()) {
+      known.push_back("--" + name);
+    }
+  }
+  for (const auto& word : words) {
+    const auto name = word.substr(0, word.find('='));
+    const bool candidate = name.starts_with("--") ? name.size() > 2 : top && !name.starts_with("-");
+    if (candidate && std::ranges::find(known, name) == known.end()) {
+      const auto near = base::nearest(name, known);
+      return fmt::format("there is no {} {}{}", name.starts_with("--") ? "option" : "command", name,
+                         near.empty() ? "" : fmt::format("; did you mean {}?", near));
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -192,13 +226,15 @@ std::expected<Options, int> parse(int argc, char** argv) {
     std::cout << app.version() << '\n';
     return std::unexpected(0);
   } catch (const CLI::ParseError& error) {
-    const auto* at = run->parsed()        ? run
-                     : inspect->parsed()  ? inspect
-                     : compile->parsed()  ? compile
-                     : validate->parsed() ? validate
-                                          : &app;
+    CLI::App* at = run->parsed()        ? run
+                   : inspect->parsed()  ? inspect
+                   : compile->parsed()  ? compile
+                   : validate->parsed() ? validate
+                                        : &app;
     const auto words = at == &app ? std::string() : at->get_name() + " ";
-    std::cerr << "error: " << error.what() << "\n  help:   airssys-wasm " << words << "--help\n";
+    std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ")
+              << unknown_word(*at, {argv + 1, argv + argc}).value_or(error.what()) << "\n  help:   airssys-wasm "
+              << words << "--help\n";
     return std::unexpected(kUsageError);
   }
   options.command = run->parsed()       ? Options::Command::Run

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/engine.hpp>
 #include <expected>
 #include <optional>
 #include <string>
@@ -24,6 +24,7 @@ struct Options {
   bool precompiled = false;
   bool no_cache = false;
   bool epochs = false;
+  Bytes stack = RuntimeConfig{}.wasm_stack;
   ExecutionContext context;
 };
 

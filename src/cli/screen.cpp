@@ -5,6 +5,7 @@
 
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -14,13 +15,16 @@ using base::show_bytes;
 using base::show_count;
 using base::show_duration;
 
-/// Guest text on a terminal: no control characters, no escape sequences, one line, capped.
+/// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
 std::string harmless(std::string_view text) {
   constexpr std::size_t kMost = 300;
   std::string out;
   for (const char c : text.substr(0, kMost)) {
     const auto byte = static_cast<unsigned char>(c);
-    out += byte < 0x20 || byte == 0x7f ? ' ' : c;
+    const char shown = byte < 0x20 || byte == 0x7f ? ' ' : c;
+    if (shown != ' ' || out.empty() || out.back() != ' ') {
+      out += shown;
+    }
   }
   return text.size() > kMost ? out + "..." : out;
 }
@@ -45,14 +49,14 @@ std::string used(const Report& r) {
   auto text = fmt::format("{} · cpu {} · memory {} of {}", fuel(r), show_duration(u.cpu_time),
                           show_bytes(u.memory_peak.count), show_bytes(r.limits.max_memory.count));
   if (u.memory_refused > 0) {
-    text += fmt::format(" ({} growths refused)", u.memory_refused);
+    text += fmt::format(" ({} growth{} refused)", u.memory_refused, u.memory_refused == 1 ? "" : "s");
   }
   for (const auto& [interface, calls] : u.host_calls) {
-    text += fmt::format(" · {} calls of {}", show_count(calls), interface);
+    text += fmt::format(" · {} call{} of {}", show_count(calls), calls == 1 ? "" : "s", interface);
   }
   for (const auto& denial : r.denials) {
-    text += fmt::format("\n  denied  {} {}{}", denial.capability, harmless(denial.target),
-                        denial.count > 1 ? fmt::format(" ({} times)", denial.count) : "");
+    text += fmt::format("\n  denied  {}{}{}{}", denial.capability, denial.target.empty() ? "" : " ",
+                        harmless(denial.target), denial.count > 1 ? fmt::format(" ({} times)", denial.count) : "");
   }
   return text;
 }
@@ -116,6 +120,13 @@ struct Advice {
     return fmt::format("raise it with {} {}", option_of(k.resource),
                        k.unit == "bytes" ? more_bytes(next) : more_count(next));
   }
+  std::string operator()(const StackOverflow& k) const {
+    return "raise it with --stack " + more_bytes(k.limit.count * 4);
+  }
+  std::string operator()(const CapabilityDenied& k) const {
+    return k.capability == "filesystem" ? "grant what it needs with --dir HOST::GUEST:rw"
+                                        : "run without --stop-on-denied to let the guest see the refusal";
+  }
   std::string operator()(const BadCall&) const {
     return fmt::format("list what can be called: airssys-wasm inspect {}", component);
   }
@@ -131,11 +142,13 @@ struct Advice {
 }  // namespace
 
 std::string advice(const Error& error, const std::string& component) {
-  return error.help.empty() ? std::visit(Advice{component}, error.kind) : error.help;
+  // What the library would do about an import, nobody can do at a shell.
+  const bool of_the_library = std::holds_alternative<LinkFailed>(error.kind);
+  return error.help.empty() || of_the_library ? std::visit(Advice{component}, error.kind) : error.help;
 }
 
 int complain(const Error& error, const std::string& component) {
-  fmt::print(stderr, "error: {}\n", harmless(error.message));
+  fmt::print(stderr, "{} {}\n", colour_wanted() ? "\033[31merror:\033[0m" : "error:", harmless(error.message));
   if (!error.guest_text.empty()) {
     fmt::print(stderr, "  cause   {}\n", harmless(error.guest_text));
   }

@@ -208,8 +208,10 @@ Try<WasiHandle> grant(const Wasi& wasi) {
     good = good && bridge::bridge_wasi_variable(handle.get(), slice(name), slice(value), failure);
   }
   for (const auto& directory : wasi.directories) {
-    good = good && bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
-                                                 directory.writable, failure);
+    if (good && !bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
+                                               directory.writable, failure)) {
+      return std::unexpected(Failure{Cause::Grant, 0, false, directory.host + ": " + failure.take().message, {}});
+    }
   }
   if (!good) {
     return std::unexpected(failure.take());

@@ -42,7 +42,9 @@ enum class Cause : std::uint32_t {
   HostCalls,
   Denied,
   UnknownHandle,
-  Other
+  Other,
+  /// C++'s own: what was to be granted is not there; the message names it.
+  Grant
 };
 
 struct Failure {

@@ -51,6 +51,7 @@ class Classifier {
       case Cause::OutOfMemory:
       case Cause::Panic:
       case Cause::Value:
+      case Cause::Grant:
       case Cause::Other: error.guest_text = std::move(failure.message); break;
       default: break;
     }
@@ -165,6 +166,11 @@ class Classifier {
                     fmt::format("{} was asked for and not granted", failure.message));
       case Cause::UnknownHandle:
         return make(BadCall{}, "the handle was not handed out by this instance, or was given away or dropped");
+      case Cause::Grant: {
+        auto error = make(BadCall{}, "a directory cannot be granted");
+        error.help = "name a directory that is there and that you may read";
+        return error;
+      }
       case Cause::NoFunction: return make(BadCall{}, "there is no such function");
       case Cause::Value: return make(BadCall{}, "a value does not fit");
       default: return untyped(failure);

@@ -264,8 +264,8 @@ TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
 TEST_F(CommandTest, ZeroIsNoBudget) {
   write("hello.wat", kHello);
   const auto ended = run({"run", "hello.wat", "--invoke", "hello()", "--fuel", "0"});
-  EXPECT_EQ(ended.status, 104);
-  EXPECT_THAT(ended.err, HasSubstr("max_fuel is zero"));
+  EXPECT_EQ(ended.status, 2);
+  EXPECT_THAT(ended.err, HasSubstr("--fuel: '0' is zero"));
 }
 
 TEST_F(CommandTest, WhatIsNoComponentIsRefusedWithItsReason) {

@@ -1,0 +1,229 @@
+"""Golden transcripts of the command, piped and on a terminal, for every reason that it can end with and for usage errors.
+
+Usage: transcript_test.py PROGRAM SOURCE CACHE [--update]
+
+transcripts.txt holds the commands and what a person sees; times and what depends on them are written as <time>, <n>. Every
+`help:` line that names something to type is typed, and must work.
+"""
+import os
+import pty
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+program, source, cache = (Path(p).resolve() for p in sys.argv[1:4])
+update = "--update" in sys.argv
+golden = source / "tests/cli/transcripts.txt"
+
+
+def component(core, lifts, before=""):
+    return f"(component {before} (core module $m {core}) (core instance $i (instantiate $m)) {lifts})"
+
+
+def run_guest(body, fields=""):
+    return component(f'{fields} (func (export "run") (result i32) {body})',
+                     '(func (export "run") (result s32) (canon lift (core func $i "run")))')
+
+
+LOOP = "(loop $l (br $l)) i32.const 0"
+GUESTS = {
+    "hello.wat": run_guest("i32.const 42"),
+    "loop.wat": run_guest(LOOP),
+    "crash.wat": run_guest("unreachable"),
+    "deep.wat": run_guest("call $f", "(func $f (result i32) call $f i32.const 1 i32.add)"),
+    "greedy.wat": run_guest("(if (i32.eq (memory.grow (i32.const 100)) (i32.const -1)) (then unreachable)) i32.const 1", "(memory 1)"),
+    "large.wat": run_guest("i32.const 1", "(memory 100)"),
+    "many.wat": run_guest("i32.const 1", "(memory 0) (memory 0) (memory 0)"),
+    "missing.wat": component('(func (export "run") (result i32) i32.const 1)',
+                             '(func (export "run") (result s32) (canon lift (core func $i "run")))',
+                             '(import "acme:a/b@1.0.0" (instance (export "f" (func (param "n" u32)))))'),
+    "broken.wat": "(component (core module",
+    "greet.wat": component('(memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)'
+                           ' (func (export "greet") (param i32 i32) (result i32) i32.const 7)',
+                           '(func (export "greet") (param "name" string) (result s32) (canon lift (core func $i "greet") '
+                           '(memory $i "mem") (realloc (func $i "realloc"))))'),
+    "exit.wat": '''(component (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
+      (core func $exit (canon lower (func $exit "exit")))
+      (core module $m (import "" "exit" (func $exit (param i32))) (func (export "run") (result i32) (call $exit (i32.const 1)) unreachable))
+      (core instance $i (instantiate $m (with "" (instance (export "exit" (func $exit))))))
+      (func $run (result (result)) (canon lift (core func $i "run")))
+      (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs)))''',
+    "socket.wat": '''(component
+      (import "wasi:sockets/network@0.2.0" (instance $network (type $ec' (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout" "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit" "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused" "connection-reset" "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure" "permanent-resolver-failure"))
+        (export "error-code" (type $ec (eq $ec'))) (type $f' (enum "ipv4" "ipv6")) (export "ip-address-family" (type $f (eq $f')))))
+      (alias export $network "error-code" (type $error)) (alias export $network "ip-address-family" (type $family))
+      (import "wasi:sockets/tcp@0.2.0" (instance $tcp (export "tcp-socket" (type $s (sub resource))))) (alias export $tcp "tcp-socket" (type $socket))
+      (import "wasi:sockets/tcp-create-socket@0.2.0" (instance $create (alias outer 1 $socket (type $os)) (export "tcp-socket" (type $s (eq $os)))
+        (alias outer 1 $error (type $oe)) (export "error-code" (type $ec (eq $oe))) (alias outer 1 $family (type $of)) (export "ip-address-family" (type $f (eq $of)))
+        (export "create-tcp-socket" (func (param "address-family" $f) (result (result (own $s) (error $ec)))))))
+      (core module $memory (memory (export "mem") 1)) (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem))
+      (core func $do (canon lower (func $create "create-tcp-socket") (memory $mem)))
+      (core module $m (import "" "do" (func $do (param i32 i32))) (func (export "run") (result i32) (call $do (i32.const 0) (i32.const 8)) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "do" (func $do))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
+}
+# The command, and the signal that it is sent after a while, if any.
+COMMANDS = [
+    "run hello.wat --invoke run()",
+    "run loop.wat --invoke run() --fuel 10K",
+    "run loop.wat --invoke run() --fuel 1000G --timeout 30ms",
+    "run loop.wat --invoke run() --fuel 1000G --timeout 10s --cpu-time 30ms",
+    "run loop.wat --invoke run() --epochs --timeout 30ms",
+    "run greedy.wat --invoke run() --memory 1MiB",
+    "run greedy.wat --invoke run() --memory 1MiB --stop-on-refused-growth",
+    "run large.wat --invoke run() --memory 1MiB",
+    "run many.wat --invoke run() --memories 2",
+    "run deep.wat --invoke run()",
+    "run crash.wat --invoke run()",
+    "run exit.wat",
+    "run socket.wat --invoke run()",
+    "run socket.wat --invoke run() --stop-on-denied",
+    "run missing.wat --invoke run()",
+    "run broken.wat --invoke run()",
+    "run absent.wat --invoke run()",
+    "run hello.wat --invoke ran()",
+    "run hello.wat --invoke run(1)",
+    "run hello.wat --invoke run(",
+    "run greet.wat --invoke greet --args-json [1]",
+    "run greet.wat --invoke greet --args-json [",
+    "run greet.wat",
+    "run hello.wat --fuel lots",
+    "run hello.wat --memory 16MB --invoke run()",
+    "run hello.wat --timeout 5 --invoke run()",
+    "run hello.wat --fuel 0 --invoke run()",
+    "run hello.wat --dir data --invoke run()",
+    "run hello.wat --dir data::/d:wr --invoke run()",
+    "run socket.wat --dir absent::/d --invoke run()",
+    "run hello.wat --env NAME --invoke run()",
+    "run hello.wat --fule 3",
+    "run",
+    "rum hello.wat",
+    "validate broken.wat",
+    "inspect absent.wat",
+    "compile hello.wat",
+    "run loop.wat --invoke run() --fuel 100000G --timeout 20s  # then Ctrl-C",
+]
+INTERRUPT = "  # then Ctrl-C"
+
+
+def environment():
+    return {**os.environ, "XDG_CACHE_HOME": str(cache), "TERM": "xterm", "COLUMNS": "120", "LC_ALL": "C.UTF-8"}
+
+
+def words_of(command):
+    return [str(program), *shlex.split(command.replace("(", "\\(").replace(")", "\\)"), comments=True)]
+
+
+def piped(command, directory):
+    child = subprocess.Popen(words_of(command), cwd=directory, env=environment(), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if command.endswith(INTERRUPT):
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+    out, _ = child.communicate(timeout=30)
+    return out.decode(), child.returncode
+
+
+def terminal(command, directory):
+    pid, master = pty.fork()
+    if pid == 0:
+        os.chdir(directory)
+        os.execve(program, words_of(command), environment())
+    if command.endswith(INTERRUPT):
+        time.sleep(0.3)
+        os.write(master, b"\x03")
+    out = b""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            chunk = os.read(master, 4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        out += chunk
+    os.close(master)
+    return out.decode().replace("\r\n", "\n"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def steady(text, timed):
+    """What differs from run to run: times, and with them fuel and shares when a clock ended the run."""
+    if timed:
+        # Whether the stop came between slices or in a host call decides whether there is a stack to show.
+        text = re.sub(r"  where .*\n", "", text)
+    text = re.sub(r"\b\d+(\.\d+)? (ns|us|ms|s)\b(?! reached)", "<time>", text)
+    if timed:
+        text = re.sub(r"fuel (at least )?[\d.]+ ?[KMGT]? of", "fuel <n> of", text)
+        text = re.sub(r"\(\d+ %\)", "(<n> %)", text)
+    # Progress of what takes over a second redraws its line.
+    text = re.sub(r"\r[^\n]*\r|\x1b\[2?K", "", text)
+    return text.replace("\x1b", "<esc>")
+
+
+def type_the_help(command, text, directory):
+    """Does what the help line says and answers with a complaint, or nothing."""
+    found = re.search(r"help: +(.*)", text)
+    if not found:
+        return None
+    advice = found.group(1).rstrip()
+    base = command.replace(INTERRUPT, "")
+    if raised := re.search(r"raise (?:it|both) with ((?:--[a-z-]+ \S+ ?)+)", advice):
+        options = raised.group(1).split()
+        again = base
+        for name, value in zip(options[::2], options[1::2]):
+            again = re.sub(rf" {name} \S+", "", again) + f" {name} {value}"
+    elif typed := re.search(r"airssys-wasm (\S.*)", advice):
+        again = typed.group(1)
+    elif meant := re.search(r"did you mean ([^: ]+):", advice):
+        again = re.sub(r"--invoke \S+", f"--invoke {meant.group(1)}()", base)
+    elif good := re.search(r"(--[a-z-]+) (\S+)$", advice):
+        again = re.sub(rf" {good.group(1)} \S+", f" {good.group(1)} {good.group(2)}", base)
+    else:
+        return None if advice.startswith(PROSE) else f"nothing to type in: {advice}"
+    out, status = piped(again, directory)
+    # A raised limit may be met again; what must not happen is that the advice is no valid command.
+    if status == 2 or "unknown" in out.lower() and status != 0:
+        return f"'{again}' ends with {status}: {out}"
+    return None
+
+
+# Advice that names no command because there is none to name.
+PROSE = ("its type is ", "write it like ", "give the path of ", "name a directory that ", "run without --stop-on-denied")
+
+
+def main():
+    """Runs all commands both ways; 1 and the differences when anything is not as written down."""
+    directory = Path(tempfile.mkdtemp(prefix="airssys-transcripts-"))
+    (directory / "data").mkdir()
+    for name, text in GUESTS.items():
+        (directory / name).write_text(text)
+    written, complaints = [], []
+    for command in COMMANDS:
+        timed = "--timeout 30ms" in command or "--cpu-time" in command or command.endswith(INTERRUPT)
+        out, status = piped(command, directory)
+        shown, shown_status = terminal(command, directory)
+        if shown_status != status:
+            complaints.append(f"{command}: {status} piped, {shown_status} on a terminal")
+        if why := type_the_help(command, out, directory):
+            complaints.append(f"{command}: help: {why}")
+        written.append(f"$ airssys-wasm {command}\n{steady(out, timed)}[exit {status}]\n--- on a terminal\n{steady(shown, timed)}\n")
+    shutil.rmtree(directory)
+    text = "".join(written)
+    if update:
+        golden.write_text(text)
+    elif text != golden.read_text():
+        import difflib
+        difference = difflib.unified_diff(golden.read_text().splitlines(), text.splitlines(), "transcripts.txt", "now", lineterm="")
+        complaints.append("\n".join(difference))
+    for complaint in complaints:
+        print(complaint)
+    return 1 if complaints else 0
+
+
+sys.exit(main())

@@ -371,6 +371,86 @@ TEST_F(HostTest, AnAbsurdTableGrowthUncountsNothing) {
   EXPECT_EQ(report.usage().memory_peak, Bytes{5 * 65'536 + 8});
 }
 
+// A thousand loops on two workers, and one honest request among them.
+TEST_F(HostTest, AnHonestRequestFinishesAmongAThousandLoops) {
+  auto settings = config();
+  settings.max_concurrent = 1'100;
+  settings.pool = false;
+  auto besieged = WasmEngine::create(settings).value();
+  const auto loop = besieged.load_text(in_run(kLoop), "loop").value();
+  const auto honest = besieged.load_text(in_run("i32.const 42"), "honest").value();
+  std::vector<Execution> loops;
+  for (int i = 0; i < 1'000; ++i) {
+    loops.push_back(besieged.start(loop, "run", {}, with_deadline(60s)));
+  }
+  for (int i = 0; i < 20; ++i) {
+    const auto started = besieged.start(honest, "run", {}, small());
+    const auto* report = started.wait_for(2s);
+    ASSERT_NE(report, nullptr) << "it waits behind the loops";
+    EXPECT_TRUE(*report);
+  }
+  for (const auto& run : loops) {
+    run.cancel();
+  }
+  for (const auto& run : loops) {
+    EXPECT_THAT(run.wait(), Stops("cancelled"));
+  }
+}
+
+// Every slot of the pool is dirtied at once by guests that leave their mark in memory, table and globals, and is then
+// searched by guests that look for it: nothing of one is there for the next.
+TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
+  constexpr int kSlots = 4;
+  auto settings = config();
+  settings.max_concurrent = kSlots;
+  settings.max_instances = 0;
+  auto pool = WasmEngine::create(settings).value();
+  std::mutex mutex;
+  std::vector<HostCompletion> waiting;
+  // All of them wait until all are there, so each holds a slot of its own.
+  pool.add_async_host_function("", "meet", [&](HostCall& call, std::span<const Value>) {
+    const std::lock_guard lock(mutex);
+    waiting.push_back(call.later());
+    if (waiting.size() == kSlots) {
+      for (const auto& one : waiting) {
+        one.complete(std::vector<Value>{});
+      }
+      waiting.clear();
+    }
+  });
+  const auto guest = [&](std::string_view body) {
+    return pool
+        .load_text(R"((component (import "meet" (func $f)) (core func $meet (canon lower (func $f)))
+      (core module $m (import "" "meet" (func $meet)) (memory 4) (table 1000 funcref) (global $g (mut i64) (i64.const 0))
+        (elem declare func $mark) (func $mark)
+        (func (export "run") (result i32) (local $i i32) (local $found i32) )" +
+                       std::string(body) + R"( (call $meet) (local.get $found)))
+      (core instance $i (instantiate $m (with "" (instance (export "meet" (func $meet))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run")))))",
+                   "canary")
+        .value();
+  };
+  const auto writer = guest(R"((memory.fill (i32.const 0) (i32.const 0xa5) (i32.const 262144))
+    (table.fill (i32.const 0) (ref.func $mark) (i32.const 1000)) (global.set $g (i64.const -1)))");
+  const auto reader = guest(R"((loop $l (local.set $found (i32.or (local.get $found) (i32.load (local.get $i))))
+      (br_if $l (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 4))) (i32.const 262144))))
+    (local.set $i (i32.const 0))
+    (loop $t (if (i32.eqz (ref.is_null (table.get (local.get $i)))) (then (local.set $found (i32.const 1))))
+      (br_if $t (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
+    (if (i64.ne (global.get $g) (i64.const 0)) (then (local.set $found (i32.const 1)))))");
+  for (const auto* who : {&writer, &reader, &writer, &reader}) {
+    std::vector<Execution> runs;
+    for (int i = 0; i < kSlots; ++i) {
+      runs.push_back(pool.start(*who, "run", {}, with_deadline(5s)));
+    }
+    for (const auto& run : runs) {
+      const auto& report = run.wait();
+      ASSERT_TRUE(report) << report.error() << report.error().guest_text;
+      EXPECT_EQ(report.value(), Value(std::int32_t{0})) << "it found what another left";
+    }
+  }
+}
+
 // A straight line of code burns the fuel unseen, the host function then outlasts the clock: when the run is looked at
 // again, both are spent.
 TEST_F(HostTest, FuelAndClockSpentTogetherAreTheCpuLimit) {

@@ -28,12 +28,14 @@ std::string resource(std::string_view dtor) {
   (core module $m (import "" "new" (func $new (param i32) (result i32))) (import "" "drop" (func $drop (param i32)))
     (func (export "make") (param i32) (result i32) (call $new (local.get 0)))
     (func (export "look") (param i32) (result i32) (local.get 0))
-    (func (export "take") (param i32) (call $drop (local.get 0))))
+    (func (export "take") (param i32) (call $drop (local.get 0)))
+    (func (export "keep") (drop (call $new (i32.const 1)))))
   (core instance $i (instantiate $m (with "" (instance (export "new" (func $new)) (export "drop" (func $drop))))))
   (export $exported "thing" (type $r))
   (func (export "make") (param "n" u32) (result (own $exported)) (canon lift (core func $i "make")))
   (func (export "look") (param "thing" (borrow $exported)) (result u32) (canon lift (core func $i "look")))
   (func (export "take") (param "thing" (own $exported)) (canon lift (core func $i "take")))
+  (func (export "keep") (canon lift (core func $i "keep")))
   (func (export "dropped") (result u32) (canon lift (core func $di "dropped")))))";
 }
 
@@ -203,6 +205,19 @@ TEST_F(InstanceTest, HandlesThatAreHandedOutAreBounded) {
     ASSERT_TRUE(made) << made.error();
     ASSERT_TRUE(freely.call("take", {*made.value()->get<Handle>()}, few)) << "what is given away does not count";
   }
+}
+
+// What the guest keeps counts, and so does what it is lent for a call.
+TEST_F(InstanceTest, LendingOneHandleTooManyIsTheHandleLimit) {
+  auto things = make(resource(""));
+  auto few = budget();
+  few.limits.max_handles = 3;
+  const auto thing = *things.call("make", {std::uint32_t{1}}, few).value()->get<Handle>();
+  ASSERT_TRUE(things.call("keep", {}, few));
+  EXPECT_TRUE(things.call("look", {thing}, few)) << "ours, its own, and the loan: three";
+  ASSERT_TRUE(things.call("keep", {}, few));
+  const auto report = things.call("look", {thing}, few);
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "handles");
 }
 
 TEST_F(InstanceTest, OutlivesItsEngineButAnswersNoMore) {

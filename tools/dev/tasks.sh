@@ -11,6 +11,7 @@ task_help() {
 ./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
 ./dev asan                      all tests under the address and undefined-behaviour sanitizers
 ./dev tsan                      base, limits and scheduler under the thread sanitizer, on the fake engine
+./dev fuzz [TARGET [SECONDS]]   fuzz values, json or component, or all of them, 10 s each
 ./dev ci                        what CI runs, with the time of each stage
 ./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
 TEXT
@@ -18,16 +19,17 @@ TEXT
 
 jobs=$(nproc)
 
-# Configures once and builds. $1: preset.
+# Configures once and builds. $1: preset; then targets, if not all.
 compile() {
   local preset="$1"
+  shift
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
   if [ ! -e "build/$preset/build.ninja" ]; then
     cmake --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >"/tmp/airssys-wasm-cmake.$$" 2>&1 ||
       { cat "/tmp/airssys-wasm-cmake.$$" >&2; rm -f "/tmp/airssys-wasm-cmake.$$"; exit 1; }
     rm -f "/tmp/airssys-wasm-cmake.$$"
   fi
-  ninja -C "build/$preset" -j "$jobs" --quiet >&2
+  ninja -C "build/$preset" -j "$jobs" --quiet "$@" >&2
 }
 
 set_up_build() {
@@ -134,6 +136,25 @@ build_benchmarks() {
   compile bench
 }
 
+# $1: a target, or none for all of them; $2: seconds for each. Inputs that are found stay in build/fuzz/corpus.
+task_fuzz() {
+  local targets=(values json component) target
+  local corpus="$PWD/build/fuzz/corpus"
+  [ $# -eq 0 ] || targets=("$1")
+  need "${packages_fuzz[@]}" "${packages_build[@]}"
+  build_bridge
+  compile fuzz values_fuzz json_fuzz component_fuzz
+  for target in "${targets[@]}"; do
+    [ -x "build/fuzz/fuzz/${target}_fuzz" ] || die "there is no fuzz target $target" "./dev fuzz values"
+    say "fuzzing $target for ${2:-10} s"
+    mkdir -p "$corpus/$target"
+    "build/fuzz/fuzz/${target}_fuzz" -max_total_time="${2:-10}" -max_len=4096 -timeout=5 -rss_limit_mb=4096 \
+      -artifact_prefix="build/fuzz/found-" "$corpus/$target" >"build/fuzz/$target.log" 2>&1 ||
+      { tail -n 40 "build/fuzz/$target.log" >&2; die "fuzzing $target found something: build/fuzz/found-*"; }
+    grep -E '^Done ' "build/fuzz/$target.log" >&2
+  done
+}
+
 task_clean() { rm -rf build; }
 
 # They build; CI does not time them.
@@ -154,7 +175,7 @@ task_ci() {
   budget=$cold
   [ -e "$cache/bridge/$(bridge_key)/release/libairssys_wasm_bridge.a" ] && budget=$warm
   stages=$(mktemp)
-  for name in lint build test asan tsan benchmarks; do stage "$name"; done
+  for name in lint build test asan tsan benchmarks fuzz; do stage "$name"; done
   say "all stages"
   cat "$stages"
   rm -f "$stages"

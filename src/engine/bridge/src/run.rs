@@ -204,6 +204,18 @@ impl BridgeRun {
     }
 }
 
+#[cfg(test)]
+impl BridgeRun {
+    /// Puts `operation` in the place of the guest: the door through which the tests panic.
+    pub fn replace_operation(&mut self, operation: impl Future<Output = ()> + Send + 'static) {
+        let parts = self.parts.take();
+        self.future = Some(Box::pin(async move {
+            operation.await;
+            (parts.expect("the run was not begun"), Ok(Answer::default()))
+        }));
+    }
+}
+
 async fn operate(parts: &mut Parts, pre: &InstancePre<Data>, shared: &Shared, task: Task) -> Result<Answer, Failure> {
     let instance = match parts.instance {
         Some(instance) => instance,

@@ -195,17 +195,6 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
 }
 
 #[test]
-fn a_panic_ends_its_own_run_only() {
-    let guest = Guest::new(&core(r#"(func (export "run") (result i32) i32.const 7)"#, LIFT), &[]);
-    let mut why = failure();
-    let caught = crate::ffi::guarded(&mut why, || -> Result<(), Failure> { panic!("on purpose") });
-    assert!(caught.is_none());
-    assert_eq!((why.cause, message(&why).as_str()), (BridgeCause::Panic, "on purpose"));
-    let (_, end) = guest.call(&BUDGET, 3);
-    assert_eq!(end.unwrap().0, BridgeCause::None);
-}
-
-#[test]
 fn a_component_without_the_wasi_context_it_needs_is_refused() {
     let wat = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))))"#;
     let guest = Guest::new(wat, &[]);
@@ -272,4 +261,91 @@ fn only_component_model_async_asks_for_the_concurrency_engine() {
     assert_eq!(scan("(component (core func (canon task.cancel)))").1, 1);
     let deep = "(component ".repeat(12) + &")".repeat(12);
     assert_eq!(scan(&deep), (false, 0, "components".to_owned()));
+}
+
+/// Panics when it is dropped.
+struct Mine;
+
+impl Drop for Mine {
+    fn drop(&mut self) {
+        panic!("in drop");
+    }
+}
+
+#[test]
+fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
+    let counts = core(
+        r#"(func (export "run") (result i32) (local $n i32)
+            (loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 800)))) local.get $n)"#,
+        LIFT,
+    );
+    let guest = Guest::new(&counts, &[]);
+    let (function, mut neighbour, mut why) = (guest.function(), guest.run(), failure());
+    // SAFETY: function and arguments outlive every poll of the neighbour.
+    assert!(unsafe { bridge_run_call(&mut neighbour, &BUDGET, &function, text(""), &mut why) });
+    let mut go_on = || assert_eq!(bridge_run_poll(&mut neighbour), BridgePoll::Slice, "the neighbour goes on");
+    go_on();
+
+    let loaded: Option<()> = crate::ffi::guarded(&mut why, || panic!("in load"));
+    assert!(loaded.is_none());
+    assert_eq!((why.cause, message(&why)), (BridgeCause::Panic, "in load".to_owned()));
+    go_on();
+
+    let mut run = guest.run();
+    run.replace_operation(async { panic!("in poll") });
+    assert_eq!(ended(&mut run), (BridgeCause::Panic, "in poll".to_owned()));
+    go_on();
+
+    let mut linker = wasmtime::component::Linker::<crate::store::Data>::new(&guest.engine.engine);
+    linker.root().func_wrap("f", |_, (): ()| -> wasmtime::Result<()> { panic!("in host call") }).unwrap();
+    let calls = wat::parse_str(
+        r#"(component (import "f" (func $f)) (core func $g (canon lower (func $f)))
+        (core module $m (import "" "f" (func $f)) (func (export "run") (result i32) (call $f) i32.const 1))
+        (core instance $i (instantiate $m (with "" (instance (export "f" (func $g))))))
+        (func (export "run") (result s32) (canon lift (core func $i "run"))))"#,
+    )
+    .unwrap();
+    let component = Component::from_binary(&guest.engine.engine, &calls).unwrap();
+    let prepared = BridgePrepared {
+        pre: linker.instantiate_pre(&component).unwrap(),
+        engine: guest.engine.engine.clone(),
+        host: guest.engine.host.clone(),
+        fuel: true,
+        needs_wasi: false,
+    };
+    let component = BridgeComponent { component };
+    let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
+    // SAFETY: the pointers come from boxes and become boxes once; everything outlives the polls below.
+    let (entry, mut run) = unsafe {
+        let run = bridge_run_new(&prepared, std::ptr::null_mut(), wake, &mut why);
+        let entry = crate::function::bridge_component_function(&component, text("run"), &mut why);
+        (Box::from_raw(entry), Box::from_raw(run))
+    };
+    // SAFETY: as above.
+    assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &entry, text(""), &mut why) });
+    assert_eq!(ended(&mut run), (BridgeCause::Panic, "in host call".to_owned()));
+    go_on();
+
+    let mut run = guest.run();
+    run.replace_operation(async {
+        let _mine = Mine;
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
+    bridge_run_cancel(&mut run);
+    assert_eq!(ended(&mut run), (BridgeCause::Panic, "in drop".to_owned()));
+    go_on();
+
+    while bridge_run_poll(&mut neighbour) != BridgePoll::Done {}
+    let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
+    assert!(bridge_run_result(&mut neighbour, &mut head, &mut payload, &mut why), "the neighbour returns");
+}
+
+/// Polls to the end, which must be a failure.
+fn ended(run: &mut BridgeRun) -> (BridgeCause, String) {
+    let mut why = failure();
+    while bridge_run_poll(run) != BridgePoll::Done {}
+    let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
+    assert!(!bridge_run_result(run, &mut head, &mut payload, &mut why));
+    (why.cause, message(&why))
 }

@@ -97,10 +97,14 @@ void ComponentJob::complete(Report& report) {
       report.result = std::nullopt;
     }
   }
-  if (plan_.instance) {
-    // A refused call did not touch the guest, unless it was to make the instance.
+  // Whoever keeps the report of this call keeps neither its arguments nor the instance.
+  plan_.encoded = {};
+  streams_ = nullptr;
+  if (const auto instance = std::exchange(plan_.instance, nullptr)) {
+    // A refused call did not touch the guest, unless it was to make the instance or the door broke.
     const bool instantiation = plan_.function == nullptr && !plan_.dropped;
-    plan_.instance->ended(!report && (instantiation || report.outcome() == Outcome::Stopped));
+    const bool broken = !report && std::holds_alternative<HostBug>(report.error().kind);
+    instance->ended(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
   }
 }
 

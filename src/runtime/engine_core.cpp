@@ -105,11 +105,7 @@ EngineCore::EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host)
                      config_.meter == Meter::Fuel,
                      config_.wasm_stack.count},
       instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
-      host_functions_(std::make_shared<const std::vector<HostEntry>>()) {
-  if (config_.meter == Meter::Epoch) {
-    ticker_ = std::jthread([this](const std::stop_token& stop) { tick(stop); });
-  }
-}
+      host_functions_(std::make_shared<const std::vector<HostEntry>>()) {}
 
 EngineCore::~EngineCore() { scheduler_->shutdown(); }
 
@@ -138,7 +134,11 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
                                  {}});
   }
   try {
-    return std::unique_ptr<EngineCore>(new EngineCore(std::move(config), std::move(*host)));
+    std::unique_ptr<EngineCore> core(new EngineCore(std::move(config), std::move(*host)));
+    if (core->config_.meter == Meter::Epoch) {
+      core->ticker_ = std::jthread([raw = core.get()](const std::stop_token& stop) { raw->tick(stop); });
+    }
+    return core;
   } catch (const std::system_error& error) {
     return std::unexpected(
         Error{HostExhausted{"threads", error.code().value()}, Phase::Load, "threads cannot be started"});

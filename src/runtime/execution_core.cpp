@@ -35,7 +35,8 @@ ExecutionCore::ExecutionCore(Result<std::unique_ptr<Job>> job, const CallBudget&
 }
 
 bool ExecutionCore::claim() noexcept {
-  for (State expected : {State::Ready, State::Waiting}) {
+  // In this order: a wake-up only moves from Waiting to Ready, so it cannot slip between the two.
+  for (State expected : {State::Waiting, State::Ready}) {
     if (state_.compare_exchange_strong(expected, State::Running)) {
       return true;
     }
@@ -131,10 +132,16 @@ engine::Poll ExecutionCore::poll(Clock::time_point began) {
 ExecutionCore::Next ExecutionCore::step() {
   const auto now = Clock::now();
   last_look_ = now;
-  if (run_ == nullptr && !start(now)) {
-    return Next::Done;
-  }
-  if (const auto why = due(now)) {
+  if (run_ == nullptr) {
+    // Before anything is made: a kept instance that was not touched is not spent.
+    if (cancelled()) {
+      refuse({Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}});
+      return Next::Done;
+    }
+    if (!start(now)) {
+      return Next::Done;
+    }
+  } else if (const auto why = due(now)) {
     stop(*why);
     return Next::Done;
   }

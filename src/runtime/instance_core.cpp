@@ -73,7 +73,9 @@ void InstanceCore::ended(bool spent) noexcept {
 }
 
 std::shared_ptr<ExecutionCore> InstanceCore::core_for(Result<CallPlan> plan, std::string_view function,
-                                                      const CallBudget& budget, const WasiGrants& wasi) {
+                                                      CallBudget budget, const WasiGrants& wasi) {
+  budget.limits.max_output = max_output_;
+  budget.limits.max_random = max_random_;
   if (auto good = validate(budget); !good) {
     plan = std::unexpected(std::move(good.error()));
   }
@@ -103,6 +105,8 @@ std::shared_ptr<ExecutionCore> InstanceCore::core_for(Result<CallPlan> plan, std
 }
 
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
+  max_output_ = context.limits.max_output;
+  max_random_ = context.limits.max_random;
   const auto core = core_for(plan(component_), {}, {context.limits, context.timeout}, context.wasi);
   if (!core->refused_already()) {
     neighbours_.scheduler->run_here(core, stop);

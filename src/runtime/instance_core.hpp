@@ -78,13 +78,15 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   };
 
   [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(Result<CallPlan> plan, std::string_view function,
-                                                        const CallBudget& budget, const WasiGrants& wasi);
+                                                        CallBudget budget, const WasiGrants& wasi);
 
   const std::shared_ptr<LoadedComponent> component_;
   const InstanceNeighbours neighbours_;
   const std::shared_ptr<WakeRelay> waker_ = std::make_shared<WakeRelay>();
   GuestStreams streams_;
   std::shared_ptr<engine::Store> store_;
+  /// Of the store, for its whole life.
+  Bytes max_output_{}, max_random_{};
   std::atomic<bool> busy_ = false;
   std::atomic<bool> spent_ = false;
   Report instantiation_;

@@ -17,8 +17,13 @@ Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled befor
 
 std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
   std::shared_ptr<Scheduler> scheduler(new Scheduler(limits));
-  for (unsigned i = 0; i < limits.workers; ++i) {
-    scheduler->workers_.emplace_back([raw = scheduler.get()] { raw->work(); });
+  try {
+    for (unsigned i = 0; i < limits.workers; ++i) {
+      scheduler->workers_.emplace_back([raw = scheduler.get()] { raw->work(); });
+    }
+  } catch (...) {
+    scheduler->shutdown();
+    throw;
   }
   return scheduler;
 }
@@ -119,6 +124,7 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
 bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
   if (places_taken_ < limits_.concurrent_max && queue_.empty() && !closing_) {
     ++places_taken_;
+    admitted_.insert(core);
     return true;
   }
   Error why = cancelled_in_queue();
@@ -267,11 +273,11 @@ void Scheduler::leave(const Core& core) {
     ++places_taken_;
     const auto [next, admitted] = std::move(queue_.front());
     queue_.pop_front();
+    admitted_.insert(next);
     if (admitted != nullptr) {
       *admitted = true;
       place_.notify_all();
     } else {
-      admitted_.insert(next);
       next->admit();
       ready_.push(next, next->cpu_time());
       work_.notify_one();

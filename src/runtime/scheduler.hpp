@@ -80,7 +80,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Runs that have begun and are not over, by deadline.
   std::set<std::pair<Clock::time_point, Core>> deadlines_;
   std::list<Queued> queue_;
-  /// Runs that hold a place and are polled by workers.
+  /// Runs that hold a place, whoever polls them.
   std::unordered_set<Core> admitted_;
   std::size_t places_taken_ = 0;
   bool closing_ = false;

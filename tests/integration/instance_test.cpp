@@ -1,3 +1,5 @@
+#include <future>
+
 #include "support/host.hpp"
 
 namespace airssys::wasm::test {
@@ -110,6 +112,52 @@ TEST_F(InstanceTest, CancellingACallSpendsIt) {
   call.cancel();
   EXPECT_THAT(call.wait(), Stops("cancelled"));
   EXPECT_TRUE(counter.spent());
+}
+
+TEST_F(InstanceTest, ACallCancelledBeforeItBeganHarmsNothing) {
+  auto counter = make(kCounter);
+  std::stop_source stopped;
+  stopped.request_stop();
+  const std::vector<Value> one = {std::uint32_t{1}};
+  const auto report = counter.call("add", one, budget(), stopped.get_token());
+  ASSERT_THAT(report, Stops("cancelled"));
+  EXPECT_EQ(report.outcome(), Outcome::Refused);
+  EXPECT_FALSE(counter.spent());
+  EXPECT_EQ(counter.call("add", one, budget()).value(), Value(std::uint32_t{1}));
+}
+
+// The report of a call outlives the instance; the instance's place does not.
+TEST_F(InstanceTest, AKeptExecutionKeepsNoInstance) {
+  auto settings = test::config();
+  settings.max_instances = 1;
+  auto one = WasmEngine::create(settings).value();
+  const auto guest = one.load_text(kCounter, "guest").value();
+  std::optional<Instance> counter = one.instantiate(guest, small()).value();
+  const auto call = counter->start("add", std::vector<Value>{std::uint32_t{1}}, budget());
+  ASSERT_TRUE(call.wait());
+  counter.reset();
+  EXPECT_TRUE(one.instantiate(guest, small()));
+}
+
+// It waits for a host function that never answers when its engine goes.
+TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
+  std::optional<WasmEngine> short_lived = WasmEngine::create(test::config()).value();
+  std::promise<HostCompletion> asked;
+  short_lived->add_async_host_function("", "ask",
+                                       [&](HostCall& call, std::span<const Value>) { asked.set_value(call.later()); });
+  const auto guest = short_lived
+                         ->load_text(R"((component (import "ask" (func $f)) (core func $ask (canon lower (func $f)))
+    (core module $m (import "" "ask" (func $ask)) (func (export "run") (call $ask)))
+    (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
+    (func (export "run") (canon lift (core func $i "run")))))",
+                                     "guest")
+                         .value();
+  auto instance = short_lived->instantiate(guest, small()).value();
+  std::jthread caller([&] { EXPECT_THAT(instance.call("run", {}, {small().limits, 60s}), Stops("cancelled")); });
+  const auto never = asked.get_future().get();
+  const auto began = std::chrono::steady_clock::now();
+  short_lived.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
 }
 
 TEST_F(InstanceTest, MemoryCountsFromCallToCall) {

@@ -139,6 +139,18 @@ class TypedCompletion {
 
 namespace typed {
 
+/// Nothing when the bytes do not decode.
+template <class... A>
+std::optional<std::tuple<A...>> read_arguments(std::span<const std::uint8_t> bytes) {
+  Reader in(bytes);
+  std::optional<std::tuple<A...>> arguments(std::in_place);
+  std::apply([&](A&... argument) { (WitMapping<A>::read(in, argument), ...); }, *arguments);
+  if (in.bad()) {
+    arguments.reset();
+  }
+  return arguments;
+}
+
 template <class R, class... A>
 struct HostSignature {
   template <class F>
@@ -147,14 +159,12 @@ struct HostSignature {
     auto call = [function = std::move(function)](
                     HostCall& host,
                     std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
-      Reader in(bytes);
-      std::tuple<std::remove_cvref_t<A>...> arguments;
-      std::apply([&](auto&... argument) { (WitMapping<std::remove_cvref_t<A>>::read(in, argument), ...); }, arguments);
-      if (in.bad()) {
+      auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
+      if (!arguments) {
         return host_error("the arguments do not decode");
       }
       const auto invoke = [&]() -> R {
-        return std::apply([&](auto&... argument) -> R { return function(host, argument...); }, arguments);
+        return std::apply([&](auto&... argument) -> R { return function(host, argument...); }, *arguments);
       };
       if constexpr (std::is_void_v<R>) {
         invoke();
@@ -170,18 +180,18 @@ struct HostSignature {
 /// An asynchronous one.
 template <class R, class... A>
 struct LaterSignature {
+  static_assert((kOwns<std::remove_cvref_t<A>> && ...),
+                "what answers later takes arguments that own their bytes: std::string, std::vector<std::uint8_t>");
   template <class F>
   static EncodedHostFunction wrap(F function) {
     auto call = [function = std::move(function)](
                     HostCall& host,
                     std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
-      Reader in(bytes);
-      std::tuple<std::remove_cvref_t<A>...> arguments;
-      std::apply([&](auto&... argument) { (WitMapping<std::remove_cvref_t<A>>::read(in, argument), ...); }, arguments);
-      if (in.bad()) {
+      auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
+      if (!arguments) {
         return host_error("the arguments do not decode");
       }
-      std::apply([&](auto&... argument) { function(host, TypedCompletion<R>(host.later()), argument...); }, arguments);
+      std::apply([&](auto&... argument) { function(host, TypedCompletion<R>(host.later()), argument...); }, *arguments);
       return std::nullopt;
     };
     return {function_type<R, std::remove_cvref_t<A>...>(), std::move(call)};

@@ -428,10 +428,31 @@ struct EncodedReport {
   std::span<const std::uint8_t> head, payload;
 };
 
-/// Views cannot be results: nothing would own their bytes.
+/// Views cannot be results, nor anywhere inside them: nothing would own their bytes.
+template <class T>
+struct Owns : std::true_type {};
+template <>
+struct Owns<std::string_view> : std::false_type {};
+template <>
+struct Owns<const char*> : std::false_type {};
+template <>
+struct Owns<std::span<const std::uint8_t>> : std::false_type {};
+template <class T>
+struct Owns<std::vector<T>> : Owns<T> {};
+template <class T>
+struct Owns<std::optional<T>> : Owns<T> {};
+template <class T, class E>
+struct Owns<std::expected<T, E>> : std::bool_constant<Owns<T>::value && Owns<E>::value> {};
+template <class... T>
+struct Owns<std::tuple<T...>> : std::bool_constant<(Owns<T>::value && ...)> {};
+template <class Fields>
+struct OwnsFields;
+template <class Owner, class... Member>
+struct OwnsFields<std::tuple<RecordField<Owner, Member>...>> : std::bool_constant<(Owns<Member>::value && ...)> {};
+template <HasRecord T>
+struct Owns<T> : OwnsFields<decltype(wit_record(static_cast<const T*>(nullptr)))> {};
 template <class R>
-inline constexpr bool kOwns = !std::same_as<R, std::string_view> && !std::same_as<R, const char*> &&
-                              !std::same_as<R, std::span<const std::uint8_t>>;
+inline constexpr bool kOwns = Owns<R>::value;
 
 /// The C++ side of a function's type. Parameters have no names here; binding compares types only.
 template <class R, class... A>

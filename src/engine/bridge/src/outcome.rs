@@ -158,6 +158,8 @@ pub fn truncate(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
         let end = (0..=bytes_max).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
         text.truncate(end);
+        // The guest chose its length: what is cut off is not kept either.
+        text.shrink_to_fit();
     }
 }
 

@@ -140,7 +140,10 @@ class BridgedRun : public Run {
     return all;
   }
   [[nodiscard]] std::shared_ptr<HostCalls> host_calls() final {
-    return std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(raw_)));
+    if (!calls_) {
+      calls_ = std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(raw_)));
+    }
+    return calls_;
   }
 
  protected:
@@ -148,6 +151,7 @@ class BridgedRun : public Run {
 
  private:
   bridge::BridgeRun* raw_;
+  std::shared_ptr<HostCalls> calls_;
   bool over_ = false;
 };
 

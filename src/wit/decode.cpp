@@ -10,6 +10,7 @@ namespace {
 constexpr unsigned kDepthMax = 101;
 
 using encoding::Reader;
+using encoding::Tag;
 
 Value value(Reader& in, unsigned depth);
 
@@ -47,39 +48,39 @@ Value value(Reader& in, unsigned depth) {
     return {};
   }
   const unsigned next = depth + 1;
-  switch (in.byte()) {
-    case 0: return in.byte() != 0;
-    case 1: return in.number<std::int8_t>();
-    case 2: return in.number<std::uint8_t>();
-    case 3: return in.number<std::int16_t>();
-    case 4: return in.number<std::uint16_t>();
-    case 5: return in.number<std::int32_t>();
-    case 6: return in.number<std::uint32_t>();
-    case 7: return in.number<std::int64_t>();
-    case 8: return in.number<std::uint64_t>();
-    case 9: return in.number<float>();
-    case 10: return in.number<double>();
-    case 11: return in.number<char32_t>();
-    case 12: return in.text();
-    case 13: return List{items(in, next)};
-    case 14: {
+  switch (in.tag()) {
+    case Tag::Bool: return in.byte() != 0;
+    case Tag::S8: return in.number<std::int8_t>();
+    case Tag::U8: return in.number<std::uint8_t>();
+    case Tag::S16: return in.number<std::int16_t>();
+    case Tag::U16: return in.number<std::uint16_t>();
+    case Tag::S32: return in.number<std::int32_t>();
+    case Tag::U32: return in.number<std::uint32_t>();
+    case Tag::S64: return in.number<std::int64_t>();
+    case Tag::U64: return in.number<std::uint64_t>();
+    case Tag::F32: return in.number<float>();
+    case Tag::F64: return in.number<double>();
+    case Tag::Char: return in.number<char32_t>();
+    case Tag::String: return in.text();
+    case Tag::List: return List{items(in, next)};
+    case Tag::ByteList: {
       const auto from = in.bytes();
       return ByteList(from.begin(), from.end());
     }
-    case 15: return record(in, next);
-    case 16: return Tuple{items(in, next)};
-    case 17: {
+    case Tag::Record: return record(in, next);
+    case Tag::Tuple: return Tuple{items(in, next)};
+    case Tag::Variant: {
       auto name = in.text();
       return Variant{std::move(name), payload(in, next)};
     }
-    case 18: return Enum{in.text()};
-    case 19: return Option{payload(in, next)};
-    case 20: {
+    case Tag::Enum: return Enum{in.text()};
+    case Tag::Option: return Option{payload(in, next)};
+    case Tag::Result: {
       const bool ok = in.byte() != 0;
       return ResultValue{ok, payload(in, next)};
     }
-    case 21: return Flags{names(in)};
-    case 22: return Handle{in.number<std::uint32_t>()};
+    case Tag::Flags: return Flags{names(in)};
+    case Tag::Handle: return Handle{in.number<std::uint32_t>()};
     default: in.fail(); return {};
   }
 }

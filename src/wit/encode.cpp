@@ -7,6 +7,7 @@ namespace airssys::wasm::wit {
 namespace {
 
 using Out = std::vector<std::uint8_t>;
+using encoding::Tag;
 using encoding::Writer;
 
 struct Body {
@@ -62,24 +63,24 @@ struct Body {
   void operator()(const Handle& handle) { to.number(handle.index); }
 };
 
-// The alternatives of Value::Data are in the order of the tags, but for list<u8> (14) and other lists (13).
-constexpr std::uint8_t kTextTag = 12, kListTag = 13, kByteListTag = 14;
-static_assert(std::is_same_v<std::variant_alternative_t<kTextTag, Value::Data>, std::string>);
-static_assert(std::is_same_v<std::variant_alternative_t<13, Value::Data>, ByteList>);
-static_assert(std::is_same_v<std::variant_alternative_t<14, Value::Data>, List>);
-static_assert(std::is_same_v<std::variant_alternative_t<22, Value::Data>, Handle>);
+// The alternatives of Value::Data are in the order of the tags, but for list<u8> and other lists, which change places.
+template <Tag kTag, class Alternative>
+inline constexpr bool kStandsAt =
+    std::is_same_v<std::variant_alternative_t<static_cast<std::size_t>(kTag), Value::Data>, Alternative>;
+static_assert(kStandsAt<Tag::String, std::string> && kStandsAt<Tag::List, ByteList> && kStandsAt<Tag::ByteList, List> &&
+              kStandsAt<Tag::Handle, Handle>);
 
-std::uint8_t tag(const Value& value) {
+Tag tag(const Value& value) {
   if (value.get<ByteList>() != nullptr) {
-    return kByteListTag;
+    return Tag::ByteList;
   }
-  return value.get<List>() != nullptr ? kListTag : static_cast<std::uint8_t>(value.data().index());
+  return value.get<List>() != nullptr ? Tag::List : static_cast<Tag>(value.data().index());
 }
 
 }  // namespace
 
 void encode(const Value& value, Out& out) {
-  out.push_back(tag(value));
+  Writer(out).tag(tag(value));
   std::visit(Body{out}, value.data());
 }
 

@@ -83,11 +83,12 @@ void limits(CLI::App& app, Options& options) {
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
   units.bytes("--stack", options.stack, "the guest's call stack");
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
-  units.bytes("--output", l.max_output, "bytes written to stdout, and to stderr");
+  units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
   units.bytes("--random", l.max_random, "random bytes of one call");
   units.count("--handles", l.max_handles, "live component handles");
   units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
   units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
+  units.count("--directory-entries", l.max_directory_entries, "entries of one directory that is listed");
   units.count("--instances", l.max_instances, "core instances");
   units.count("--memories", l.max_memories, "linear memories");
   units.count("--tables", l.max_tables, "tables");

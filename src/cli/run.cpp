@@ -176,8 +176,7 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 int refuse(Error error, const ComponentHandle* component, const Options& options) {
   Report report;
   observe::begin_report(report,
-                        {.component = component != nullptr ? component->name() : options.component,
-                         .digest = component != nullptr ? component->digest() : std::string_view(),
+                        {.component = component != nullptr ? component->id() : ComponentId(options.component, {}),
                          .function = std::string_view(options.invoke).substr(0, options.invoke.find('('))},
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));

@@ -40,14 +40,14 @@ std::string fuel(const Report& r) {
     return "fuel not metered";
   }
   const auto* least = u.fuel_precision == FuelPrecision::LowerBound ? "at least " : "";
-  return fmt::format("fuel {}{} of {} ({})", least, show_count(u.fuel.units), show_count(r.limits.max_fuel.units),
-                     percent(u.fuel.units, r.limits.max_fuel.units));
+  return fmt::format("fuel {}{} of {} ({})", least, show_count(u.fuel.units),
+                     show_count(r.budget.limits.max_fuel.units), percent(u.fuel.units, r.budget.limits.max_fuel.units));
 }
 
 std::string used(const Report& r) {
   const auto& u = r.usage();
   auto text = fmt::format("{} · cpu {} · memory {} of {}", fuel(r), show_duration(u.cpu_time),
-                          show_bytes(u.memory_peak.count), show_bytes(r.limits.max_memory.count));
+                          show_bytes(u.memory_peak.count), show_bytes(r.budget.limits.max_memory.count));
   if (u.memory_refused > 0) {
     text += fmt::format(" ({} growth{} refused)", u.memory_refused, u.memory_refused == 1 ? "" : "s");
   }

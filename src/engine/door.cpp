@@ -170,7 +170,7 @@ class BridgedStore final : public Store, public std::enable_shared_from_this<Bri
 
   Try<std::unique_ptr<Run>> instantiate(const Budget& budget) override;
   Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function, const Arguments& arguments) override;
-  Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t number) override;
+  Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint64_t number) override;
   RunHandle handle;
 
  private:
@@ -193,12 +193,12 @@ class StoreRun final : public BridgedRun {
   std::shared_ptr<BridgedStore> store_;
 };
 
-/// The waker as the bridge wants it: a counted reference that any thread may call, freed when the last waker is.
+/// The waker as the bridge wants it: any thread may call it, and it holds the target until the last waker is gone.
 bridge::BridgeWake wake_up(const std::shared_ptr<WakeTarget>& target) {
-  using Shared = std::shared_ptr<WakeTarget>;
-  return {.data = new Shared(target),
-          .wake = [](void* data) { (*static_cast<Shared*>(data))->wake(); },
-          .release = [](void* data) { delete static_cast<Shared*>(data); }};
+  WakeTarget::hold(target);
+  return {.data = target.get(),
+          .wake = [](void* data) { static_cast<WakeTarget*>(data)->wake(); },
+          .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }};
 }
 
 Try<WasiHandle> grant(const Wasi& wasi) {
@@ -256,6 +256,7 @@ bridge::BridgeBudget raw(const Budget& b) {
           .handles_max = b.handles_max,
           .wasi_resources_max = b.wasi_resources_max,
           .host_calls_max = b.host_calls_max,
+          .directory_entries_max = b.directory_entries_max,
           .stop_on_denied = b.stop_on_denied};
 }
 
@@ -289,7 +290,7 @@ Try<std::unique_ptr<Run>> BridgedStore::call(const Budget& budget, const Functio
   return begun(begin_call(handle.get(), budget, function, arguments, failure), failure);
 }
 
-Try<std::unique_ptr<Run>> BridgedStore::drop_handle(const Budget& budget, std::uint32_t number) {
+Try<std::unique_ptr<Run>> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number) {
   const auto limits = raw(budget);
   OutFailure failure;
   return begun(bridge::bridge_run_drop_handle(handle.get(), &limits, number, failure), failure);

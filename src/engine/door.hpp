@@ -138,7 +138,7 @@ class Store {
   [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
                                                        const Arguments& arguments) = 0;
   /// Drops a handle that the guest handed out; its destructor is guest code.
-  [[nodiscard]] virtual Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint32_t handle) = 0;
+  [[nodiscard]] virtual Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint64_t handle) = 0;
 };
 
 /// A component with its imports linked: makes runs.

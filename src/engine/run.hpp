@@ -42,6 +42,9 @@ enum class Cause : std::uint32_t {
   HostCalls,
   Denied,
   UnknownHandle,
+  HandleType,
+  HandleGivenTwice,
+  DirectoryEntries,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant
@@ -72,6 +75,7 @@ struct Budget {
   std::uint64_t wasi_resources_max = 0;
   /// WASI and host functions together.
   std::uint64_t host_calls_max = 0;
+  std::uint64_t directory_entries_max = 0;
   bool stop_on_denied = false;
 };
 
@@ -109,11 +113,21 @@ struct Denial {
 /// Told that a waiting run can go on. Any thread, any number of times, also after the run is over.
 class WakeTarget {
  public:
+  /// A reference of the door's own, from when it learns of this until its last waker is gone. One door at a time.
+  static void hold(const std::shared_ptr<WakeTarget>& target) noexcept { target->door_ = target; }
+  void let_go() noexcept {
+    // On the stack first: this may be the last reference.
+    const auto last = std::move(door_);
+  }
+
   WakeTarget() = default;
   WakeTarget(const WakeTarget&) = delete;
   WakeTarget& operator=(const WakeTarget&) = delete;
   virtual ~WakeTarget() = default;
   virtual void wake() noexcept = 0;
+
+ private:
+  std::shared_ptr<WakeTarget> door_;
 };
 
 struct ParkedCall {

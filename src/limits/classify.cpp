@@ -146,6 +146,7 @@ class Classifier {
       case Cause::HostBuffers: return resource("host_buffer_bytes", limits().max_host_buffer.count, {}, "bytes");
       case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
       case Cause::HostCalls: return resource("host_calls", limits().max_host_calls, failure.code, "count");
+      case Cause::DirectoryEntries: return resource("directory_entries", limits().max_directory_entries, {}, "count");
       case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
       case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
       case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
@@ -166,6 +167,9 @@ class Classifier {
                     fmt::format("{} was asked for and not granted", failure.message));
       case Cause::UnknownHandle:
         return make(BadCall{}, "the handle was not handed out by this instance, or was given away or dropped");
+      case Cause::HandleType: return make(BadCall{}, "the handle is of another resource type than the parameter");
+      case Cause::HandleGivenTwice:
+        return make(BadCall{}, "one handle is given away twice, or given away and lent, in the same call");
       case Cause::Grant: {
         auto error = make(BadCall{}, "a directory cannot be granted");
         error.help = "name a directory that is there and that you may read";
@@ -201,6 +205,7 @@ engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
           .handles_max = limits.max_handles,
           .wasi_resources_max = limits.max_wasi_resources,
           .host_calls_max = limits.max_host_calls,
+          .directory_entries_max = limits.max_directory_entries,
           .stop_on_denied = limits.on_denied == OnDenied::Stop};
 }
 
@@ -234,13 +239,8 @@ std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readin
   return Classifier(allowed, readings).overdrawn();
 }
 
-FuelPrecision precision(const Readings& readings, const std::optional<Cause>& cause, std::optional<TrapCode> trap) {
-  if (!readings.fuel_metered) {
-    return FuelPrecision::None;
-  }
-  // Wasmtime writes fuel back before calls and at its own checks; a trap inside generated code skips that.
-  const bool by_signal = cause == Cause::Trap && trap != TrapCode::OutOfFuel;
-  return by_signal ? FuelPrecision::LowerBound : FuelPrecision::Exact;
+bool loses_fuel(const Failure& failure) noexcept {
+  return failure.cause == Cause::Trap && static_cast<TrapCode>(failure.code) != TrapCode::OutOfFuel;
 }
 
 }  // namespace airssys::wasm::limits

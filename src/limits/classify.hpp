@@ -42,8 +42,7 @@ struct Prices {
 /// A run that returned has still failed when its fuel or its time was over: no check fires inside a straight line of
 /// code, so a return is looked at as well.
 [[nodiscard]] std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readings);
-/// Fuel is exact unless a trap kept the last slice from being written back.
-[[nodiscard]] FuelPrecision precision(const Readings& readings, const std::optional<engine::Cause>& cause,
-                                      std::optional<TrapCode> trap);
+/// Wasmtime writes fuel back before calls and at its own checks; a trap inside generated code skips that.
+[[nodiscard]] bool loses_fuel(const engine::Failure& failure) noexcept;
 
 }  // namespace airssys::wasm::limits

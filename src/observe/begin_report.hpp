@@ -7,7 +7,8 @@ namespace airssys::wasm::observe {
 
 /// What a report is about.
 struct ReportSubject {
-  std::string_view component, digest, function;
+  const ComponentId& component;
+  std::string_view function;
   bool fuel_metered = true;
 };
 

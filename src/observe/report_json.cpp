@@ -91,10 +91,10 @@ Json stop(const Error& error) {
 }
 
 Json limits(const Report& r) {
-  const auto& l = r.limits;
+  const auto& l = r.budget.limits;
   const bool metered = r.usage().fuel_precision != FuelPrecision::None;
   return {{"fuel", metered ? Json(l.max_fuel.units) : Json(nullptr)},
-          {"timeout_ns", ns(r.timeout)},
+          {"timeout_ns", ns(r.budget.timeout)},
           {"cpu_time_ns", ns(l.max_cpu_time)},
           {"memory_bytes", l.max_memory.count},
           {"host_buffer_bytes", l.max_host_buffer.count},
@@ -103,6 +103,7 @@ Json limits(const Report& r) {
           {"handles", l.max_handles},
           {"wasi_resources", l.max_wasi_resources},
           {"host_calls", l.max_host_calls},
+          {"directory_entries", l.max_directory_entries},
           {"instances", l.max_instances},
           {"memories", l.max_memories},
           {"tables", l.max_tables}};
@@ -129,11 +130,11 @@ Json usage(const ResourceUsage& u) {
 
 std::string to_json(const Report& r) {
   Json out{{"schema", 1},
-           {"id", r.id},
+           {"id", r.id.text()},
            {"started_at", iso8601(r.started_at)},
            {"component",
-            {{"name", r.component_name},
-             {"digest", r.component_digest.empty() ? Json(nullptr) : Json("blake2b:" + r.component_digest)}}},
+            {{"name", r.component.name()},
+             {"digest", r.component.digest().empty() ? Json(nullptr) : Json("blake2b:" + r.component.digest())}}},
            {"function", r.function},
            {"outcome", name(r.outcome())}};
   out["result"] = r && r.value() ? wit::to_json(*r.value()) : Json(nullptr);

@@ -31,7 +31,7 @@ struct CallPlan {
   bool command = false;
   /// The instance to do it in; null for a fresh one.
   std::shared_ptr<InstanceCore> instance;
-  std::optional<std::uint32_t> dropped;
+  std::optional<std::uint64_t> dropped;
   /// Where the answer goes as it came, for a caller that decodes it itself.
   std::shared_ptr<engine::Answer> answer_to;
 

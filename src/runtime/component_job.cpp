@@ -13,13 +13,11 @@ Error exited(int status) {
 
 }  // namespace
 
-ComponentJob::ComponentJob(CallPlan plan, const WasiGrants& wasi, const ResourceLimits& limits,
-                           std::shared_ptr<OutputRelay> relay)
+ComponentJob::ComponentJob(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits)
     : plan_(std::move(plan)) {
   if (plan_.prepared->needs_wasi()) {
-    const bool makes_store = plan_.function == nullptr ? !plan_.dropped : plan_.instance == nullptr;
-    if (makes_store) {
-      own_.emplace(wasi, limits, std::move(relay));
+    if (around.wasi != nullptr) {
+      own_.emplace(*around.wasi, limits, around.relay);
     }
     streams_ = plan_.instance ? &plan_.instance->streams() : &own_->streams;
   }
@@ -49,7 +47,7 @@ void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<eng
     return;
   }
   const auto pending = std::make_shared<PendingCall>(calls, call.ticket, &type->result, plan_.component);
-  HostCall view(run.id(), run.component_name(), run.deadline(), run.fuel_left(), run.cancelled(), pending);
+  HostCall view(run.id(), run.component(), run.deadline(), run.fuel_left(), run.cancelled(), pending);
   call_host(entry, view, call.arguments.bytes(), pending);
 }
 
@@ -107,5 +105,24 @@ void ComponentJob::complete(Report& report) {
     instance->ended(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
   }
 }
+
+ExecutionParts::ExecutionParts(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits)
+    : job(std::in_place, std::move(plan), around, limits) {}
+
+ExecutionParts::ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun)
+    : report(std::move(begun)) {
+  if (plan) {
+    job.emplace(std::move(*plan), around, report->budget.limits);
+  } else {
+    report->result = std::unexpected(std::move(plan.error()));
+  }
+}
+
+ComponentExecution::ComponentExecution(CallPlan plan, const JobSurroundings& around, Report& begun)
+    : ExecutionParts(std::move(plan), around, begun.budget.limits), ExecutionCore(&*job, begun, around.settings) {}
+
+ComponentExecution::ComponentExecution(Result<CallPlan> plan, const JobSurroundings& around, Report begun)
+    : ExecutionParts(std::move(plan), around, std::move(begun)),
+      ExecutionCore(job ? &*job : nullptr, *report, around.settings) {}
 
 }  // namespace airssys::wasm::runtime

@@ -11,11 +11,18 @@
 
 namespace airssys::wasm::runtime {
 
+/// What a job finds where it is made.
+struct JobSurroundings {
+  /// For a job that makes a store; null for one that finds it made.
+  const WasiGrants* wasi;
+  const std::shared_ptr<OutputRelay>& relay;
+  const CoreSettings& settings;
+};
+
 /// One operation of a component: a call in a fresh instance, or anything that happens in a kept one.
 class ComponentJob final : public Job {
  public:
-  /// `wasi` is looked at only when this makes a store.
-  ComponentJob(CallPlan plan, const WasiGrants& wasi, const ResourceLimits& limits, std::shared_ptr<OutputRelay> relay);
+  ComponentJob(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits);
 
   std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
                                                                      const engine::Budget& budget) override;
@@ -42,6 +49,23 @@ class ComponentJob final : public Job {
   std::map<std::string, std::uint64_t> host_calls_;
   std::string last_host_call_;
   std::uint64_t bytes_out_ = 0;
+};
+
+/// A base of `ComponentExecution`, so that the core is gone before what it works with.
+struct ExecutionParts {
+  ExecutionParts(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits);
+  ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
+  std::optional<Report> report;
+  std::optional<ComponentJob> job;
+};
+
+/// A run with all that belongs to it, in one allocation.
+class ComponentExecution final : private ExecutionParts, public ExecutionCore {
+ public:
+  /// For a caller that waits for the end, and whose own the report is.
+  ComponentExecution(CallPlan plan, const JobSurroundings& around, Report& begun);
+  /// A plan that failed leaves a report that says so, and is over.
+  ComponentExecution(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
 };
 
 }  // namespace airssys::wasm::runtime

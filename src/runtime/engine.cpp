@@ -172,7 +172,7 @@ Result<ComponentOutput> WasmEngine::execute(const ComponentHandle& component, st
   auto output = wit::output_from(report.value(), (*found)->type);
   if (output) {
     output->metadata = input.metadata;
-    output->metadata["run_id"] = report.id;
+    output->metadata["run_id"] = report.id.text();
     output->metadata["fuel"] = std::to_string(report.usage().fuel.units);
     output->metadata["wall_ns"] = std::to_string(report.usage().wall_time.count());
   }
@@ -228,6 +228,6 @@ void Execution::on_done(std::function<void(const Report&)> done) const { core_->
 void Execution::cancel() const { core_->cancel(); }
 ExecutionState Execution::state() const { return core_->state(); }
 ResourceUsage Execution::usage() const { return core_->usage(); }
-const std::string& Execution::id() const { return core_->id(); }
+RunId Execution::id() const { return core_->id(); }
 
 }  // namespace airssys::wasm

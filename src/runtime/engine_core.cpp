@@ -311,7 +311,7 @@ Result<ComponentHandle> EngineCore::finish_load(const Source& source) {
     host = host_functions_;
   }
   LoadedComponent::Identity identity{
-      source.name, base::hex(digest), source.bytes.size(), {source.bytes.begin(), source.bytes.end()}};
+      {source.name, base::hex(digest)}, source.bytes.size(), {source.bytes.begin(), source.bytes.end()}};
   return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), config_.load.max_type_nodes,
                                                            std::move(*component), std::move(host), std::move(notes)));
 }
@@ -348,39 +348,40 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
   }
   const std::lock_guard lock(mutex_);
   return ComponentHandle(std::make_shared<LoadedComponent>(
-      LoadedComponent::Identity{path.filename().string(), {}, size, {}}, config_.load.max_type_nodes,
+      LoadedComponent::Identity{{path.filename().string(), {}}, size, {}}, config_.load.max_type_nodes,
       std::move(*component), host_functions_, std::vector<std::string>{}));
 }
 
-std::shared_ptr<ExecutionCore> EngineCore::core_for(Result<CallPlan> plan, const ComponentHandle& component,
-                                                    std::string_view function, const ExecutionContext& context) {
-  const CallBudget budget{context.limits, context.timeout};
-  Result<std::unique_ptr<Job>> job;
-  if (auto good = validate(budget); !good) {
-    job = std::unexpected(std::move(good.error()));
-  } else if (plan) {
-    job = std::make_unique<ComponentJob>(std::move(*plan), context.wasi, context.limits, relay_);
-  } else {
-    job = std::unexpected(std::move(plan.error()));
+/// Fills in what is known before the run.
+void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const ComponentHandle& component,
+                           std::string_view function, const ExecutionContext& context) const {
+  observe::begin_report(report, {component.id(), function, core_settings_.fuel_metered},
+                        {context.limits, context.timeout});
+  if (auto good = validate(report.budget); !good) {
+    plan = std::unexpected(std::move(good.error()));
   }
-  return std::make_shared<ExecutionCore>(
-      std::move(job), budget, core_settings_,
-      observe::ReportSubject{component.name(), component.digest(), function, core_settings_.fuel_metered});
 }
 
 Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
                        const ExecutionContext& context, const std::stop_token& stop) {
-  const auto core = core_for(std::move(plan), component, function, context);
-  if (!core->refused_already()) {
-    scheduler_->run_here(core, stop);
+  Report report;
+  begin_run(report, plan, component, function, context);
+  if (plan) {
+    const JobSurroundings around{&context.wasi, relay_, core_settings_};
+    scheduler_->run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, report), stop);
+  } else {
+    report.result = std::unexpected(std::move(plan.error()));
   }
-  return core->take_report();
+  return report;
 }
 
 Execution EngineCore::start(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
                             const ExecutionContext& context) {
-  auto core = core_for(std::move(plan), component, function, context);
-  if (!core->refused_already()) {
+  Report report;
+  begin_run(report, plan, component, function, context);
+  const JobSurroundings around{&context.wasi, relay_, core_settings_};
+  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(report));
+  if (!core->done()) {
     scheduler_->submit(core);
   }
   return Execution(std::move(core));

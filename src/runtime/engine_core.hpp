@@ -62,8 +62,8 @@ class EngineCore {
   };
   EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host);
 
-  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(Result<CallPlan> plan, const ComponentHandle& component,
-                                                        std::string_view function, const ExecutionContext& context);
+  void begin_run(Report& report, Result<CallPlan>& plan, const ComponentHandle& component, std::string_view function,
+                 const ExecutionContext& context) const;
   void tick(const std::stop_token& stop);
   [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text) const;

@@ -21,17 +21,16 @@ std::int64_t since_epoch(ExecutionCore::Clock::time_point at) noexcept {
 
 }  // namespace
 
-ExecutionCore::ExecutionCore(Result<std::unique_ptr<Job>> job, const CallBudget& allowed, const CoreSettings& settings,
-                             const observe::ReportSubject& about)
-    : allowed_(allowed), settings_(settings) {
-  observe::begin_report(report_, about, allowed);
-  if (job) {
-    job_ = std::move(*job);
-  } else {
-    report_.result = std::unexpected(std::move(job.error()));
-    reported_ = true;
-    state_.store(State::Done);
-  }
+ExecutionCore::ExecutionCore(Job* job, Report& report, const CoreSettings& settings) noexcept
+    : job_(job),
+      settings_(settings),
+      state_(job == nullptr ? State::Done : State::Queued),
+      reported_(job == nullptr),
+      report_(report) {}
+
+/// Nobody watches a run without a driver: only the thread that blocks in it knows it.
+std::unique_lock<std::mutex> ExecutionCore::watched() const {
+  return driver_ ? std::unique_lock(mutex_) : std::unique_lock(mutex_, std::defer_lock);
 }
 
 bool ExecutionCore::claim() noexcept {
@@ -79,14 +78,13 @@ void ExecutionCore::cancel() noexcept {
 /// Makes the run. False when that failed and the report is written.
 bool ExecutionCore::start(Clock::time_point now) {
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
-  deadline_ = now + allowed_.timeout;
-  auto run = job_->begin(weak_from_this().lock(), limits::budget(allowed_.limits, settings_.prices, deadline_));
+  deadline_ = now + allowed().timeout;
+  auto run = job_->begin(weak_from_this().lock(), limits::budget(allowed().limits, settings_.prices, deadline_));
   if (!run) {
-    const auto cause = run.error().cause;
-    finish(std::unexpected(limits::failed(std::move(run.error()), allowed_, readings(now))), cause);
+    fail(std::move(run.error()), readings(now));
     return false;
   }
-  const std::lock_guard lock(mutex_);
+  const auto lock = watched();
   run_ = std::move(*run);
   return true;
 }
@@ -98,7 +96,7 @@ std::optional<limits::HostStop> ExecutionCore::due(Clock::time_point now) const 
   if (now >= deadline_) {
     return limits::HostStop::Deadline;
   }
-  if (cpu_ns_.load(std::memory_order_relaxed) >= allowed_.limits.max_cpu_time.count()) {
+  if (cpu_ns_.load(std::memory_order_relaxed) >= allowed().limits.max_cpu_time.count()) {
     return limits::HostStop::CpuTime;
   }
   return {};
@@ -129,8 +127,7 @@ engine::Poll ExecutionCore::poll(Clock::time_point began) {
   return polled;
 }
 
-ExecutionCore::Next ExecutionCore::step() {
-  const auto now = Clock::now();
+ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
   last_look_ = now;
   if (run_ == nullptr) {
     // Before anything is made: a kept instance that was not touched is not spent.
@@ -162,19 +159,19 @@ ExecutionCore::Next ExecutionCore::step() {
 void ExecutionCore::stop(limits::HostStop why) {
   run_->cancel();
   last_look_ = Clock::now();
-  finish(std::unexpected(limits::stopped(why, allowed_, readings(last_look_))), {});
+  const auto last = readings(last_look_);
+  finish(std::unexpected(limits::stopped(why, allowed(), last)), last);
 }
 
 void ExecutionCore::collect() {
-  const auto now = readings(last_look_);
+  const auto last = readings(last_look_);
   auto answer = run_->take_result();
   if (!answer) {
-    const auto cause = answer.error().cause;
-    finish(std::unexpected(limits::failed(std::move(answer.error()), allowed_, now)), cause);
-  } else if (auto overdrawn = limits::overdrawn(allowed_, now)) {
-    finish(std::unexpected(std::move(*overdrawn)), {});
+    fail(std::move(answer.error()), last);
+  } else if (auto overdrawn = limits::overdrawn(allowed(), last)) {
+    finish(std::unexpected(std::move(*overdrawn)), last);
   } else {
-    finish(job_->result(std::move(*answer)), {});
+    finish(job_->result(std::move(*answer)), last);
   }
 }
 
@@ -183,7 +180,7 @@ limits::Readings ExecutionCore::readings(Clock::time_point now) const {
   if (run_ != nullptr) {
     out.counters = run_->counters();
   } else {
-    out.counters.fuel_left = allowed_.limits.max_fuel.units;
+    out.counters.fuel_left = allowed().limits.max_fuel.units;
   }
   out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
   out.cpu_time = nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
@@ -195,7 +192,7 @@ limits::Readings ExecutionCore::readings(Clock::time_point now) const {
 
 ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanoseconds running) const {
   ResourceUsage usage;
-  usage.fuel = limits::fuel_used(allowed_.limits, readings);
+  usage.fuel = limits::fuel_used(allowed().limits, readings);
   usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
   usage.cpu_time = readings.cpu_time;
   usage.wall_time = readings.elapsed;
@@ -211,22 +208,17 @@ ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanose
   return usage;
 }
 
-void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause) {
-  const auto last = readings(last_look_);
-  const auto bytes_in = report_.resource_usage.bytes_in, bytes_out = report_.resource_usage.bytes_out;
+void ExecutionCore::fail(engine::Failure failure, const limits::Readings& last) {
+  const bool fuel_lost = limits::loses_fuel(failure);
+  finish(std::unexpected(limits::failed(std::move(failure), allowed(), last)), last, fuel_lost);
+}
+
+void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, const limits::Readings& last,
+                           bool fuel_lost) {
   report_.resource_usage = usage_from(last, nanoseconds(running_ns_.load(std::memory_order_relaxed)));
-  report_.resource_usage.bytes_in = bytes_in;
-  report_.resource_usage.bytes_out = bytes_out;
-  std::optional<TrapCode> trap;
-  if (!result) {
-    if (const auto* trapped = std::get_if<Trapped>(&result.error().kind)) {
-      trap = trapped->code;
-    }
-    if (std::holds_alternative<FuelExhausted>(result.error().kind)) {
-      trap = TrapCode::OutOfFuel;
-    }
+  if (settings_.fuel_metered && fuel_lost) {
+    report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
   }
-  report_.resource_usage.fuel_precision = limits::precision(last, cause, trap);
   report_.result = std::move(result);
   if (run_ != nullptr && last.counters.denied > 0) {
     for (auto& denial : run_->denials()) {
@@ -236,14 +228,14 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, st
   // The guest's memory goes before anybody hears that it is over.
   std::unique_ptr<engine::Run> run;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = watched();
     run = std::move(run_);
   }
   run.reset();
   job_->complete(report_);
   std::vector<std::function<void(const Report&)>> callbacks;
   {
-    const std::lock_guard lock(mutex_);
+    const auto lock = watched();
     reported_ = true;
     state_.store(State::Done);
     callbacks.swap(on_done_);
@@ -257,7 +249,7 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, st
 void ExecutionCore::refuse(Error error) {
   last_look_ = Clock::now();
   began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
-  finish(std::unexpected(std::move(error)), {});
+  finish(std::unexpected(std::move(error)), readings(last_look_));
 }
 
 void ExecutionCore::wait_for_wake() {

@@ -14,7 +14,6 @@
 
 #include "engine/run.hpp"
 #include "limits/classify.hpp"
-#include "observe/begin_report.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -68,13 +67,13 @@ struct CoreSettings {
 /// Life: Queued, then (once a driver has a place for it) Ready; a driver claims it, steps it, and puts it back as Ready
 /// or Waiting until it is Done. Claiming is one atomic exchange, so exactly one thread steps at a time, and a wake-up
 /// that comes during a step is not lost.
-class ExecutionCore final : public engine::WakeTarget, public std::enable_shared_from_this<ExecutionCore> {
+class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_this<ExecutionCore> {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// A job that could not be made leaves a report that says so, and nothing to run.
-  ExecutionCore(Result<std::unique_ptr<Job>> job, const CallBudget& allowed, const CoreSettings& settings,
-                const observe::ReportSubject& about);
+  /// `report` has begun (observe::begin_report); with a null job it has ended as well, and there is nothing to run.
+  /// Whoever owns the two keeps them in one allocation with this: see `ComponentExecution`.
+  ExecutionCore(Job* job, Report& report, const CoreSettings& settings) noexcept;
 
   /// Names the driver; before anybody else knows this. Shared, since a late wake-up may still be on its way to it.
   /// Without one, a single thread steps this and waits in `wait_for_wake`.
@@ -83,11 +82,13 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   void wait_for_wake();
   /// Queued to Ready.
   void admit() noexcept { state_.store(State::Ready); }
+  /// The right to step for a thread that is the only one to do so: without a driver. At once, whatever the state.
+  void claim_alone() noexcept { state_.store(State::Running); }
   /// Takes the right to step. False when another thread has it, or when it is over.
   [[nodiscard]] bool claim() noexcept;
   enum class Next : std::uint8_t { Again, Wait, Done };
-  /// Polls once; only after `claim`. Gives the right back.
-  [[nodiscard]] Next step();
+  /// Polls once; only after `claim`. Gives the right back. `now`: a look at the clock that the caller has just made.
+  [[nodiscard]] Next step(Clock::time_point now);
   /// Ends a run that never began. Only while Queued or claimed.
   void refuse(Error error);
 
@@ -100,8 +101,8 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   void on_done(std::function<void(const Report&)> done);
   [[nodiscard]] ExecutionState state() const noexcept;
   [[nodiscard]] ResourceUsage usage() const;
-  [[nodiscard]] const std::string& id() const noexcept { return report_.id; }
-  [[nodiscard]] const std::string& component_name() const noexcept { return report_.component_name; }
+  [[nodiscard]] const RunId& id() const noexcept { return report_.id; }
+  [[nodiscard]] const ComponentId& component() const noexcept { return report_.component; }
   /// Valid once a step has been made.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_; }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
@@ -110,30 +111,32 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
   [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
-  /// The plan failed: the report was complete from the start.
-  [[nodiscard]] bool refused_already() const noexcept { return job_ == nullptr; }
-  /// Moves the report out; by the one owner of a blocking run, after Done.
-  [[nodiscard]] Report take_report() { return std::move(report_); }
   /// By the stepping thread only: what its host functions may know.
   [[nodiscard]] Fuel fuel_left() const;
+
+  /// Where its scheduler keeps it: the scheduler's own, under its lock.
+  std::size_t seat = 0;
 
  private:
   enum class State : std::uint8_t { Queued, Ready, Running, RunningWoken, Waiting, Done };
 
+  [[nodiscard]] const CallBudget& allowed() const noexcept { return report_.budget; }
   [[nodiscard]] bool start(Clock::time_point now);
   [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
   engine::Poll poll(Clock::time_point began);
   void stop(limits::HostStop why);
   void collect();
-  void finish(std::expected<std::optional<Value>, Error> result, std::optional<engine::Cause> cause);
+  void fail(engine::Failure failure, const limits::Readings& last);
+  void finish(std::expected<std::optional<Value>, Error> result, const limits::Readings& last, bool fuel_lost = false);
   [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
   [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings, std::chrono::nanoseconds running) const;
 
-  std::unique_ptr<Job> job_;
-  CallBudget allowed_;
-  CoreSettings settings_;
+  [[nodiscard]] std::unique_lock<std::mutex> watched() const;
+
+  Job* const job_;
+  const CoreSettings settings_;
   std::shared_ptr<Driver> driver_;
-  std::atomic<State> state_ = State::Queued;
+  std::atomic<State> state_;
   std::atomic<bool> cancelled_ = false;
 
   Clock::time_point created_ = Clock::now();
@@ -150,9 +153,9 @@ class ExecutionCore final : public engine::WakeTarget, public std::enable_shared
   mutable std::condition_variable over_;
   // Under mutex_ when another thread may look: `run_` disappears at the end, the report appears.
   std::unique_ptr<engine::Run> run_;
-  bool reported_ = false;
+  bool reported_;
   bool woken_ = false;
-  Report report_;
+  Report& report_;
   std::vector<std::function<void(const Report&)>> on_done_;
 };
 

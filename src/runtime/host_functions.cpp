@@ -6,7 +6,7 @@
 
 namespace airssys::wasm {
 
-HostCall::HostCall(std::string_view run_id, std::string_view component, std::chrono::steady_clock::time_point deadline,
+HostCall::HostCall(const RunId& run_id, const ComponentId& component, std::chrono::steady_clock::time_point deadline,
                    Fuel fuel_left, bool cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept
     : run_id_(run_id),
       component_(component),

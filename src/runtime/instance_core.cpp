@@ -72,60 +72,59 @@ void InstanceCore::ended(bool spent) noexcept {
   busy_.store(false);
 }
 
-std::shared_ptr<ExecutionCore> InstanceCore::core_for(Result<CallPlan> plan, std::string_view function,
-                                                      CallBudget budget, const WasiGrants& wasi) {
+void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget) {
   budget.limits.max_output = max_output_;
   budget.limits.max_random = max_random_;
+  observe::begin_report(report, {component_->id(), function, neighbours_.settings.fuel_metered}, budget);
   if (auto good = validate(budget); !good) {
     plan = std::unexpected(std::move(good.error()));
   }
-  if (plan) {
-    // The order matters: who ends a call writes `spent_` before it lets go.
-    if (busy_.exchange(true)) {
-      plan = std::unexpected(refused(function, "the instance is in the middle of another call",
-                                     "wait for that call, or make another instance"));
-    } else if (spent_.load()) {
-      busy_.store(false);
-      plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
-                                     "make another instance with WasmEngine::instantiate"));
-    }
+  if (!plan) {
+    return;
   }
-  if (plan) {
+  // The order matters: who ends a call writes `spent_` before it lets go.
+  if (busy_.exchange(true)) {
+    plan = std::unexpected(refused(function, "the instance is in the middle of another call",
+                                   "wait for that call, or make another instance"));
+  } else if (spent_.load()) {
+    busy_.store(false);
+    plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
+                                   "make another instance with WasmEngine::instantiate"));
+  } else {
     plan->instance = shared_from_this();
   }
-  Result<std::unique_ptr<Job>> job;
+}
+
+Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+                         const WasiGrants* wasi, const std::stop_token& stop) {
+  Report report;
+  begin_call(report, plan, function, budget);
   if (plan) {
-    job = std::make_unique<ComponentJob>(std::move(*plan), wasi, budget.limits, neighbours_.relay);
+    const JobSurroundings around{wasi, neighbours_.relay, neighbours_.settings};
+    neighbours_.scheduler->run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, report), stop);
   } else {
-    job = std::unexpected(std::move(plan.error()));
+    report.result = std::unexpected(std::move(plan.error()));
   }
-  return std::make_shared<ExecutionCore>(
-      std::move(job), budget, neighbours_.settings,
-      observe::ReportSubject{component_->name(), component_->digest(), function, neighbours_.settings.fuel_metered});
+  return report;
 }
 
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
   max_output_ = context.limits.max_output;
   max_random_ = context.limits.max_random;
-  const auto core = core_for(plan(component_), {}, {context.limits, context.timeout}, context.wasi);
-  if (!core->refused_already()) {
-    neighbours_.scheduler->run_here(core, stop);
-  }
-  instantiation_ = core->take_report();
+  instantiation_ = run(plan(component_), {}, {context.limits, context.timeout}, &context.wasi, stop);
 }
 
 Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
                          const std::stop_token& stop) {
-  const auto core = core_for(std::move(plan), function, budget, {});
-  if (!core->refused_already()) {
-    neighbours_.scheduler->run_here(core, stop);
-  }
-  return core->take_report();
+  return run(std::move(plan), function, budget, nullptr, stop);
 }
 
 Execution InstanceCore::start(Result<CallPlan> plan, std::string_view function, const CallBudget& budget) {
-  auto core = core_for(std::move(plan), function, budget, {});
-  if (!core->refused_already()) {
+  Report report;
+  begin_call(report, plan, function, budget);
+  const JobSurroundings around{nullptr, neighbours_.relay, neighbours_.settings};
+  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(report));
+  if (!core->done()) {
     neighbours_.scheduler->submit(core);
   }
   return Execution(std::move(core));

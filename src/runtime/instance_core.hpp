@@ -77,8 +77,10 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
     std::weak_ptr<engine::WakeTarget> target_;
   };
 
-  [[nodiscard]] std::shared_ptr<ExecutionCore> core_for(Result<CallPlan> plan, std::string_view function,
-                                                        CallBudget budget, const WasiGrants& wasi);
+  /// Fills in `report` what is known before the call, and `plan` what is this instance's; or an error.
+  void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget);
+  [[nodiscard]] Report run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+                           const WasiGrants* wasi, const std::stop_token& stop);
 
   const std::shared_ptr<LoadedComponent> component_;
   const InstanceNeighbours neighbours_;

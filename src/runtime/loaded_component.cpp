@@ -12,8 +12,7 @@ namespace airssys::wasm {
 
 ComponentHandle::ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loaded) noexcept
     : loaded_(std::move(loaded)) {}
-const std::string& ComponentHandle::name() const noexcept { return loaded_->name(); }
-const std::string& ComponentHandle::digest() const noexcept { return loaded_->digest(); }
+const ComponentId& ComponentHandle::id() const noexcept { return loaded_->id(); }
 Bytes ComponentHandle::size() const noexcept { return {loaded_->size()}; }
 const std::vector<std::string>& ComponentHandle::notes() const noexcept { return loaded_->notes(); }
 std::optional<RequiredResources> ComponentHandle::required_resources() const { return loaded_->component().required(); }
@@ -250,7 +249,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     std::ranges::transform(all, std::back_inserter(names), &FunctionExport::path);
     Error error{BadCall{std::string(path), base::nearest(path, names)},
                 Phase::Link,
-                fmt::format("{} has no function {}", name(), path),
+                fmt::format("{} has no function {}", id().name(), path),
                 {},
                 {},
                 {}};
@@ -277,7 +276,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
   if (!handle) {
     return std::unexpected(Error{BadCall{std::string(path), {}},
                                  Phase::Link,
-                                 fmt::format("{} has no function {}", name(), path),
+                                 fmt::format("{} has no function {}", id().name(), path),
                                  {},
                                  std::move(handle.error().message),
                                  {}});

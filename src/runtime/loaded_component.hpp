@@ -28,8 +28,7 @@ struct CallableFunction {
 class LoadedComponent {
  public:
   struct Identity {
-    std::string name;
-    std::string digest;
+    ComponentId id;
     std::uint64_t size = 0;
     /// Kept for the WIT text; empty for a precompiled component.
     std::vector<std::uint8_t> bytes;
@@ -37,8 +36,7 @@ class LoadedComponent {
   LoadedComponent(Identity identity, std::uint64_t type_nodes_max, std::shared_ptr<engine::Component> component,
                   std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes);
 
-  [[nodiscard]] const std::string& name() const noexcept { return identity_.name; }
-  [[nodiscard]] const std::string& digest() const noexcept { return identity_.digest; }
+  [[nodiscard]] const ComponentId& id() const noexcept { return identity_.id; }
   [[nodiscard]] std::uint64_t size() const noexcept { return identity_.size; }
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
   [[nodiscard]] const std::shared_ptr<const std::vector<HostEntry>>& host() const noexcept { return host_; }

@@ -28,7 +28,7 @@ std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
   return scheduler;
 }
 
-Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && places_taken_ == 0); }
+Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && seats_.empty()); }
 
 void Scheduler::shutdown() {
   std::list<Queued> refused;
@@ -43,7 +43,7 @@ void Scheduler::shutdown() {
       }
       at = next;
     }
-    running.assign(admitted_.begin(), admitted_.end());
+    running = seats_;
   }
   place_.notify_all();
   for (const auto& queued : refused) {
@@ -54,7 +54,7 @@ void Scheduler::shutdown() {
   }
   {
     Lock lock(mutex_);
-    empty_.wait(lock, [&] { return places_taken_ == 0 && queue_.empty(); });
+    empty_.wait(lock, [&] { return seats_.empty() && queue_.empty(); });
   }
   work_.notify_all();
   for (auto& worker : workers_) {
@@ -77,9 +77,8 @@ void Scheduler::submit(const Core& core) {
     core->refuse(cancelled_in_queue());
     return;
   }
-  if (places_taken_ < limits_.concurrent_max && queue_.empty()) {
-    ++places_taken_;
-    admitted_.insert(core);
+  if (seats_.size() < limits_.concurrent_max && queue_.empty()) {
+    take_place(core);
     core->admit();
     ready_.push(core, core->cpu_time());
   } else if (queue_.size() < limits_.queued_max) {
@@ -99,16 +98,17 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
     place_.notify_all();
   };
   const std::stop_callback on_stop(stop, cancel);
+  std::optional<Clock::time_point> now;
   {
     Lock lock(mutex_);
-    if (!wait_for_place(core, lock)) {
-      return;
-    }
+    now = wait_for_place(core, lock);
   }
-  core->admit();
-  for (;;) {
-    AIRSSYS_WASM_ASSERT(core->claim());
-    const auto next = core->step();
+  if (!now) {
+    return;
+  }
+  for (;; now = Clock::now()) {
+    core->claim_alone();
+    const auto next = core->step(*now);
     if (next == ExecutionCore::Next::Done) {
       break;
     }
@@ -120,12 +120,16 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
   leave(core);
 }
 
-/// True once `core` holds a place; false when it was refused instead.
-bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
-  if (places_taken_ < limits_.concurrent_max && queue_.empty() && !closing_) {
-    ++places_taken_;
-    admitted_.insert(core);
-    return true;
+void Scheduler::take_place(const Core& core) {
+  core->seat = seats_.size();
+  seats_.push_back(core);
+}
+
+/// When `core` came to hold a place; nothing when it was refused instead.
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(const Core& core, Lock& lock) {
+  if (seats_.size() < limits_.concurrent_max && queue_.empty() && !closing_) {
+    take_place(core);
+    return core->created();
   }
   Error why = cancelled_in_queue();
   if (!closing_ && queue_.size() >= limits_.queued_max) {
@@ -136,7 +140,7 @@ bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
     const auto decided = [&] { return admitted || closing_ || core->cancelled(); };
     const bool in_time = place_.wait_until(lock, core->created() + limits_.queue_timeout, decided);
     if (admitted) {
-      return true;
+      return Clock::now();
     }
     queue_.erase(mine);
     if (!in_time) {
@@ -146,7 +150,7 @@ bool Scheduler::wait_for_place(const Core& core, Lock& lock) {
   }
   lock.unlock();
   core->refuse(std::move(why));
-  return false;
+  return {};
 }
 
 void Scheduler::ready(const Core& core) noexcept {
@@ -179,7 +183,7 @@ void Scheduler::work() {
       step(std::move(core), lock);
       continue;
     }
-    if (closing_ && places_taken_ == 0) {
+    if (closing_ && seats_.empty()) {
       return;
     }
     const auto next = next_event();
@@ -216,7 +220,7 @@ void Scheduler::step(Core core, Lock& lock) {
   }
   const bool first = core->deadline() == Clock::time_point::max();
   lock.unlock();
-  const auto next = core->step();
+  const auto next = core->step(Clock::now());
   // While this thread held the run, another may have found its deadline passed and let go of it.
   if (next == ExecutionCore::Next::Wait && !first && Clock::now() >= core->deadline()) {
     core->wake();
@@ -267,13 +271,13 @@ void Scheduler::refuse_overdue(Lock& lock) {
 
 /// Gives the place to whoever has waited longest.
 void Scheduler::leave(const Core& core) {
-  admitted_.erase(core);
-  --places_taken_;
+  std::swap(seats_.at(core->seat), seats_.back());
+  seats_.at(core->seat)->seat = core->seat;
+  seats_.pop_back();
   if (!queue_.empty() && !closing_) {
-    ++places_taken_;
     const auto [next, admitted] = std::move(queue_.front());
     queue_.pop_front();
-    admitted_.insert(next);
+    take_place(next);
     if (admitted != nullptr) {
       *admitted = true;
       place_.notify_all();
@@ -284,7 +288,7 @@ void Scheduler::leave(const Core& core) {
     }
   }
   // Waking idle workers after every run would cost more than the run: bench/run_bench.cpp, fresh_run.
-  if (closing_ && places_taken_ == 0) {
+  if (closing_ && seats_.empty()) {
     empty_.notify_all();
     work_.notify_all();
   }

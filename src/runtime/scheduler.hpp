@@ -7,10 +7,10 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stop_token>
 #include <thread>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -66,7 +66,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void stop_expired(Lock& lock);
   void refuse_overdue(Lock& lock);
   void leave(const Core& core);
-  [[nodiscard]] bool wait_for_place(const Core& core, Lock& lock);
+  void take_place(const Core& core);
+  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(const Core& core, Lock& lock);
   [[nodiscard]] Clock::time_point next_event() const;
   [[nodiscard]] Error queue_full() const;
   [[nodiscard]] Error queue_timeout(const Core& core) const;
@@ -80,9 +81,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Runs that have begun and are not over, by deadline.
   std::set<std::pair<Clock::time_point, Core>> deadlines_;
   std::list<Queued> queue_;
-  /// Runs that hold a place, whoever polls them.
-  std::unordered_set<Core> admitted_;
-  std::size_t places_taken_ = 0;
+  /// Runs that hold a place, whoever polls them. Each knows where it is (`seat`).
+  std::vector<Core> seats_;
   bool closing_ = false;
   /// Workers that sleep, and those of them that wake up by themselves for the next deadline.
   unsigned idle_ = 0, watching_ = 0;

@@ -80,7 +80,7 @@ Value value(Reader& in, unsigned depth) {
       return ResultValue{ok, payload(in, next)};
     }
     case Tag::Flags: return Flags{names(in)};
-    case Tag::Handle: return Handle{in.number<std::uint32_t>()};
+    case Tag::Handle: return Handle{in.number<std::uint64_t>()};
     default: in.fail(); return {};
   }
 }

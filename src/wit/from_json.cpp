@@ -186,7 +186,7 @@ Made handle(const Json& json, const Type& type) {
   if (!json.is_object() || json.size() != 1 || !json.contains("handle") || !json["handle"].is_number_unsigned()) {
     return wrong(json, type);
   }
-  return Handle{json["handle"].get<std::uint32_t>()};
+  return Handle{json["handle"].get<std::uint64_t>()};
 }
 
 }  // namespace

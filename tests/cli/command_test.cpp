@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "support/scratch.hpp"
+
 namespace airssys::wasm::test {
 namespace {
 
@@ -31,12 +33,6 @@ struct Ended {
 /// The command as its users run it: a process with pipes, in a directory of its own.
 class CommandTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cli-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(directory); }
-
   void write(const std::string& name, std::string_view text) { std::ofstream(directory / name) << text; }
 
   /// `after`: a signal to send once that much time has passed.
@@ -107,7 +103,8 @@ class CommandTest : public ::testing::Test {
     }
   }
 
-  std::filesystem::path directory;
+  const Scratch scratch;
+  const std::filesystem::path& directory = scratch.path();
   bool keep_stdin_open = false;
 };
 

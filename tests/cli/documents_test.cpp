@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "support/scratch.hpp"
+
 namespace airssys::wasm::test {
 namespace {
 
@@ -31,14 +33,10 @@ std::string between(const std::string& text, const std::string& open, const std:
 /// A directory that holds the examples and whatever a command writes.
 class Documents : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-documents-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-    std::filesystem::create_directory_symlink(kRoot / "examples", directory / "examples");
-  }
-  void TearDown() override { std::filesystem::remove_all(directory); }
+  void SetUp() override { std::filesystem::create_directory_symlink(kRoot / "examples", directory / "examples"); }
   std::string output_of(const std::string& command, int& status) const;
-  std::filesystem::path directory;
+  const Scratch scratch;
+  const std::filesystem::path& directory = scratch.path();
 };
 
 /// What a shell command prints, with the program in its path.

@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "support/host.hpp"
+#include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -66,13 +67,9 @@ constexpr std::uint32_t kError = 1;
 
 class DenialTest : public HostTest {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-denial-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-    std::ofstream(directory / "secret") << "x";
-  }
-  void TearDown() override { std::filesystem::remove_all(directory); }
-  std::filesystem::path directory;
+  void SetUp() override { std::ofstream(directory / "secret") << "x"; }
+  const Scratch scratch;
+  const std::filesystem::path& directory = scratch.path();
 };
 
 const std::string kPath = "(i32.const 64) (i32.const 6)";

@@ -28,8 +28,8 @@ class HostFunctionTest : public HostTest {
 
 TEST_F(HostFunctionTest, AnswersAndIsCounted) {
   const auto report = ask([](HostCall& call, std::span<const Value> arguments) {
-    EXPECT_EQ(call.component(), "guest");
-    EXPECT_FALSE(call.run_id().empty());
+    EXPECT_EQ(call.component().name(), "guest");
+    EXPECT_NE(call.run_id(), RunId());
     EXPECT_GT(call.remaining(), 0ns);
     EXPECT_LT(call.fuel_left(), 10'000_fuel);
     EXPECT_FALSE(call.cancelled());

@@ -217,8 +217,41 @@ TEST_F(InstanceTest, HandlesArePassedBackAndDroppedOnce) {
 TEST_F(InstanceTest, AHandleOfAnotherInstanceIsNone) {
   auto one = make(resource("")), other = make(resource(""));
   const auto thing = handle(one, 7);
+  ASSERT_NE(handle(other, 8), thing) << "numbers are not shared";
   EXPECT_THAT(other.call("look", {thing}, budget()), Stops("bad_call"));
   EXPECT_THAT(other.drop(thing, budget()), Stops("bad_call"));
+}
+
+// Wasmtime would find out halfway through the call, and the instance would be gone.
+TEST_F(InstanceTest, HandlesThatCannotBePassedAreRefusedBeforeTheCall) {
+  auto both = make(R"((component
+  (type $a (resource (rep i32))) (type $b (resource (rep i32)))
+  (core func $new-a (canon resource.new $a)) (core func $new-b (canon resource.new $b))
+  (core module $m (memory (export "mem") 1) (func (export "one") (param i32)) (func (export "two") (param i32 i32))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64)))
+  (core instance $i (instantiate $m))
+  (export $ea "a" (type $a)) (export $eb "b" (type $b))
+  (func (export "make") (param "n" u32) (result (own $ea)) (canon lift (core func $new-a)))
+  (func (export "make-b") (param "n" u32) (result (own $eb)) (canon lift (core func $new-b)))
+  (func (export "give-a") (param "a" (own $ea)) (canon lift (core func $i "one")))
+  (func (export "lend-b") (param "b" (borrow $eb)) (canon lift (core func $i "one")))
+  (func (export "give-two") (param "one" (own $ea)) (param "two" (own $ea)) (canon lift (core func $i "two")))
+  (func (export "give-and-lend") (param "one" (own $ea)) (param "two" (borrow $ea)) (canon lift (core func $i "two")))
+  (func (export "lend-two") (param "one" (borrow $ea)) (param "two" (borrow $ea)) (canon lift (core func $i "two")))
+  (func (export "give-all") (param "all" (list (own $ea)))
+    (canon lift (core func $i "two") (memory $i "mem") (realloc (func $i "realloc"))))))");
+  const auto a = handle(both, 1), other_a = handle(both, 2);
+  const auto b = *both.call("make-b", {std::uint32_t{3}}, budget()).value()->get<Handle>();
+  for (const auto& report :
+       {both.call("give-a", {b}, budget()), both.call("lend-b", {a}, budget()), both.call("give-two", {a, a}, budget()),
+        both.call("give-and-lend", {a, a}, budget()), both.call("give-all", {List{{a, other_a, a}}}, budget())}) {
+    EXPECT_THAT(report, Stops("bad_call"));
+    EXPECT_EQ(report.outcome(), Outcome::Refused);
+  }
+  EXPECT_FALSE(both.spent());
+  EXPECT_TRUE(both.call("lend-two", {a, a}, budget())) << "lending twice is fine";
+  EXPECT_TRUE(both.call("give-two", {a, other_a}, budget())) << "nothing was lost by the refusals";
+  EXPECT_THAT(both.call("give-a", {a}, budget()), Stops("bad_call"));
 }
 
 TEST_F(InstanceTest, ADestructorMeetsTheLimitsInItsOwnPhase) {

@@ -2,6 +2,7 @@
 #include <fstream>
 
 #include "support/host.hpp"
+#include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -137,8 +138,8 @@ TEST_F(LoadTest, MalformedBytesSayWhere) {
 
 // What others could have written is not trusted: native code would run with our rights.
 TEST_F(LoadTest, ACacheThatOthersCanWriteIsNotUsed) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cache-XXXXXX").string();
-  const std::filesystem::path directory = ::mkdtemp(pattern.data());
+  const Scratch scratch;
+  const auto& directory = scratch.path();
   auto settings = config();
   settings.cache_directory = directory;
   const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
@@ -153,13 +154,12 @@ TEST_F(LoadTest, ACacheThatOthersCanWriteIsNotUsed) {
   const auto guest = wary.load_text(wat).value();
   EXPECT_THAT(guest.notes(), ::testing::ElementsAre(::testing::HasSubstr("can be written by others")));
   EXPECT_EQ(wary.run(guest, "run", {}, small()).value(), Value(std::int32_t{42}));
-  std::filesystem::remove_all(directory);
 }
 
 // A file that is no artefact of ours is compiled anew, not believed.
 TEST_F(LoadTest, ADamagedArtefactIsReplaced) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "airssys-cache-XXXXXX").string();
-  const std::filesystem::path directory = ::mkdtemp(pattern.data());
+  const Scratch scratch;
+  const auto& directory = scratch.path();
   auto settings = config();
   settings.cache_directory = directory;
   const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
@@ -171,7 +171,6 @@ TEST_F(LoadTest, ADamagedArtefactIsReplaced) {
   ASSERT_TRUE(guest) << guest.error();
   EXPECT_EQ(second.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
   EXPECT_GT(std::filesystem::file_size(kept), 1'000U);
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

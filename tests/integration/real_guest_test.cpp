@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "support/host.hpp"
+#include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -21,13 +22,6 @@ class RealGuestTest : public ::testing::Test {
     // Compiling JavaScript and Python takes some seconds: once a machine, not once a clone.
     settings.cache_directory = directory / "artefacts";
     engine = WasmEngine::create(settings).value();
-    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-real-XXXXXX").string();
-    scratch = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override {
-    if (!scratch.empty()) {
-      std::filesystem::remove_all(scratch);
-    }
   }
   ComponentHandle load(const std::string& name) {
     auto loaded = engine->load_file(directory / name);
@@ -44,7 +38,9 @@ class RealGuestTest : public ::testing::Test {
     return engine->start_command(load("command.wasm"), context).wait();
   }
 
-  std::filesystem::path directory, scratch;
+  std::filesystem::path directory;
+  const Scratch own;
+  const std::filesystem::path& scratch = own.path();
   std::optional<WasmEngine> engine;
 };
 

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "support/host.hpp"
+#include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -87,12 +88,8 @@ const std::string kU64 = R"((result u64) (canon lift (core func $i "run")))";
 
 class WasiTest : public HostTest {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "airssys-wasi-XXXXXX").string();
-    directory = ::mkdtemp(pattern.data());
-  }
-  void TearDown() override { std::filesystem::remove_all(directory); }
-  std::filesystem::path directory;
+  const Scratch scratch;
+  const std::filesystem::path& directory = scratch.path();
 };
 
 TEST_F(WasiTest, OutputIsCapturedAndCounted) {
@@ -289,6 +286,74 @@ TEST_F(WasiTest, FifosAreRefused) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", true}};
   EXPECT_EQ(code_of(run(opener("fifo", 0, 1), context)), kNotPermitted);
+}
+
+// WASI holds all entries of a listed directory in the host's memory.
+TEST_F(WasiTest, EntriesOfAListedDirectoryAreBounded) {
+  const auto list = R"((component
+ (import "wasi:filesystem/types@0.2.0" (instance $types
+   (export "descriptor" (type $d (sub resource))) (export "directory-entry-stream" (type $s (sub resource)))
+   (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
+   (export "error-code" (type $ec (eq $ec')))
+   (export "[method]descriptor.read-directory" (func (param "self" (borrow $d)) (result (result (own $s) (error $ec)))))))
+ (alias export $types "descriptor" (type $descriptor))
+ (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
+   (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+ (core module $memory (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (i32.const 64)))))
+ (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
+ (core func $dirs (canon lower (func $preopens "get-directories") (memory $mem) (realloc (func $realloc))))
+ (core func $list (canon lower (func $types "[method]descriptor.read-directory") (memory $mem) (realloc (func $realloc))))
+ (core module $m (import "w" "mem" (memory 1)) (import "w" "dirs" (func $dirs (param i32))) (import "w" "list" (func $list (param i32 i32)))
+   (func (export "run") (result i32) (call $dirs (i32.const 16)) (call $list (i32.load (i32.load (i32.const 16))) (i32.const 32))
+     (i32.load8_u (i32.const 32))))
+ (core instance $i (instantiate $m (with "w" (instance (export "mem" (memory $mem)) (export "dirs" (func $dirs)) (export "list" (func $list))))))
+ (func (export "run") (result u32) (canon lift (core func $i "run")))))";
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  context.limits.max_directory_entries = 4;
+  for (const auto* name : {"a", "b", "c", "d"}) {
+    std::ofstream(directory / name) << "x";
+  }
+  const auto listed = run(list, context);
+  ASSERT_TRUE(listed) << listed.error();
+  EXPECT_EQ(listed.value(), Value(std::uint32_t{0})) << "as many as allowed";
+  std::ofstream(directory / "e") << "x";
+  const auto kind = kind_of<ResourceLimitExceeded>(run(list, context));
+  EXPECT_EQ(kind.resource, "directory_entries");
+  EXPECT_EQ(kind.limit, 4U);
+}
+
+// A list of pollables may name one of them a million times; each naming is a loan.
+TEST_F(WasiTest, TheListThatIsPolledIsBoundedByTheHandles) {
+  const auto poll = R"((component
+ (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type $p (sub resource)))
+   (export "poll" (func (param "in" (list (borrow $p))) (result (list u32))))))
+ (alias export $poll "pollable" (type $pollable))
+ (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
+   (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+ (core module $memory (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 8))
+ (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
+ (core func $sleep (canon lower (func $clock "subscribe-duration")))
+ (core func $poll-all (canon lower (func $poll "poll") (memory $mem) (realloc (func $realloc))))
+ (core module $m (import "" "mem" (memory 1)) (import "" "sleep" (func $sleep (param i64) (result i32))) (import "" "poll" (func $poll (param i32 i32 i32)))
+   (func (export "run") (param $n i32) (result i32) (local $i i32)
+     (i32.store (i32.const 1024) (call $sleep (i64.const 1)))
+     (loop $l
+       (i32.store (i32.add (i32.const 1024) (i32.shl (local.get $i) (i32.const 2))) (i32.load (i32.const 1024)))
+       (local.set $i (i32.add (local.get $i) (i32.const 1)))
+       (br_if $l (i32.lt_u (local.get $i) (local.get $n))))
+     (call $poll (i32.const 1024) (local.get $n) (i32.const 16))
+     (i32.load (i32.const 20))))
+ (core instance $i (instantiate $m (with "" (instance (export "mem" (memory $mem)) (export "sleep" (func $sleep)) (export "poll" (func $poll-all))))))
+ (func (export "run") (param "n" u32) (result u32) (canon lift (core func $i "run")))))";
+  auto context = small();
+  context.limits.max_fuel = 100'000_fuel;
+  context.limits.max_handles = 100;
+  EXPECT_EQ(engine.run(load(poll), "run", {std::uint32_t{50}}, context).value(), Value(std::uint32_t{50}));
+  const auto kind = kind_of<ResourceLimitExceeded>(engine.run(load(poll), "run", {std::uint32_t{1'000}}, context));
+  EXPECT_EQ(kind.resource, "handles");
+  EXPECT_EQ(kind.limit, 100U);
 }
 
 TEST_F(WasiTest, AGrantThatCannotBeMadeIsSaid) {

@@ -70,6 +70,19 @@ class FakeJob final : public runtime::Job {
   std::vector<Step> script_;
 };
 
+struct FakeParts {
+  Report report;
+  FakeJob job;
+};
+/// A run of a fake guest, with its report.
+class FakeExecution final : private FakeParts, public runtime::ExecutionCore {
+ public:
+  FakeExecution(std::vector<Step> script, const CallBudget& budget)
+      : FakeParts{{}, FakeJob(std::move(script))}, ExecutionCore(&job, report, {}) {
+    report.budget = budget;
+  }
+};
+
 inline Step slice() {
   return [](auto&, const auto&) { return engine::Poll::Slice; };
 }

@@ -23,12 +23,11 @@ class SchedulerTest : public ::testing::Test {
   }
   static std::shared_ptr<ExecutionCore> core(std::vector<Step> script, std::chrono::nanoseconds timeout = 10s,
                                              std::chrono::nanoseconds cpu = 10s) {
-    CallBudget context;
-    context.limits.max_fuel = 1'000_fuel;
-    context.limits.max_cpu_time = cpu;
-    context.timeout = timeout;
-    return std::make_shared<ExecutionCore>(std::unique_ptr<runtime::Job>(std::make_unique<FakeJob>(std::move(script))),
-                                           context, runtime::CoreSettings{}, observe::ReportSubject{});
+    CallBudget budget;
+    budget.limits.max_fuel = 1'000_fuel;
+    budget.limits.max_cpu_time = cpu;
+    budget.timeout = timeout;
+    return std::make_shared<FakeExecution>(std::move(script), budget);
   }
   std::shared_ptr<ExecutionCore> submit(const std::shared_ptr<ExecutionCore>& run) {
     scheduler->submit(run);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/type.hpp>
 #include <memory>
 #include <optional>
@@ -41,10 +42,9 @@ class ComponentHandle {
  public:
   explicit ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loaded) noexcept;
 
-  /// The file's name, or what the loader was told.
-  [[nodiscard]] const std::string& name() const noexcept;
-  /// BLAKE2b-256 of the component's bytes, in hexadecimal.
-  [[nodiscard]] const std::string& digest() const noexcept;
+  [[nodiscard]] const ComponentId& id() const noexcept;
+  [[nodiscard]] const std::string& name() const noexcept { return id().name(); }
+  [[nodiscard]] const std::string& digest() const noexcept { return id().digest(); }
   [[nodiscard]] Bytes size() const noexcept;
   /// Errors: LoadFailed when the types written out pass `LoadLimits::max_type_nodes`.
   [[nodiscard]] Result<std::vector<FunctionExport>> functions() const;

@@ -32,7 +32,7 @@ class Execution {
   [[nodiscard]] ExecutionState state() const;
   /// What it has used so far: figures of one moment each.
   [[nodiscard]] ResourceUsage usage() const;
-  [[nodiscard]] const std::string& id() const;
+  [[nodiscard]] RunId id() const;
 
  private:
   std::shared_ptr<runtime::ExecutionCore> core_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/value.hpp>
 #include <chrono>
@@ -51,11 +52,11 @@ class HostCompletion {
 /// Threads: valid during the call only, on the thread that runs it.
 class HostCall {
  public:
-  HostCall(std::string_view run_id, std::string_view component, std::chrono::steady_clock::time_point deadline,
+  HostCall(const RunId& run_id, const ComponentId& component, std::chrono::steady_clock::time_point deadline,
            Fuel fuel_left, bool cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept;
 
-  [[nodiscard]] std::string_view run_id() const noexcept { return run_id_; }
-  [[nodiscard]] std::string_view component() const noexcept { return component_; }
+  [[nodiscard]] const RunId& run_id() const noexcept { return run_id_; }
+  [[nodiscard]] const ComponentId& component() const noexcept { return component_; }
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const noexcept { return deadline_; }
   /// Until the deadline; zero or less when it has passed.
   [[nodiscard]] std::chrono::nanoseconds remaining() const noexcept;
@@ -65,8 +66,8 @@ class HostCall {
   [[nodiscard]] HostCompletion later() const;
 
  private:
-  std::string_view run_id_;
-  std::string_view component_;
+  const RunId& run_id_;
+  const ComponentId& component_;
   std::chrono::steady_clock::time_point deadline_;
   Fuel fuel_left_;
   bool cancelled_;

@@ -36,6 +36,8 @@ struct ResourceLimits {
   std::uint64_t max_wasi_resources = 1'000;
   /// Calls into WASI and of host functions together.
   std::uint64_t max_host_calls = 10'000'000;
+  /// Entries of one directory that the guest lists: WASI holds them all in host memory, some 100 bytes each.
+  std::uint64_t max_directory_entries = 100'000;
   std::uint32_t max_instances = 200;
   std::uint32_t max_memories = 50;
   std::uint32_t max_tables = 50;

@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/value.hpp>
 #include <chrono>
 #include <cstdint>
@@ -71,14 +72,13 @@ enum class Outcome : std::uint8_t {
 /// Threads: a plain value.
 class Report {
  public:
-  std::string id;
+  RunId id;
+  /// To within some milliseconds.
   std::chrono::system_clock::time_point started_at;
-  std::string component_name;
-  std::string component_digest;
+  ComponentId component;
   std::string function;
   /// The limits that were in force.
-  ResourceLimits limits;
-  std::chrono::nanoseconds timeout{};
+  CallBudget budget;
   ResourceUsage resource_usage;
   std::vector<Denial> denials;
   /// Captured output.

@@ -73,9 +73,10 @@ struct Flags {
   std::vector<std::string> names;
   friend bool operator==(const Flags&, const Flags&) = default;
 };
-/// A resource that the guest handed out, known by its number within one instance; passed back as it came.
+/// A resource that a guest handed out, known by its number; passed back as it came, to the instance that it came from.
 struct Handle {
-  std::uint32_t index = 0;
+  /// Used once in a process; 0 is none.
+  std::uint64_t index = 0;
   friend bool operator==(const Handle&, const Handle&) = default;
 };
 

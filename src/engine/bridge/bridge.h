@@ -68,8 +68,14 @@ enum class BridgeCause : uint32_t {
   Denied = 24,
   /// A handle that this instance did not hand out, or that was dropped.
   UnknownHandle = 25,
+  /// A handle of another resource type than the parameter's.
+  HandleType = 26,
+  /// One handle is given away twice in a call, or given away and lent.
+  HandleGivenTwice = 27,
+  /// The guest read a directory with more entries than granted.
+  DirectoryEntries = 28,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 26,
+  Other = 29,
 };
 
 enum class BridgePoll : uint32_t {
@@ -83,7 +89,7 @@ enum class BridgePoll : uint32_t {
   Done = 3,
 };
 
-/// The calls of one run as C++ holds them.
+/// The calls of one run as C++ holds them, also when the run is gone.
 struct BridgeCalls;
 
 struct BridgeComponent;
@@ -223,6 +229,8 @@ struct BridgeBudget {
   uint64_t wasi_resources_max;
   /// Calls into WASI and of host functions together.
   uint64_t host_calls_max;
+  /// Entries of one directory that the guest reads.
+  uint64_t directory_entries_max;
   /// End the run when something is asked for that was not granted.
   bool stop_on_denied;
 };
@@ -401,7 +409,7 @@ bool bridge_run_call_bytes(BridgeRun *run,
 /// Begins dropping a handle that the guest handed out; its destructor is guest code. Cause UnknownHandle when it is not one of the run's.
 bool bridge_run_drop_handle(BridgeRun *run,
                             const BridgeBudget *budget,
-                            uint32_t handle,
+                            uint64_t handle,
                             BridgeFailure *failure);
 
 /// Runs the guest for one slice at most. Never blocks.

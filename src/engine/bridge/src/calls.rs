@@ -2,6 +2,7 @@
 
 use crate::ffi::{BridgeBytes, BridgeSlice};
 use crate::outcome::{BridgeCause, Failure, Stopped};
+use crate::store::Shared;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,14 +28,14 @@ struct State {
     next_ticket: u64,
 }
 
-/// Shared by the run and by everyone who may still answer it: an answer after the run is gone finds no slot.
+/// An answer after the run is gone finds no slot.
 #[derive(Default)]
 pub struct Calls {
     state: Mutex<State>,
 }
 
-/// The calls of one run as C++ holds them.
-pub struct BridgeCalls(pub Arc<Calls>);
+/// The calls of one run as C++ holds them, also when the run is gone.
+pub struct BridgeCalls(pub Arc<Shared>);
 
 impl Calls {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -91,7 +92,7 @@ impl Drop for Withdraw<'_> {
 /// Takes the next parked call; false when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCall) -> bool {
-    match calls.0.lock().parked.pop_front() {
+    match calls.0.calls.lock().parked.pop_front() {
         None => false,
         Some((function, ticket, arguments)) => {
             *out = BridgeHostCall { function, ticket, arguments: arguments.into() };
@@ -121,7 +122,7 @@ pub unsafe extern "C" fn bridge_calls_answer(
         let message = String::from_utf8_lossy(&payload).into_owned();
         Err(Stopped { cause: BridgeCause::HostFunction, code, message })
     };
-    let waker = match calls.0.lock().slots.get_mut(&ticket) {
+    let waker = match calls.0.calls.lock().slots.get_mut(&ticket) {
         Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
             Slot::Waiting(waker) => waker,
             Slot::Answered(_) => None,

@@ -1,6 +1,7 @@
 //! What WASI offers and the grants do not: it answers access-denied, is remembered, and may end the run.
 
 use crate::ffi::BridgeBytes;
+use crate::outcome::{BridgeCause, Stopped};
 use crate::run::BridgeRun;
 use crate::store::Data;
 use crate::value::put_text;
@@ -16,6 +17,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, IpAddressFamily, Network};
 use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
+use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
 const DISTINCT_MAX: usize = 32;
@@ -168,6 +170,17 @@ macro_rules! watched {
     };
 }
 
+/// An error while counting is left to the listing itself to meet.
+fn is_longer(directory: &std::fs::File, most: u64) -> bool {
+    use rustix::fs::{Dir, Mode, OFlags, openat};
+    const ITSELF_AND_PARENT: u64 = 2;
+    // The descriptor may be one that can only be named, not read.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(entries) = openat(directory, c".", flags, Mode::empty()).and_then(Dir::new) else { return false };
+    let enough = most.saturating_add(ITSELF_AND_PARENT);
+    entries.take_while(Result::is_ok).nth(usize::try_from(enough).unwrap_or(usize::MAX)).is_some()
+}
+
 fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
     let mut types = linker.instance(TYPES)?;
     watched!(types, "[method]descriptor.create-directory-at", create_directory_at, (path: String), path);
@@ -195,6 +208,25 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
         path
     );
+    // WASI reads a whole directory into memory at once: count before.
+    types.func_wrap_async(
+        "[method]descriptor.read-directory",
+        |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let most = cx.data().budget.directory_entries_max;
+                let mut fs = cx.data_mut().filesystem();
+                if let Descriptor::Dir(open) = fs.table.get(&dir)? {
+                    let file = open.dir.clone();
+                    if spawn_blocking(move || is_longer(&file, most)).await {
+                        let message = "more entries in a directory than granted".into();
+                        return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
+                    }
+                }
+                let result = HostDescriptor::read_directory(&mut fs, dir).await;
+                settle(&mut cx, result, String::new())
+            })
+        },
+    )?;
     // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
     type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
     types.func_wrap_async(

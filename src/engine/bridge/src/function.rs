@@ -4,8 +4,9 @@ use crate::component::BridgeComponent;
 use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::store::{BridgePhase, Data};
-use crate::value::Reader;
+use crate::value::{Decoded, Reader};
 use std::cell::Cell;
+use std::collections::HashSet;
 use wasmtime::component::__internal::{CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext};
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{
@@ -18,8 +19,8 @@ pub struct BridgeFunction {
     pub ty: ComponentFunc,
     pub has_result: bool,
     pub result_is_bool: bool,
-    /// A parameter carries an `own` handle somewhere: the call gives it to the guest.
-    pub moves_handles: bool,
+    /// A parameter carries a handle somewhere.
+    pub takes_handles: bool,
     pub bytes: Option<ByteCall>,
 }
 
@@ -45,12 +46,12 @@ pub unsafe extern "C" fn bridge_component_function(
         }
         let Some((ComponentItem::ComponentFunc(ty), index)) = found else { return Err(missing()) };
         let result = ty.results().next();
-        let moves_handles = ty.params().any(|(_, ty)| has_own(&ty));
+        let takes_handles = ty.params().any(|(_, ty)| has_handle(&ty));
         Ok(BridgeFunction {
             index,
             has_result: result.is_some(),
             result_is_bool: matches!(result, Some(Type::Bool)),
-            moves_handles,
+            takes_handles,
             bytes: ByteCall::of(&ty),
             ty,
         })
@@ -65,44 +66,67 @@ pub unsafe extern "C" fn bridge_function_free(function: *mut BridgeFunction) {
     unsafe { free(function) };
 }
 
-fn has_own(ty: &Type) -> bool {
-    let inside = |ty: Option<Type>| ty.is_some_and(|ty| has_own(&ty));
+fn has_handle(ty: &Type) -> bool {
+    let inside = |ty: Option<Type>| ty.is_some_and(|ty| has_handle(&ty));
     match ty {
-        Type::Own(_) => true,
-        Type::List(list) => has_own(&list.ty()),
-        Type::Record(record) => record.fields().any(|field| has_own(&field.ty)),
-        Type::Tuple(tuple) => tuple.types().any(|ty| has_own(&ty)),
+        Type::Own(_) | Type::Borrow(_) => true,
+        Type::List(list) => has_handle(&list.ty()),
+        Type::Record(record) => record.fields().any(|field| has_handle(&field.ty)),
+        Type::Tuple(tuple) => tuple.types().any(|ty| has_handle(&ty)),
         Type::Variant(variant) => variant.cases().any(|case| inside(case.ty)),
-        Type::Option(option) => has_own(&option.ty()),
+        Type::Option(option) => has_handle(&option.ty()),
         Type::Result(result) => inside(result.ok()) || inside(result.err()),
         _ => false,
     }
 }
 
-/// The resources that `value` hands over as `own`.
-pub fn moved(value: &Val, ty: &Type, out: &mut Vec<ResourceAny>) {
+/// Every resource in `value`, in the order of its encoding, with the type it is passed as (`Own` or `Borrow`).
+fn resources(value: &Val, ty: &Type, visit: &mut dyn FnMut(ResourceAny, &Type)) {
     match (value, ty) {
-        (Val::Resource(resource), Type::Own(_)) => out.push(*resource),
-        (Val::List(items), Type::List(list)) => items.iter().for_each(|item| moved(item, &list.ty(), out)),
+        (Val::Resource(resource), Type::Own(_) | Type::Borrow(_)) => visit(*resource, ty),
+        (Val::List(items), Type::List(list)) => items.iter().for_each(|item| resources(item, &list.ty(), visit)),
         (Val::Record(fields), Type::Record(record)) => {
-            fields.iter().zip(record.fields()).for_each(|((_, value), field)| moved(value, &field.ty, out));
+            fields.iter().zip(record.fields()).for_each(|((_, value), field)| resources(value, &field.ty, visit));
         }
         (Val::Tuple(items), Type::Tuple(tuple)) => {
-            items.iter().zip(tuple.types()).for_each(|(item, ty)| moved(item, &ty, out));
+            items.iter().zip(tuple.types()).for_each(|(item, ty)| resources(item, &ty, visit));
         }
         (Val::Variant(name, Some(payload)), Type::Variant(variant)) => {
             let ty = variant.cases().find(|case| case.name == name).and_then(|case| case.ty);
-            ty.iter().for_each(|ty| moved(payload, ty, out));
+            ty.iter().for_each(|ty| resources(payload, ty, visit));
         }
-        (Val::Option(Some(payload)), Type::Option(option)) => moved(payload, &option.ty(), out),
+        (Val::Option(Some(payload)), Type::Option(option)) => resources(payload, &option.ty(), visit),
         (Val::Result(Ok(Some(payload))), Type::Result(result)) => {
-            result.ok().iter().for_each(|ty| moved(payload, ty, out));
+            result.ok().iter().for_each(|ty| resources(payload, ty, visit));
         }
         (Val::Result(Err(Some(payload))), Type::Result(result)) => {
-            result.err().iter().for_each(|ty| moved(payload, ty, out));
+            result.err().iter().for_each(|ty| resources(payload, ty, visit));
         }
         _ => {}
     }
+}
+
+/// The handles that the call gives away, by number. An error for those that Wasmtime would refuse halfway through the
+/// call, which would cost the instance. `ty` is the type in the instance: only there are resource types what they are.
+pub fn given_away(ty: &ComponentFunc, arguments: &Decoded) -> Result<Vec<u64>, Failure> {
+    let (mut given, mut lent, mut stranger) = (Vec::new(), HashSet::new(), false);
+    let mut numbers = arguments.handles.iter();
+    let mut visit = |resource: ResourceAny, ty: &Type| {
+        let (Type::Own(wanted) | Type::Borrow(wanted)) = ty else { return };
+        stranger |= resource.ty() != *wanted;
+        if let Some(&number) = numbers.next() {
+            if matches!(ty, Type::Own(_)) { given.push(number) } else { _ = lent.insert(number) }
+        }
+    };
+    ty.params().zip(&arguments.values).for_each(|((_, ty), value)| resources(value, &ty, &mut visit));
+    if stranger {
+        return Err(Failure::new(BridgeCause::HandleType, "a handle of another resource type"));
+    }
+    // What is given away once must not come a second time, neither given nor lent.
+    if !given.iter().all(|number| lent.insert(*number)) {
+        return Err(Failure::new(BridgeCause::HandleGivenTwice, "a handle is given away twice"));
+    }
+    Ok(given)
 }
 
 /// Whether `bridge_run_call_bytes` takes this function: up to two parameters among string and list<u8>, and a result of

@@ -57,8 +57,14 @@ pub enum BridgeCause {
     Denied = 24,
     /// A handle that this instance did not hand out, or that was dropped.
     UnknownHandle = 25,
+    /// A handle of another resource type than the parameter's.
+    HandleType = 26,
+    /// One handle is given away twice in a call, or given away and lent.
+    HandleGivenTwice = 27,
+    /// The guest read a directory with more entries than granted.
+    DirectoryEntries = 28,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 26,
+    Other = 29,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.

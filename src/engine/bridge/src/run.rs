@@ -1,22 +1,23 @@
 //! One store and the operation under way in it: polled slice by slice, dropped at any point between polls.
 
-use crate::calls::{BridgeCalls, Calls};
+use crate::calls::BridgeCalls;
 use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
-use crate::function::{Answer, BridgeFunction, LIFTED, moved};
+use crate::function::{Answer, BridgeFunction, ByteCall, LIFTED, given_away};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::store::{BridgeBudget, BridgePhase, Data, Shared, crossing};
 use crate::value::{decode_all, put};
-use crate::waker::{BridgeWake, RunWaker};
+use crate::waker::BridgeWake;
 use crate::wasi::{BridgeWasi, missing_context};
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use wasmtime::Store;
-use wasmtime::component::{Instance, InstancePre, Val};
+use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, Val};
 
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,25 +48,33 @@ pub struct BridgeUsage {
     pub denied: u64,
 }
 
-struct Parts {
-    store: Store<Data>,
-    instance: Option<Instance>,
+/// What is to be done next, and what came of it: laid down and picked up between polls.
+#[derive(Default)]
+struct Desk {
+    order: Mutex<Option<Order>>,
+    result: Mutex<Option<Result<Answer, Failure>>>,
 }
 
-type Ended = (Parts, Result<Answer, Failure>);
+impl Desk {
+    fn next(&self) -> impl Future<Output = Order> {
+        poll_fn(|_| unpoisoned(&self.order).take().map_or(Poll::Pending, Poll::Ready))
+    }
+}
+
+fn unpoisoned<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while holding one.
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub struct BridgeRun {
-    /// The store, between operations; the future holds it while one is under way.
-    parts: Option<Parts>,
-    future: Option<Pin<Box<dyn Future<Output = Ended> + Send>>>,
-    result: Option<Result<Answer, Failure>>,
+    /// Owns the store and serves one order after the other; gone once it was cancelled or has panicked.
+    server: Option<Pin<Box<dyn Future<Output = Infallible> + Send>>>,
+    /// An order is under way.
+    busy: bool,
+    desk: Arc<Desk>,
     shared: Arc<Shared>,
-    calls: Arc<Calls>,
-    run_waker: Arc<RunWaker>,
     waker: Waker,
-    pre: InstancePre<Data>,
     tokio: Option<tokio::runtime::Handle>,
-    fuel: bool,
 }
 
 // One run is polled by one thread at a time, by any thread in turn: the compiler proves that this is sound.
@@ -81,10 +90,15 @@ enum Arguments {
     Bytes([&'static [u8]; 2]),
 }
 
+struct Order {
+    budget: BridgeBudget,
+    task: Task,
+}
+
 enum Task {
     Instantiate,
     Call { function: &'static BridgeFunction, arguments: Arguments },
-    DropHandle(u32),
+    DropHandle(u64),
 }
 
 /// A store of its own for one run (or one instance). Consumes `wasi`, which may be null when the component imports no
@@ -100,30 +114,25 @@ pub unsafe extern "C" fn bridge_run_new(
     wake: BridgeWake,
     failure: &mut BridgeFailure,
 ) -> *mut BridgeRun {
-    let run_waker = Arc::new(RunWaker::new(wake));
+    let shared = Arc::new(Shared::new(wake));
     raw(guarded(failure, || {
         // SAFETY: the caller's promise above.
         let wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }.build()) };
         if prepared.needs_wasi && wasi.is_none() {
             return Err(missing_context());
         }
-        let shared = Arc::new(Shared::default());
-        let calls = Arc::new(Calls::default());
-        let data = Data::new(shared.clone(), calls.clone(), prepared.fuel, wasi);
+        let data = Data::new(shared.clone(), prepared.fuel, wasi);
         let mut store = Store::new(&prepared.engine, data);
         store.call_hook(crossing);
+        let desk = Arc::new(Desk::default());
         let tokio = prepared.host.tokio.as_ref().filter(|_| prepared.needs_wasi).map(|t| t.handle().clone());
         Ok(BridgeRun {
-            parts: Some(Parts { store, instance: None }),
-            future: None,
-            result: None,
+            server: Some(Box::pin(serve(store, prepared.pre.clone(), desk.clone()))),
+            busy: false,
+            desk,
+            waker: Waker::from(shared.clone()),
             shared,
-            calls,
-            waker: Waker::from(run_waker.clone()),
-            run_waker,
-            pre: prepared.pre.clone(),
             tokio,
-            fuel: prepared.fuel,
         })
     }))
 }
@@ -134,72 +143,53 @@ impl BridgeRun {
     }
 
     fn start(&mut self, budget: &BridgeBudget, task: Task) -> Result<(), Failure> {
-        let mut parts = self.parts.take().ok_or_else(|| Failure::new(BridgeCause::Other, "the run is spent"))?;
-        self.result = None;
-        self.shared.set_phase(BridgePhase::Link);
-        let store = &mut parts.store;
-        store.data_mut().arm(budget);
-        // The store reads the limiter's counts (instances, memories, tables) here and never again.
-        store.limiter(|data| data);
-        if self.fuel {
-            store.set_fuel(budget.fuel)?;
-            store.fuel_async_yield_interval(Some(budget.slice.max(1)))?;
-        } else {
-            store.epoch_deadline_async_yield_and_update(1);
-            store.set_epoch_deadline(1);
+        if self.busy || self.server.is_none() {
+            return Err(Failure::new(BridgeCause::Other, "the run is spent"));
         }
-        store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
-        store.set_max_component_handles(budget.handles_max as usize);
-        let (pre, shared) = (self.pre.clone(), self.shared.clone());
-        self.future = Some(Box::pin(async move {
-            let result = operate(&mut parts, &pre, &shared, task).await;
-            (parts, result)
-        }));
+        *unpoisoned(&self.desk.result) = None;
+        *unpoisoned(&self.desk.order) = Some(Order { budget: *budget, task });
+        self.shared.begin(budget.fuel);
+        self.busy = true;
         Ok(())
     }
 
     fn poll(&mut self) -> BridgePoll {
-        let Some(future) = self.future.as_mut() else { return BridgePoll::Done };
+        let Some(server) = self.server.as_mut().filter(|_| self.busy) else { return BridgePoll::Done };
         self.shared.slices.fetch_add(1, Relaxed);
         LIFTED.set(false);
-        self.run_waker.begin_poll();
-        let _tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
+        self.shared.waker.begin_poll();
+        let tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
         let mut cx = Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
-        if LIFTED.get() && !matches!(polled, Ok(Poll::Ready((_, Ok(_))))) {
+        let polled = catch_unwind(AssertUnwindSafe(|| server.as_mut().poll(&mut cx)));
+        drop(tokio);
+        if let Err(panic) = polled {
+            self.end(Some(Failure::from_panic(panic)));
+        }
+        let returned = unpoisoned(&self.desk.result).as_ref().map(Result::is_ok);
+        if LIFTED.get() && returned != Some(true) {
             self.shared.set_phase(BridgePhase::PostReturn);
         }
-        match polled {
-            Ok(Poll::Pending) if self.calls.any_parked() => {
-                // The run stays in the state "polled": a wake-up from here on is seen by the next end_poll.
-                BridgePoll::HostCall
-            }
-            Ok(Poll::Pending) if self.run_waker.end_poll() => BridgePoll::Slice,
-            Ok(Poll::Pending) => BridgePoll::Waiting,
-            Ok(Poll::Ready((parts, result))) => {
-                self.future = None;
-                if self.fuel {
-                    // Fuel is on, so this cannot fail.
-                    self.shared.fuel_left.store(parts.store.get_fuel().unwrap_or(0), Relaxed);
-                }
-                self.parts = Some(parts);
-                self.result = Some(result);
-                BridgePoll::Done
-            }
-            Err(panic) => {
-                self.result = Some(Err(Failure::from_panic(panic)));
-                self.drop_future();
-                BridgePoll::Done
-            }
+        if returned.is_some() {
+            self.busy = false;
+            BridgePoll::Done
+        } else if self.shared.calls.any_parked() {
+            // The run stays in the state "polled": a wake-up from here on is seen by the next end_poll.
+            BridgePoll::HostCall
+        } else if self.shared.waker.end_poll() {
+            BridgePoll::Slice
+        } else {
+            BridgePoll::Waiting
         }
     }
 
     /// Unwinds the guest's stack and frees its store. A panic on the way stays here: the run is over anyway.
-    fn drop_future(&mut self) {
+    fn end(&mut self, why: Option<Failure>) {
         let _tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
-        let future = self.future.take();
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(future))) {
-            self.result = Some(Err(Failure::from_panic(panic)));
+        let server = self.server.take();
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(server)));
+        self.busy = false;
+        if let Some(failure) = dropped.err().map(Failure::from_panic).or(why) {
+            *unpoisoned(&self.desk.result) = Some(Err(failure));
         }
     }
 }
@@ -208,46 +198,92 @@ impl BridgeRun {
 impl BridgeRun {
     /// Puts `operation` in the place of the guest: the door through which the tests panic.
     pub fn replace_operation(&mut self, operation: impl Future<Output = ()> + Send + 'static) {
-        let parts = self.parts.take();
-        self.future = Some(Box::pin(async move {
+        self.server = Some(Box::pin(async move {
             operation.await;
-            (parts.expect("the run was not begun"), Ok(Answer::default()))
+            std::future::pending().await
         }));
+        self.busy = true;
     }
 }
 
-async fn operate(parts: &mut Parts, pre: &InstancePre<Data>, shared: &Shared, task: Task) -> Result<Answer, Failure> {
-    let instance = match parts.instance {
-        Some(instance) => instance,
-        None => {
-            shared.set_phase(BridgePhase::Instantiate);
-            let instance = pre.instantiate_async(&mut parts.store).await?;
-            parts.instance = Some(instance);
-            instance
+/// Serves one order after the other. The operations are written out here, between plain functions, since each nested
+/// async function would have its future (2 KB) copied into this one at every call.
+async fn serve(mut store: Store<Data>, pre: Arc<InstancePre<Data>>, desk: Arc<Desk>) -> Infallible {
+    let mut kept = None;
+    loop {
+        let Order { budget, task } = desk.next().await;
+        let instance = match (arm(&mut store, &budget), kept) {
+            (Err(failure), _) => Err(failure),
+            (Ok(()), Some(instance)) => Ok(instance),
+            (Ok(()), None) => {
+                store.data().shared.set_phase(BridgePhase::Instantiate);
+                pre.instantiate_async(&mut store).await.map_err(Failure::from)
+            }
+        };
+        kept = instance.as_ref().ok().copied();
+        let result = match (instance, task) {
+            (Err(failure), _) => Err(failure),
+            (Ok(_), Task::Instantiate) => Ok(Answer::default()),
+            (Ok(instance), Task::Call { function, arguments }) => {
+                match begin_call(&mut store, instance, function, arguments) {
+                    Err(failure) => Err(failure),
+                    Ok(Begun::Bytes(call, entry, plain)) => call.call(&mut store, entry, plain).await,
+                    Ok(Begun::Values { entry, arguments, given, mut slot }) => {
+                        match entry.call_async(&mut store, &arguments, &mut slot.values).await {
+                            Err(error) => Err(error.into()),
+                            Ok(()) => end_call(&mut store, given, &mut slot),
+                        }
+                    }
+                }
+            }
+            (Ok(_), Task::DropHandle(handle)) => match begin_drop(&mut store, handle) {
+                Err(failure) => Err(failure),
+                Ok(resource) => {
+                    let dropped = resource.resource_drop_async(&mut store).await;
+                    dropped.map(|()| Answer::default()).map_err(Failure::from)
+                }
+            },
+        };
+        if store.data().fuel_metered {
+            // Fuel is on, so this cannot fail.
+            store.data().shared.fuel_left.store(store.get_fuel().unwrap_or(0), Relaxed);
         }
-    };
-    match task {
-        Task::Instantiate => Ok(Answer::default()),
-        Task::Call { function, arguments } => call(&mut parts.store, instance, shared, function, arguments).await,
-        Task::DropHandle(handle) => {
-            let unknown = || Failure::new(BridgeCause::UnknownHandle, "no such handle").with_code(u64::from(handle));
-            let resource = parts.store.data_mut().handles.take(handle).ok_or_else(unknown)?;
-            shared.set_phase(BridgePhase::Drop);
-            resource.resource_drop_async(&mut parts.store).await?;
-            Ok(Answer::default())
-        }
+        *unpoisoned(&desk.result) = Some(result);
     }
+}
+
+fn arm(store: &mut Store<Data>, budget: &BridgeBudget) -> Result<(), Failure> {
+    store.data_mut().arm(budget);
+    // The store reads the limiter's counts (instances, memories, tables) here and never again.
+    store.limiter(|data| data);
+    if store.data().fuel_metered {
+        store.set_fuel(budget.fuel)?;
+        store.fuel_async_yield_interval(Some(budget.slice.max(1)))?;
+    } else {
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+    }
+    store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
+    store.set_max_component_handles(budget.handles_max as usize);
+    Ok(())
+}
+
+fn begin_drop(store: &mut Store<Data>, handle: u64) -> Result<ResourceAny, Failure> {
+    let unknown = || Failure::new(BridgeCause::UnknownHandle, "no such handle").with_code(handle);
+    let resource = store.data_mut().handles.take(handle).ok_or_else(unknown)?;
+    store.data().shared.set_phase(BridgePhase::Drop);
+    Ok(resource)
 }
 
 /// The slot that a dynamic result is lifted into. When it holds a value and the call is not over, what runs is
 /// post-return: dropping the slot, on an error or with the whole future, says so.
-struct Slot<'a> {
+struct Slot {
     values: Vec<Val>,
     was_bool: bool,
-    shared: &'a Shared,
+    shared: Arc<Shared>,
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
         if self.values.first().is_some_and(|value| matches!(value, Val::Bool(_)) != self.was_bool) {
             self.shared.set_phase(BridgePhase::PostReturn);
@@ -255,39 +291,45 @@ impl Drop for Slot<'_> {
     }
 }
 
-async fn call(
+enum Begun {
+    Bytes(ByteCall, Func, [&'static [u8]; 2]),
+    Values { entry: Func, arguments: Vec<Val>, given: Vec<u64>, slot: Slot },
+}
+
+/// Until this has said yes nothing of the guest runs, and the phase is what it was.
+fn begin_call(
     store: &mut Store<Data>,
     instance: Instance,
-    shared: &Shared,
     function: &BridgeFunction,
     arguments: Arguments,
-) -> Result<Answer, Failure> {
-    // Until the arguments are known to be good nothing of the guest runs, and the phase is what it was.
+) -> Result<Begun, Failure> {
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
-    let encoded = match (&function.bytes, arguments) {
-        (Some(bytes), Arguments::Encoded(encoded)) => return bytes.call(store, entry, bytes.borrow(encoded)?).await,
-        (Some(bytes), Arguments::Bytes(plain)) => return bytes.call(store, entry, plain).await,
+    let encoded = match (function.bytes, arguments) {
+        (Some(bytes), Arguments::Encoded(encoded)) => return Ok(Begun::Bytes(bytes, entry, bytes.borrow(encoded)?)),
+        (Some(bytes), Arguments::Bytes(plain)) => return Ok(Begun::Bytes(bytes, entry, plain)),
         (None, Arguments::Encoded(encoded)) => encoded,
         (None, Arguments::Bytes(_)) => {
             return Err(Failure::new(BridgeCause::Value, "the function takes no plain bytes"));
         }
     };
     let arguments = decode_all(encoded, &store.data().handles)?;
+    let given = if function.takes_handles { given_away(&entry.ty(&*store), &arguments)? } else { Vec::new() };
+    let shared = store.data().shared.clone();
     shared.set_phase(BridgePhase::Call);
     // A kind of value that this function cannot return marks the slot as empty.
     let empty = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
     let values = if function.has_result { vec![empty] } else { Vec::new() };
-    let mut slot = Slot { values, was_bool: !function.result_is_bool, shared };
-    entry.call_async(&mut *store, &arguments, &mut slot.values).await?;
-    if function.moves_handles {
-        let mut gone = Vec::new();
-        function.ty.params().zip(&arguments).for_each(|((_, ty), value)| moved(value, &ty, &mut gone));
-        store.data_mut().handles.forget(&gone);
+    let slot = Slot { values, was_bool: !function.result_is_bool, shared };
+    Ok(Begun::Values { entry, arguments: arguments.values, given, slot })
+}
+
+fn end_call(store: &mut Store<Data>, given: Vec<u64>, slot: &mut Slot) -> Result<Answer, Failure> {
+    for handle in given {
+        store.data_mut().handles.take(handle);
     }
-    let values = std::mem::take(&mut slot.values);
     let mut head = Vec::new();
-    for value in &values {
+    for value in &std::mem::take(&mut slot.values) {
         put(&mut head, value, &mut store.data_mut().handles)?;
     }
     Ok(Answer { head, payload: Vec::new() })
@@ -351,7 +393,7 @@ pub unsafe extern "C" fn bridge_run_call_bytes(
 pub extern "C" fn bridge_run_drop_handle(
     run: &mut BridgeRun,
     budget: &BridgeBudget,
-    handle: u32,
+    handle: u64,
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || run.start(budget, Task::DropHandle(handle))).is_some()
@@ -373,7 +415,7 @@ pub extern "C" fn bridge_run_result(
 ) -> bool {
     guarded(failure, || {
         let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
-        let answer = run.result.take().unwrap_or_else(none)?;
+        let answer = unpoisoned(&run.desk.result).take().unwrap_or_else(none)?;
         *head = answer.head.into();
         *payload = answer.payload.into();
         Ok(())
@@ -385,7 +427,7 @@ pub extern "C" fn bridge_run_result(
 /// counters stay readable and the phase is then final.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun) {
-    run.drop_future();
+    run.end(None);
 }
 
 /// The counters, at any time, also while another thread polls.
@@ -412,7 +454,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
 /// The run's host calls, to be answered from any thread, also after the run is gone. Free with `bridge_calls_free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
-    Box::into_raw(Box::new(BridgeCalls(run.calls.clone())))
+    Box::into_raw(Box::new(BridgeCalls(run.shared.clone())))
 }
 
 /// Frees a run in any state. It must not be polled at the same time.
@@ -423,7 +465,7 @@ pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
 pub unsafe extern "C" fn bridge_run_free(run: *mut BridgeRun) {
     // SAFETY: the caller's promise above.
     if let Some(run) = unsafe { run.as_mut() } {
-        run.drop_future();
+        run.end(None);
     }
     // SAFETY: as above.
     unsafe { free(run) };

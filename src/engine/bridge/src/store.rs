@@ -4,9 +4,11 @@ use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::value::Handles;
+use crate::waker::{BridgeWake, RunWaker};
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::Wake;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, ResourceLimiter, Result, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -26,8 +28,8 @@ pub enum BridgePhase {
 /// Bytes counted for one table element.
 pub const TABLE_ELEMENT_BYTES: u64 = 8;
 
-/// Counters written by the polling thread and read by any: each is a figure of its own, so relaxed order is enough.
-#[derive(Default)]
+/// What others than the polling thread may touch. The counters are written by that thread and read by any: each is a
+/// figure of its own, so relaxed order is enough.
 pub struct Shared {
     pub phase: AtomicU32,
     pub fuel_left: AtomicU64,
@@ -38,9 +40,49 @@ pub struct Shared {
     pub memory_refused: AtomicU64,
     pub refused_request: AtomicU64,
     pub denials: Denials,
+    pub calls: Calls,
+    pub waker: RunWaker,
+}
+
+impl Wake for Shared {
+    fn wake(self: Arc<Self>) {
+        self.waker.wake();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.waker.wake();
+    }
 }
 
 impl Shared {
+    pub fn new(wake: BridgeWake) -> Self {
+        Self {
+            phase: AtomicU32::default(),
+            fuel_left: AtomicU64::default(),
+            slices: AtomicU64::default(),
+            wasi_calls: AtomicU64::default(),
+            memory_now: AtomicU64::default(),
+            memory_peak: AtomicU64::default(),
+            memory_refused: AtomicU64::default(),
+            refused_request: AtomicU64::default(),
+            denials: Denials::default(),
+            calls: Calls::default(),
+            waker: RunWaker::new(wake),
+        }
+    }
+
+    /// Another operation begins: its figures start anew, but for the memory that is there.
+    pub fn begin(&self, fuel: u64) {
+        self.set_phase(BridgePhase::Link);
+        self.denials.clear();
+        self.fuel_left.store(fuel, Relaxed);
+        self.wasi_calls.store(0, Relaxed);
+        self.slices.store(0, Relaxed);
+        self.memory_refused.store(0, Relaxed);
+        self.refused_request.store(0, Relaxed);
+        self.memory_peak.store(self.memory_now.load(Relaxed), Relaxed);
+    }
+
     pub fn set_phase(&self, phase: BridgePhase) {
         self.phase.store(phase as u32, Relaxed);
     }
@@ -77,6 +119,8 @@ pub struct BridgeBudget {
     pub wasi_resources_max: u64,
     /// Calls into WASI and of host functions together.
     pub host_calls_max: u64,
+    /// Entries of one directory that the guest reads.
+    pub directory_entries_max: u64,
     /// End the run when something is asked for that was not granted.
     pub stop_on_denied: bool,
 }
@@ -90,7 +134,6 @@ pub struct Granted {
 
 pub struct Data {
     pub shared: Arc<Shared>,
-    pub calls: Arc<Calls>,
     pub budget: BridgeBudget,
     pub fuel_metered: bool,
     granted: Option<Box<Granted>>,
@@ -107,7 +150,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn new(shared: Arc<Shared>, calls: Arc<Calls>, fuel_metered: bool, wasi: Option<WasiCtx>) -> Self {
+    pub fn new(shared: Arc<Shared>, fuel_metered: bool, wasi: Option<WasiCtx>) -> Self {
         let granted = wasi.map(|wasi| {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
@@ -115,7 +158,6 @@ impl Data {
         });
         Self {
             shared,
-            calls,
             budget: BridgeBudget::default(),
             fuel_metered,
             granted,
@@ -137,13 +179,6 @@ impl Data {
         self.table.set_max_capacity(budget.wasi_resources_max as usize);
         self.handles.live_max = budget.handles_max;
         (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
-        self.shared.denials.clear();
-        self.shared.fuel_left.store(budget.fuel, Relaxed);
-        self.shared.wasi_calls.store(0, Relaxed);
-        self.shared.slices.store(0, Relaxed);
-        self.shared.memory_refused.store(0, Relaxed);
-        self.shared.refused_request.store(0, Relaxed);
-        self.shared.memory_peak.store(self.shared.memory_now.load(Relaxed), Relaxed);
     }
 
     pub fn count_wasi_call(&mut self) {

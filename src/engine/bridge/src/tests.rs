@@ -42,6 +42,7 @@ const BUDGET: BridgeBudget = BridgeBudget {
     handles_max: 50,
     wasi_resources_max: 50,
     host_calls_max: 1_000,
+    directory_entries_max: 1_000,
     stop_on_denied: false,
 };
 
@@ -307,7 +308,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     .unwrap();
     let component = Component::from_binary(&guest.engine.engine, &calls).unwrap();
     let prepared = BridgePrepared {
-        pre: linker.instantiate_pre(&component).unwrap(),
+        pre: Arc::new(linker.instantiate_pre(&component).unwrap()),
         engine: guest.engine.engine.clone(),
         host: guest.engine.host.clone(),
         fuel: true,

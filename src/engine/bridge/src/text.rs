@@ -65,7 +65,7 @@ pub unsafe extern "C" fn bridge_wave_print(
 ) -> bool {
     guarded(failure, || {
         // SAFETY: the caller's promise above.
-        let values = decode_all(unsafe { value.bytes() }, &Handles::default())?;
+        let values = decode_all(unsafe { value.bytes() }, &Handles::default())?.values;
         let [value] = values.as_slice() else {
             return Err(Failure::new(BridgeCause::Value, "one value at a time has a text form"));
         };

@@ -5,12 +5,13 @@
 //! 0 bool u8 | 1 s8 | 2 u8 | 3 s16 | 4 u16 | 5 s32 | 6 u32 | 7 s64 | 8 u64 | 9 f32 | 10 f64 | 11 char u32
 //! 12 string text | 13 list u32 n, n values | 14 list<u8> u32 n, n bytes | 15 record u32 n, n (text, value)
 //! 16 tuple u32 n, n values | 17 variant text, u8 has, value? | 18 enum text | 19 option u8 has, value?
-//! 20 result u8 ok, u8 has, value? | 21 flags u32 n, n text | 22 handle u32
+//! 20 result u8 ok, u8 has, value? | 21 flags u32 n, n text | 22 handle u64
 //! text   = u32 n, n bytes of UTF-8
 //! ```
 
 use crate::outcome::{BridgeCause, Failure};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wasmtime::component::{ResourceAny, Val};
 
 /// Component types nest at most this deep when Wasmtime validates them (`MAX_TYPE_SIZE` bounds their size).
@@ -24,47 +25,45 @@ fn unsupported(what: &str) -> Failure {
     Failure::new(BridgeCause::Value, format!("{what} cannot cross into C++"))
 }
 
-/// Handles of this run's resources: C++ knows them by number. Numbers are never reused, and the guest decides how many
-/// it hands out, so what is alive is bounded.
+/// Handles of this run's resources: C++ knows them by number. The guest decides how many it hands out, so what is alive
+/// is bounded.
 #[derive(Default)]
 pub struct Handles {
-    live: HashMap<u32, ResourceAny>,
-    next: u32,
+    live: HashMap<u64, ResourceAny>,
     pub live_max: u64,
 }
 
+/// No number is used twice in a process, so that a handle of one instance is none of another's.
+static NEXT_HANDLE: AtomicU64 = AtomicU64::new(1);
+
 impl Handles {
-    fn push(&mut self, resource: ResourceAny) -> Result<u32, Failure> {
-        if self.live.len() as u64 >= self.live_max || self.next == u32::MAX {
+    fn push(&mut self, resource: ResourceAny) -> Result<u64, Failure> {
+        if self.live.len() as u64 >= self.live_max {
             return Err(Failure::new(BridgeCause::Handles, "more handles than granted"));
         }
-        let number = self.next;
-        self.next += 1;
+        let number = NEXT_HANDLE.fetch_add(1, Relaxed);
         self.live.insert(number, resource);
         Ok(number)
     }
 
-    pub fn get(&self, number: u32) -> Option<ResourceAny> {
+    pub fn get(&self, number: u64) -> Option<ResourceAny> {
         self.live.get(&number).copied()
     }
 
-    pub fn take(&mut self, number: u32) -> Option<ResourceAny> {
+    pub fn take(&mut self, number: u64) -> Option<ResourceAny> {
         self.live.remove(&number)
-    }
-
-    /// These were given to the guest.
-    pub fn forget(&mut self, gone: &[ResourceAny]) {
-        self.live.retain(|_, resource| !gone.contains(resource));
     }
 }
 
 pub struct Reader<'a> {
     rest: &'a [u8],
+    /// The numbers met so far.
+    handles: Vec<u64>,
 }
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, handles: Vec::new() }
     }
 
     pub fn done(&self) -> bool {
@@ -92,6 +91,10 @@ impl<'a> Reader<'a> {
 
     pub fn u32(&mut self) -> Result<u32, Failure> {
         Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, Failure> {
+        Ok(u64::from_le_bytes(self.array()?))
     }
 
     pub fn text(&mut self) -> Result<String, Failure> {
@@ -161,9 +164,12 @@ impl<'a> Reader<'a> {
                 Val::Result(if ok { Ok(payload) } else { Err(payload) })
             }
             21 => Val::Flags(self.many(Self::text)?),
-            22 => Val::Resource(
-                handles.get(self.u32()?).ok_or_else(|| Failure::new(BridgeCause::UnknownHandle, "no such handle"))?,
-            ),
+            22 => {
+                let number = self.u64()?;
+                let unknown = || Failure::new(BridgeCause::UnknownHandle, "no such handle");
+                self.handles.push(number);
+                Val::Resource(handles.get(number).ok_or_else(unknown)?)
+            }
             _ => return Err(malformed()),
         })
     }
@@ -262,14 +268,20 @@ pub fn put(out: &mut Vec<u8>, value: &Val, handles: &mut Handles) -> Result<(), 
     Ok(())
 }
 
-/// Values one after another, until the bytes end.
-pub fn decode_all(bytes: &[u8], handles: &Handles) -> Result<Vec<Val>, Failure> {
+/// Values one after another, and the numbers of all handles in them in the order in which they come.
+pub struct Decoded {
+    pub values: Vec<Val>,
+    pub handles: Vec<u64>,
+}
+
+/// Decodes until the bytes end.
+pub fn decode_all(bytes: &[u8], handles: &Handles) -> Result<Decoded, Failure> {
     let mut reader = Reader::new(bytes);
-    let mut out = Vec::new();
+    let mut values = Vec::new();
     while !reader.done() {
-        out.push(reader.value(handles)?);
+        values.push(reader.value(handles)?);
     }
-    Ok(out)
+    Ok(Decoded { values, handles: reader.handles })
 }
 
 pub fn encode_all(values: &[Val], handles: &mut Handles) -> Result<Vec<u8>, Failure> {

@@ -2,7 +2,6 @@
 
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::Wake;
 
 /// Where a wake-up goes. `wake` may come from any thread until `release`, which comes once, from any thread, when the
 /// last waker is gone: that may be after the run itself is freed.
@@ -40,14 +39,8 @@ impl RunWaker {
     pub fn end_poll(&self) -> bool {
         self.state.compare_exchange(POLLING, WAITING, Ordering::SeqCst, Ordering::SeqCst).is_err()
     }
-}
 
-impl Wake for RunWaker {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &std::sync::Arc<Self>) {
+    pub fn wake(&self) {
         if self.state.swap(WOKEN, Ordering::SeqCst) == WAITING {
             (self.target.wake)(self.target.data);
         }

@@ -141,7 +141,7 @@ void host_calls(benchmark::State& state) {
 }
 
 void host_call_dynamic(benchmark::State& state) {
-  engine().add_host_function("bench:host/f@1.0.0", "f", [](HostCall&, std::span<const Value> arguments) -> HostAnswer {
+  engine().host("bench:host/f@1.0.0").function("f", [](HostCall&, std::span<const Value> arguments) -> HostAnswer {
     return std::vector<Value>{Value(*arguments[0].get<std::uint32_t>() + 1)};
   });
   host_calls(state);

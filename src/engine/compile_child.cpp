@@ -24,7 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::steady_clock;
 
-#ifndef AIRSSYS_WASM_LIBEXEC
+#if !defined(AIRSSYS_WASM_LIBEXEC) || !defined(AIRSSYS_WASM_LIBEXEC_FROM_BIN)
 #error "the build names the libexec directory"
 #endif
 constexpr const char* kHelperName = "airssys-wasm-compile";
@@ -44,7 +44,9 @@ Result<fs::path> find_helper(const fs::path& given) {
     places.push_back(given);
   } else {
     std::error_code ignored;  // Without /proc there is simply one place less to look at, and the error names the rest.
-    places.push_back(fs::read_symlink("/proc/self/exe", ignored).parent_path() / kHelperName);
+    const auto bin = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+    places.push_back(bin / kHelperName);
+    places.push_back((bin / AIRSSYS_WASM_LIBEXEC_FROM_BIN / kHelperName).lexically_normal());
     places.emplace_back(fs::path(AIRSSYS_WASM_LIBEXEC) / kHelperName);
   }
   std::string looked;

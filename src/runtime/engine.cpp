@@ -97,14 +97,6 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
   return Bytes{artefact->size};
 }
 
-void WasmEngine::add_host_function(std::string interface, std::string name, HostFunction function) {
-  core_->add_host({std::move(interface), std::move(name), std::move(function)});
-}
-
-void WasmEngine::add_async_host_function(std::string interface, std::string name, AsyncHostFunction function) {
-  core_->add_host({std::move(interface), std::move(name), std::move(function)});
-}
-
 HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
 
 HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {

@@ -158,7 +158,7 @@ std::optional<Error> LoadedComponent::unsatisfied(const wit::Description& descri
         std::ranges::find_if(*host_, [&](const auto& e) { return e.interface == interface && e.name == name; });
     if (offer == host_->end()) {
       return link_failed(path, fmt::format("nobody offers the import {}: {}", path, to_wit(type)),
-                         "offer it with WasmEngine::add_host_function before loading");
+                         "offer it with WasmEngine::host before loading");
     }
     if (const auto* typed = offer->type(); typed != nullptr && !same_types(*typed, type)) {
       return link_failed(path,

@@ -55,6 +55,17 @@ GUESTS = {
       (core instance $i (instantiate $m (with "" (instance (export "exit" (func $exit))))))
       (func $run (result (result)) (canon lift (core func $i "run")))
       (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs)))''',
+    # The first call takes the rest of the fuel; nothing looks at it before the clock runs out in the sleep.
+    "sleepy.wat": '''(component
+      (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type $p (sub resource))) (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+      (alias export $poll "pollable" (type $pollable))
+      (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
+        (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+      (core func $sleep (canon lower (func $clock "subscribe-duration"))) (core func $block (canon lower (func $poll "[method]pollable.block")))
+      (core module $m (import "" "sleep" (func $sleep (param i64) (result i32))) (import "" "block" (func $block (param i32)))
+        (func (export "run") (result i32) (call $block (call $sleep (i64.const 60000000000))) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "sleep" (func $sleep)) (export "block" (func $block))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
     "socket.wat": '''(component
       (import "wasi:sockets/network@0.2.0" (instance $network (type $ec' (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout" "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit" "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused" "connection-reset" "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure" "permanent-resolver-failure"))
         (export "error-code" (type $ec (eq $ec'))) (type $f' (enum "ipv4" "ipv6")) (export "ip-address-family" (type $f (eq $f')))))
@@ -75,6 +86,7 @@ COMMANDS = [
     "run loop.wat --invoke run() --fuel 10K",
     "run loop.wat --invoke run() --fuel 1000G --timeout 30ms",
     "run loop.wat --invoke run() --fuel 1000G --timeout 10s --cpu-time 30ms",
+    "run sleepy.wat --invoke run() --fuel 10 --timeout 30ms",
     "run loop.wat --invoke run() --epochs --timeout 30ms",
     "run greedy.wat --invoke run() --memory 1MiB",
     "run greedy.wat --invoke run() --memory 1MiB --stop-on-refused-growth",

@@ -20,7 +20,7 @@ constexpr const char* kInterface = "acme:test/host@1.0.0";
 class HostFunctionTest : public HostTest {
  protected:
   Report ask(HostFunction function, const ExecutionContext& context = small(), std::string_view what = "run") {
-    engine.add_host_function(kInterface, "ask", std::move(function));
+    engine.host(kInterface).function("ask", std::move(function));
     return engine.run(load(kAsk), what, {}, context);
   }
   static HostAnswer one(Value value) { return std::vector<Value>{std::move(value)}; }
@@ -63,7 +63,7 @@ TEST_F(HostFunctionTest, AnAnswerOfTheWrongTypeNeverReachesTheGuest) {
 
 TEST_F(HostFunctionTest, ALateAnswerComesFromAnyThread) {
   std::jthread answerer;
-  engine.add_async_host_function(kInterface, "ask", [&](HostCall& call, std::span<const Value>) {
+  engine.host(kInterface).async_function("ask", [&](HostCall& call, std::span<const Value>) {
     answerer = std::jthread([later = call.later()] {
       std::this_thread::sleep_for(20ms);
       EXPECT_TRUE(later.complete(one(std::uint32_t{42})));
@@ -82,15 +82,14 @@ TEST_F(HostFunctionTest, ALateAnswerComesFromAnyThread) {
 
 TEST_F(HostFunctionTest, AnAnswerThatNeverComesIsATimeout) {
   std::optional<HostCompletion> kept;
-  engine.add_async_host_function(kInterface, "ask",
-                                 [&](HostCall& call, std::span<const Value>) { kept = call.later(); });
+  engine.host(kInterface).async_function("ask", [&](HostCall& call, std::span<const Value>) { kept = call.later(); });
   const Heartbeat neighbour(engine);
   EXPECT_THAT(run(kAsk, with_deadline(50ms)), Stops("timeout"));
   EXPECT_FALSE(kept->complete(one(std::uint32_t{1}))) << "the run is gone";
 }
 
 TEST_F(HostFunctionTest, ACompletionThatIsDroppedIsAFailure) {
-  engine.add_async_host_function(kInterface, "ask", [](HostCall&, std::span<const Value>) {});
+  engine.host(kInterface).async_function("ask", [](HostCall&, std::span<const Value>) {});
   EXPECT_THAT(run(kAsk, small()), Stops("host_failed"));
 }
 

@@ -408,7 +408,7 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
   std::mutex mutex;
   std::vector<HostCompletion> waiting;
   // All of them wait until all are there, so each holds a slot of its own.
-  pool.add_async_host_function("", "meet", [&](HostCall& call, std::span<const Value>) {
+  pool.host("").async_function("meet", [&](HostCall& call, std::span<const Value>) {
     const std::lock_guard lock(mutex);
     waiting.push_back(call.later());
     if (waiting.size() == kSlots) {
@@ -454,7 +454,7 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
 // A straight line of code burns the fuel unseen, the host function then outlasts the clock: when the run is looked at
 // again, both are spent.
 TEST_F(HostTest, FuelAndClockSpentTogetherAreTheCpuLimit) {
-  engine.add_host_function("", "pause", [](HostCall&, std::span<const Value>) -> HostAnswer {
+  engine.host("").function("pause", [](HostCall&, std::span<const Value>) -> HostAnswer {
     std::this_thread::sleep_for(60ms);
     return std::vector<Value>{};
   });

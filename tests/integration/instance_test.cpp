@@ -143,7 +143,7 @@ TEST_F(InstanceTest, AKeptExecutionKeepsNoInstance) {
 TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
   std::optional<WasmEngine> short_lived = WasmEngine::create(test::config()).value();
   std::promise<HostCompletion> asked;
-  short_lived->add_async_host_function("", "ask",
+  short_lived->host("").async_function("ask",
                                        [&](HostCall& call, std::span<const Value>) { asked.set_value(call.later()); });
   const auto guest = short_lived
                          ->load_text(R"((component (import "ask" (func $f)) (core func $ask (canon lower (func $f)))

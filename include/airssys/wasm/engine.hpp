@@ -155,11 +155,9 @@ class WasmEngine {
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                               const std::stop_token& stop = {});
 
-  /// Offers a host function to components loaded from now on, under an interface name (`acme:billing/rates@1.0.0`), or
+  /// Offers host functions to components loaded from now on, under an interface name (`acme:billing/rates@1.0.0`), or
   /// directly in the world for an empty name.
   [[nodiscard]] HostInterface host(std::string interface);
-  void add_host_function(std::string interface, std::string name, HostFunction function);
-  void add_async_host_function(std::string interface, std::string name, AsyncHostFunction function);
 
   /// Runs one exported function in a fresh instance until it returns, traps, or meets a limit.
   ///

@@ -227,9 +227,11 @@ class HostInterface {
   /// compared with the guest's import when a component is linked: LinkFailed with both. It runs where a `HostFunction`
   /// does, and what it throws ends the run with `host_failed`.
   template <class F>
+    requires(!std::is_convertible_v<F, HostFunction>)
   HostInterface& function(std::string name, F function) {
     return add(std::move(name), typed::HostSignatureOf<F>::wrap(std::move(function)));
   }
+  /// A function of dynamic values: `[](HostCall& call, std::span<const Value> arguments) -> HostAnswer { ... }`.
   HostInterface& function(std::string name, HostFunction function);
   HostInterface& async_function(std::string name, AsyncHostFunction function);
 

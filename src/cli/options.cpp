@@ -88,7 +88,7 @@ void limits(CLI::App& app, Options& options) {
   units.count("--handles", l.max_handles, "live component handles");
   units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
   units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
-  units.count("--directory-entries", l.max_directory_entries, "entries of one directory that is listed");
+  units.count("--directory-entries", l.max_directory_entries, "directory entries in open listings");
   units.count("--instances", l.max_instances, "core instances");
   units.count("--memories", l.max_memories, "linear memories");
   units.count("--tables", l.max_tables, "tables");

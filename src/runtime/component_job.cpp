@@ -17,7 +17,7 @@ ComponentJob::ComponentJob(CallPlan plan, const JobSurroundings& around, const R
     : plan_(std::move(plan)) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
-      own_.emplace(*around.wasi, limits, around.relay);
+      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay);
     }
     streams_ = plan_.instance ? &plan_.instance->streams() : &own_->streams;
   }
@@ -96,8 +96,9 @@ void ComponentJob::complete(Report& report) {
     }
   }
   // Whoever keeps the report of this call keeps neither its arguments nor the instance.
-  plan_.encoded = {};
+  plan_.encoded = std::vector<std::uint8_t>();
   streams_ = nullptr;
+  own_.reset();
   if (const auto instance = std::exchange(plan_.instance, nullptr)) {
     // A refused call did not touch the guest, unless it was to make the instance or the door broke.
     const bool instantiation = plan_.function == nullptr && !plan_.dropped;
@@ -110,7 +111,7 @@ ExecutionParts::ExecutionParts(CallPlan plan, const JobSurroundings& around, con
     : job(std::in_place, std::move(plan), around, limits) {}
 
 ExecutionParts::ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun)
-    : report(std::move(begun)) {
+    : report(std::make_unique<Report>(std::move(begun))) {
   if (plan) {
     job.emplace(std::move(*plan), around, report->budget.limits);
   } else {

@@ -43,7 +43,7 @@ class ComponentJob final : public Job {
     ResourceLimits limits;
     GuestStreams streams;
   };
-  std::optional<OwnStore> own_;
+  std::unique_ptr<OwnStore> own_;
   /// Those of `own_`, those of the kept instance, or null without WASI.
   GuestStreams* streams_ = nullptr;
   std::map<std::string, std::uint64_t> host_calls_;
@@ -55,7 +55,8 @@ class ComponentJob final : public Job {
 struct ExecutionParts {
   ExecutionParts(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits);
   ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
-  std::optional<Report> report;
+  /// Apart: most runs block, and what is small comes from the allocator's cache.
+  std::unique_ptr<Report> report;
   std::optional<ComponentJob> job;
 };
 

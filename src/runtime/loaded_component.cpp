@@ -64,15 +64,20 @@ Error link_failed(std::string import, std::string message, std::string help) {
   return {LinkFailed{std::move(import)}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
-/// Types that cannot cross into C++, anywhere inside.
-bool can_cross(const Type& type) {
-  const auto inside = [](const Type::Member& member) { return !member.type || can_cross(*member.type); };
-  return type.kind < Type::Kind::Map && std::ranges::all_of(type.members, inside);
+enum class Handles : std::uint8_t { Yes, No };
+
+/// No type inside that cannot cross into C++; handles of resources only where they may.
+bool can_cross(const Type& type, Handles handles) {
+  const auto inside = [&](const Type::Member& member) { return !member.type || can_cross(*member.type, handles); };
+  const bool handle = type.kind == Type::Kind::Own || type.kind == Type::Kind::Borrow;
+  return type.kind < Type::Kind::Map && !(handle && handles == Handles::No) &&
+         std::ranges::all_of(type.members, inside);
 }
 
-bool can_cross(const FunctionType& type) {
-  return !type.async && std::ranges::all_of(type.parameters, [](const auto& p) { return can_cross(p.type); }) &&
-         (!type.result || can_cross(*type.result));
+bool can_cross(const FunctionType& type, Handles handles) {
+  return !type.async &&
+         std::ranges::all_of(type.parameters, [&](const auto& p) { return can_cross(p.type, handles); }) &&
+         (!type.result || can_cross(*type.result, handles));
 }
 
 }  // namespace
@@ -165,10 +170,10 @@ std::optional<Error> LoadedComponent::unsatisfied(const wit::Description& descri
                          fmt::format("the import {} is {}, the host offers {}", path, to_wit(type), to_wit(*typed)),
                          "give the host function the C++ types of docs/values.md");
     }
-    if (!can_cross(type)) {
+    if (!can_cross(type, Handles::No)) {
       return link_failed(
           path, fmt::format("the import {} has a type that a host function cannot have: {}", path, to_wit(type)),
-          "use values that are not async, maps, futures or streams");
+          "use values that are not async, resources, maps, futures or streams");
     }
     return {};
   };
@@ -259,7 +264,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     }
     return std::unexpected(std::move(error));
   }
-  if (!can_cross(found->type)) {
+  if (!can_cross(found->type, Handles::Yes)) {
     return std::unexpected(
         Error{BadCall{std::string(path), {}},
               Phase::Link,

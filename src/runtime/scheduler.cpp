@@ -92,6 +92,8 @@ void Scheduler::submit(const Core& core) {
 }
 
 void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
+  // A late stop request may still be in `cancel` when the engine goes.
+  const auto self = shared_from_this();
   const auto cancel = [&] {
     core->cancel();
     const std::lock_guard lock(mutex_);

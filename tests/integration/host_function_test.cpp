@@ -48,6 +48,21 @@ TEST_F(HostFunctionTest, ItsErrorEndsTheRunWithItsMessageAndNumber) {
   EXPECT_THAT(report.error().message, ::testing::HasSubstr("too late"));
 }
 
+// A resource that crossed would have to be accounted for on both sides; WASI's are the only ones that a component can
+// name.
+TEST_F(HostFunctionTest, ResourcesAreNotForHostFunctions) {
+  engine.host("").function("take", [](HostCall&, std::span<const Value>) -> HostAnswer { return {}; });
+  const auto report = engine.run(load(R"((component
+    (import "wasi:io/streams@0.2.0" (instance $streams (export "output-stream" (type $o (sub resource)))))
+    (alias export $streams "output-stream" (type $out))
+    (import "take" (func $take (param "stream" (own $out))))
+    (core module $m (func (export "run") (result i32) i32.const 1)) (core instance $i (instantiate $m))
+    (func (export "run") (result s32) (canon lift (core func $i "run")))))"),
+                                 "run", {}, small());
+  ASSERT_THAT(report, Stops("link_failed"));
+  EXPECT_EQ(kind_of<LinkFailed>(report).import, "take");
+}
+
 TEST_F(HostFunctionTest, WhatItThrowsEndsTheRunAndNothingElse) {
   EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { throw std::runtime_error("thrown"); }),
               Stops("host_failed"));

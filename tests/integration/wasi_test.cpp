@@ -288,40 +288,50 @@ TEST_F(WasiTest, FifosAreRefused) {
   EXPECT_EQ(code_of(run(opener("fifo", 0, 1), context)), kNotPermitted);
 }
 
-// WASI holds all entries of a listed directory in the host's memory.
-TEST_F(WasiTest, EntriesOfAListedDirectoryAreBounded) {
-  const auto list = R"((component
+/// Lists the first preopened directory `times` times, with `after` the listing that is in local `s`.
+std::string lister(int times, std::string_view after) {
+  return R"((component
  (import "wasi:filesystem/types@0.2.0" (instance $types
    (export "descriptor" (type $d (sub resource))) (export "directory-entry-stream" (type $s (sub resource)))
    (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
    (export "error-code" (type $ec (eq $ec')))
    (export "[method]descriptor.read-directory" (func (param "self" (borrow $d)) (result (result (own $s) (error $ec)))))))
- (alias export $types "descriptor" (type $descriptor))
+ (alias export $types "descriptor" (type $descriptor)) (alias export $types "directory-entry-stream" (type $stream))
  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
    (export "get-directories" (func (result (list (tuple (own $d) string)))))))
  (core module $memory (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (i32.const 64)))))
  (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
  (core func $dirs (canon lower (func $preopens "get-directories") (memory $mem) (realloc (func $realloc))))
- (core func $list (canon lower (func $types "[method]descriptor.read-directory") (memory $mem) (realloc (func $realloc))))
- (core module $m (import "w" "mem" (memory 1)) (import "w" "dirs" (func $dirs (param i32))) (import "w" "list" (func $list (param i32 i32)))
-   (func (export "run") (result i32) (call $dirs (i32.const 16)) (call $list (i32.load (i32.load (i32.const 16))) (i32.const 32))
+ (core func $drop (canon resource.drop $stream)) (core func $list (canon lower (func $types "[method]descriptor.read-directory") (memory $mem) (realloc (func $realloc))))
+ (core module $m (import "w" "mem" (memory 1)) (import "w" "dirs" (func $dirs (param i32))) (import "w" "list" (func $list (param i32 i32))) (import "w" "drop" (func $drop (param i32)))
+   (func (export "run") (result i32) (local $n i32) (local $s i32) (call $dirs (i32.const 16)) (local.set $n (i32.const )" +
+         std::to_string(times) + R"())
+     (loop $l (call $list (i32.load (i32.load (i32.const 16))) (i32.const 32)) (local.set $s (i32.load (i32.const 36))) )" +
+         std::string(after) + R"(
+       (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
      (i32.load8_u (i32.const 32))))
- (core instance $i (instantiate $m (with "w" (instance (export "mem" (memory $mem)) (export "dirs" (func $dirs)) (export "list" (func $list))))))
+ (core instance $i (instantiate $m (with "w" (instance (export "mem" (memory $mem)) (export "dirs" (func $dirs)) (export "list" (func $list)) (export "drop" (func $drop))))))
  (func (export "run") (result u32) (canon lift (core func $i "run")))))";
+}
+
+// WASI holds all entries of a listed directory in the host's memory until the listing is dropped.
+TEST_F(WasiTest, EntriesOfListedDirectoriesAreBounded) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", false}};
   context.limits.max_directory_entries = 4;
   for (const auto* name : {"a", "b", "c", "d"}) {
     std::ofstream(directory / name) << "x";
   }
-  const auto listed = run(list, context);
+  const auto listed = run(lister(1, ""), context);
   ASSERT_TRUE(listed) << listed.error();
   EXPECT_EQ(listed.value(), Value(std::uint32_t{0})) << "as many as allowed";
-  std::ofstream(directory / "e") << "x";
-  const auto kind = kind_of<ResourceLimitExceeded>(run(list, context));
+  EXPECT_TRUE(run(lister(20, "(call $drop (local.get $s))"), context)) << "what is dropped is not held";
+  const auto kind = kind_of<ResourceLimitExceeded>(run(lister(2, ""), context));
   EXPECT_EQ(kind.resource, "directory_entries");
   EXPECT_EQ(kind.limit, 4U);
+  std::ofstream(directory / "e") << "x";
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(run(lister(1, ""), context)).resource, "directory_entries");
 }
 
 // A list of pollables may name one of them a million times; each naming is a loan.

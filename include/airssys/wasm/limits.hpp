@@ -36,7 +36,7 @@ struct ResourceLimits {
   std::uint64_t max_wasi_resources = 1'000;
   /// Calls into WASI and of host functions together.
   std::uint64_t max_host_calls = 10'000'000;
-  /// Entries of one directory that the guest lists: WASI holds them all in host memory, some 100 bytes each.
+  /// Directory entries in all listings that the guest holds at a time: they lie in host memory, some 100 bytes each.
   std::uint64_t max_directory_entries = 100'000;
   std::uint32_t max_instances = 200;
   std::uint32_t max_memories = 50;

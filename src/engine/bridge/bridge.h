@@ -72,7 +72,7 @@ enum class BridgeCause : uint32_t {
   HandleType = 26,
   /// One handle is given away twice in a call, or given away and lent.
   HandleGivenTwice = 27,
-  /// The guest read a directory with more entries than granted.
+  /// The listings of directories that the guest holds have more entries than granted.
   DirectoryEntries = 28,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
   Other = 29,
@@ -89,7 +89,7 @@ enum class BridgePoll : uint32_t {
   Done = 3,
 };
 
-/// The calls of one run as C++ holds them, also when the run is gone.
+/// The calls of one run as C++ holds them: they alone, since an answer may be waited for long after the run is gone.
 struct BridgeCalls;
 
 struct BridgeComponent;
@@ -229,7 +229,7 @@ struct BridgeBudget {
   uint64_t wasi_resources_max;
   /// Calls into WASI and of host functions together.
   uint64_t host_calls_max;
-  /// Entries of one directory that the guest reads.
+  /// Entries that all open listings of directories hold together.
   uint64_t directory_entries_max;
   /// End the run when something is asked for that was not granted.
   bool stop_on_denied;

@@ -2,7 +2,6 @@
 
 use crate::ffi::{BridgeBytes, BridgeSlice};
 use crate::outcome::{BridgeCause, Failure, Stopped};
-use crate::store::Shared;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,8 +33,8 @@ pub struct Calls {
     state: Mutex<State>,
 }
 
-/// The calls of one run as C++ holds them, also when the run is gone.
-pub struct BridgeCalls(pub Arc<Shared>);
+/// The calls of one run as C++ holds them: they alone, since an answer may be waited for long after the run is gone.
+pub struct BridgeCalls(pub Arc<Calls>);
 
 impl Calls {
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,7 +91,7 @@ impl Drop for Withdraw<'_> {
 /// Takes the next parked call; false when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCall) -> bool {
-    match calls.0.calls.lock().parked.pop_front() {
+    match calls.0.lock().parked.pop_front() {
         None => false,
         Some((function, ticket, arguments)) => {
             *out = BridgeHostCall { function, ticket, arguments: arguments.into() };
@@ -122,7 +121,7 @@ pub unsafe extern "C" fn bridge_calls_answer(
         let message = String::from_utf8_lossy(&payload).into_owned();
         Err(Stopped { cause: BridgeCause::HostFunction, code, message })
     };
-    let waker = match calls.0.calls.lock().slots.get_mut(&ticket) {
+    let waker = match calls.0.lock().slots.get_mut(&ticket) {
         Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
             Slot::Waiting(waker) => waker,
             Slot::Answered(_) => None,

@@ -7,16 +7,16 @@ use crate::store::Data;
 use crate::value::put_text;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, NewTimestamp, OpenFlags,
-    PathFlags,
+    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, HostDirectoryEntryStream,
+    NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, IpAddressFamily, Network};
-use wasmtime_wasi::p2::{TcpSocket, UdpSocket};
+use wasmtime_wasi::p2::{ReaddirIterator, TcpSocket, UdpSocket};
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -170,15 +170,57 @@ macro_rules! watched {
     };
 }
 
-/// An error while counting is left to the listing itself to meet.
-fn is_longer(directory: &std::fs::File, most: u64) -> bool {
+/// Entries of `directory`, counted up to one more than `most`.
+fn entries(directory: &std::fs::File, most: u64) -> std::io::Result<u64> {
     use rustix::fs::{Dir, Mode, OFlags, openat};
     const ITSELF_AND_PARENT: u64 = 2;
     // The descriptor may be one that can only be named, not read.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let Ok(entries) = openat(directory, c".", flags, Mode::empty()).and_then(Dir::new) else { return false };
-    let enough = most.saturating_add(ITSELF_AND_PARENT);
-    entries.take_while(Result::is_ok).nth(usize::try_from(enough).unwrap_or(usize::MAX)).is_some()
+    let mut count = 0u64;
+    for entry in Dir::new(openat(directory, c".", flags, Mode::empty())?)? {
+        entry?;
+        count += 1;
+        if count > most.saturating_add(ITSELF_AND_PARENT) {
+            break;
+        }
+    }
+    Ok(count.saturating_sub(ITSELF_AND_PARENT))
+}
+
+/// WASI reads a whole directory into memory and keeps it until the listing is dropped: what is held is counted.
+fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
+    types.func_wrap_async(
+        "[method]descriptor.read-directory",
+        |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let data = cx.data_mut();
+                let room = data.budget.directory_entries_max.saturating_sub(data.listings.values().sum());
+                let mut fs = data.filesystem();
+                let mut count = 0;
+                if let Descriptor::Dir(open) = fs.table.get(&dir)? {
+                    let file = open.dir.clone();
+                    count = match spawn_blocking(move || entries(&file, room)).await {
+                        Ok(count) => count,
+                        Err(error) => return settle(&mut cx, Err(ErrorCode::from(error).into()), String::new()),
+                    };
+                }
+                if count > room {
+                    let message = "more directory entries than granted".into();
+                    return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
+                }
+                let result = HostDescriptor::read_directory(&mut fs, dir).await;
+                if let Ok(listing) = &result {
+                    cx.data_mut().listings.insert(listing.rep(), count);
+                }
+                settle(&mut cx, result, String::new())
+            })
+        },
+    )?;
+    types.resource("directory-entry-stream", ResourceType::host::<ReaddirIterator>(), |mut cx, listing| {
+        let data = cx.data_mut();
+        data.listings.remove(&listing);
+        HostDirectoryEntryStream::drop(&mut data.filesystem(), Resource::new_own(listing))
+    })
 }
 
 fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
@@ -208,25 +250,7 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
         path
     );
-    // WASI reads a whole directory into memory at once: count before.
-    types.func_wrap_async(
-        "[method]descriptor.read-directory",
-        |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
-            Box::new(async move {
-                let most = cx.data().budget.directory_entries_max;
-                let mut fs = cx.data_mut().filesystem();
-                if let Descriptor::Dir(open) = fs.table.get(&dir)? {
-                    let file = open.dir.clone();
-                    if spawn_blocking(move || is_longer(&file, most)).await {
-                        let message = "more entries in a directory than granted".into();
-                        return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
-                    }
-                }
-                let result = HostDescriptor::read_directory(&mut fs, dir).await;
-                settle(&mut cx, result, String::new())
-            })
-        },
-    )?;
+    bound_listings(&mut types)?;
     // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
     type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
     types.func_wrap_async(

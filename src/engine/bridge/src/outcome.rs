@@ -61,7 +61,7 @@ pub enum BridgeCause {
     HandleType = 26,
     /// One handle is given away twice in a call, or given away and lent.
     HandleGivenTwice = 27,
-    /// The guest read a directory with more entries than granted.
+    /// The listings of directories that the guest holds have more entries than granted.
     DirectoryEntries = 28,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
     Other = 29,

@@ -220,7 +220,9 @@ async fn serve(mut store: Store<Data>, pre: Arc<InstancePre<Data>>, desk: Arc<De
                 pre.instantiate_async(&mut store).await.map_err(Failure::from)
             }
         };
-        kept = instance.as_ref().ok().copied();
+        if let Ok(instance) = instance {
+            kept = Some(instance);
+        }
         let result = match (instance, task) {
             (Err(failure), _) => Err(failure),
             (Ok(_), Task::Instantiate) => Ok(Answer::default()),
@@ -454,7 +456,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
 /// The run's host calls, to be answered from any thread, also after the run is gone. Free with `bridge_calls_free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
-    Box::into_raw(Box::new(BridgeCalls(run.shared.clone())))
+    Box::into_raw(Box::new(BridgeCalls(run.shared.calls.clone())))
 }
 
 /// Frees a run in any state. It must not be polled at the same time.

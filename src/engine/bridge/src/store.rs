@@ -6,6 +6,7 @@ use crate::outcome::{BridgeCause, Stopped};
 use crate::value::Handles;
 use crate::waker::{BridgeWake, RunWaker};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Wake;
@@ -40,7 +41,7 @@ pub struct Shared {
     pub memory_refused: AtomicU64,
     pub refused_request: AtomicU64,
     pub denials: Denials,
-    pub calls: Calls,
+    pub calls: Arc<Calls>,
     pub waker: RunWaker,
 }
 
@@ -66,7 +67,7 @@ impl Shared {
             memory_refused: AtomicU64::default(),
             refused_request: AtomicU64::default(),
             denials: Denials::default(),
-            calls: Calls::default(),
+            calls: Arc::default(),
             waker: RunWaker::new(wake),
         }
     }
@@ -119,7 +120,7 @@ pub struct BridgeBudget {
     pub wasi_resources_max: u64,
     /// Calls into WASI and of host functions together.
     pub host_calls_max: u64,
-    /// Entries of one directory that the guest reads.
+    /// Entries that all open listings of directories hold together.
     pub directory_entries_max: u64,
     /// End the run when something is asked for that was not granted.
     pub stop_on_denied: bool,
@@ -138,6 +139,8 @@ pub struct Data {
     pub fuel_metered: bool,
     granted: Option<Box<Granted>>,
     table: ResourceTable,
+    /// Entries that each open listing of a directory holds.
+    pub listings: HashMap<u32, u64>,
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
@@ -162,6 +165,7 @@ impl Data {
             fuel_metered,
             granted,
             table: ResourceTable::new(),
+            listings: HashMap::new(),
             handles: Handles::default(),
             wasi_calls: 0,
             own_calls: 0,

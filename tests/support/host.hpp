@@ -5,8 +5,18 @@
 
 #include <airssys/wasm.hpp>
 #include <atomic>
+#include <ostream>
 #include <string_view>
 #include <thread>
+
+namespace airssys::wasm {
+
+/// How a failed expectation shows a report.
+inline void PrintTo(const Report& report, std::ostream* out) {
+  report ? *out << "it returned" : *out << report.error().reason() << ": " << report.error();
+}
+
+}  // namespace airssys::wasm
 
 namespace airssys::wasm::test {
 

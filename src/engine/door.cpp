@@ -164,7 +164,7 @@ class FreshRun final : public BridgedRun {
   RunHandle handle_;
 };
 
-class BridgedStore final : public Store, public std::enable_shared_from_this<BridgedStore> {
+class BridgedStore final : public Store {
  public:
   explicit BridgedStore(RunHandle owned) : handle(std::move(owned)) {}
 
@@ -180,17 +180,17 @@ class BridgedStore final : public Store, public std::enable_shared_from_this<Bri
 /// One operation of a store that lives on. Let go before its end, it takes the store's memory with it.
 class StoreRun final : public BridgedRun {
  public:
-  explicit StoreRun(std::shared_ptr<BridgedStore> store) : BridgedRun(store->handle.get()), store_(std::move(store)) {}
+  explicit StoreRun(BridgedStore& store) : BridgedRun(store.handle.get()), store_(store) {}
   StoreRun(const StoreRun&) = delete;
   StoreRun& operator=(const StoreRun&) = delete;
   ~StoreRun() override {
     if (!over()) {
-      bridge::bridge_run_cancel(store_->handle.get());
+      bridge::bridge_run_cancel(store_.handle.get());
     }
   }
 
  private:
-  std::shared_ptr<BridgedStore> store_;
+  BridgedStore& store_;
 };
 
 /// The waker as the bridge wants it: any thread may call it, and it holds the target until the last waker is gone.
@@ -275,7 +275,7 @@ Try<std::unique_ptr<Run>> BridgedStore::begun(bool good, OutFailure& failure) {
   if (!good) {
     return std::unexpected(failure.take());
   }
-  return std::make_unique<StoreRun>(shared_from_this());
+  return std::make_unique<StoreRun>(*this);
 }
 
 Try<std::unique_ptr<Run>> BridgedStore::instantiate(const Budget& budget) {
@@ -317,13 +317,13 @@ class BridgedPrepared final : public Prepared {
     }
     return std::make_unique<FreshRun>(std::move(*run));
   }
-  [[nodiscard]] Try<std::shared_ptr<Store>> store(const Wasi* wasi,
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi,
                                                   const std::shared_ptr<WakeTarget>& waker) const override {
     auto run = fresh(wasi, waker);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
-    return std::make_shared<BridgedStore>(std::move(*run));
+    return std::make_unique<BridgedStore>(std::move(*run));
   }
 
  private:

@@ -126,7 +126,7 @@ struct Wasi {
 /// One store whose operations follow one another: an instance that keeps its state. After an operation that did not
 /// return, it can only be freed.
 ///
-/// Threads: one operation at a time.
+/// Threads: one operation at a time, which goes before the store does.
 class Store {
  public:
   Store() = default;
@@ -154,7 +154,7 @@ class Prepared {
                                                        const Budget& budget, const Function& function,
                                                        const Arguments& arguments) const = 0;
   /// A store for many operations; `waker` is told of all of them.
-  [[nodiscard]] virtual Try<std::shared_ptr<Store>> store(const Wasi* wasi,
+  [[nodiscard]] virtual Try<std::unique_ptr<Store>> store(const Wasi* wasi,
                                                           const std::shared_ptr<WakeTarget>& waker) const = 0;
 };
 

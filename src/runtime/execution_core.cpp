@@ -19,6 +19,11 @@ std::int64_t since_epoch(ExecutionCore::Clock::time_point at) noexcept {
   return std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
 }
 
+/// For a figure that only the stepping thread writes: others read the one or the other value.
+void count(std::atomic<std::int64_t>& figure, std::int64_t more) noexcept {
+  figure.store(figure.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
 }  // namespace
 
 ExecutionCore::ExecutionCore(Job* job, Report& report, const CoreSettings& settings) noexcept
@@ -79,7 +84,7 @@ void ExecutionCore::cancel() noexcept {
 bool ExecutionCore::start(Clock::time_point now) {
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed().timeout;
-  auto run = job_->begin(weak_from_this().lock(), limits::budget(allowed().limits, settings_.prices, deadline_));
+  auto run = job_->begin(shared_from_this(), limits::budget(allowed().limits, settings_.prices, deadline_));
   if (!run) {
     fail(std::move(run.error()), readings(now));
     return false;
@@ -122,8 +127,8 @@ engine::Poll ExecutionCore::poll(Clock::time_point began) {
   }
   job_->polled();
   last_look_ = ended;
-  cpu_ns_.fetch_add(cpu, std::memory_order_relaxed);
-  running_ns_.fetch_add((ended - began).count(), std::memory_order_relaxed);
+  count(cpu_ns_, cpu);
+  count(running_ns_, (ended - began).count());
   return polled;
 }
 

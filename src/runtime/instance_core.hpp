@@ -86,7 +86,7 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   const InstanceNeighbours neighbours_;
   const std::shared_ptr<WakeRelay> waker_ = std::make_shared<WakeRelay>();
   GuestStreams streams_;
-  std::shared_ptr<engine::Store> store_;
+  std::unique_ptr<engine::Store> store_;
   /// Of the store, for its whole life.
   Bytes max_output_{}, max_random_{};
   std::atomic<bool> busy_ = false;

@@ -237,9 +237,13 @@ Result<const engine::Prepared*> LoadedComponent::prepared() const {
 }
 
 Result<const CallableFunction*> LoadedComponent::function(std::string_view path) const {
+  if (const auto* last = last_function_.load(std::memory_order_acquire); last != nullptr && last->first == path) {
+    return &last->second;
+  }
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = functions_.find(path); found != functions_.end()) {
+      last_function_.store(&*found, std::memory_order_release);
       return &found->second;
     }
   }

@@ -70,7 +70,11 @@ class LoadedComponent {
   mutable std::optional<Result<std::unique_ptr<engine::Prepared>>> prepared_;
   /// What `prepared_` holds once it is there, for callers that come often.
   mutable std::atomic<const engine::Prepared*> ready_ = nullptr;
-  mutable std::map<std::string, CallableFunction, std::less<>> functions_;
+  using Functions = std::map<std::string, CallableFunction, std::less<>>;
+  /// Entries stay for life.
+  mutable Functions functions_;
+  /// The one asked for last, without the lock.
+  mutable std::atomic<const Functions::value_type*> last_function_ = nullptr;
   /// By host function: null where this component does not import it.
   mutable std::vector<const FunctionType*> imported_;
 };

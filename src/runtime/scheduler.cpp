@@ -43,7 +43,7 @@ void Scheduler::shutdown() {
       }
       at = next;
     }
-    running = seats_;
+    std::ranges::transform(seats_, std::back_inserter(running), [](const Seat& seat) { return seat.core->shared_from_this(); });
   }
   place_.notify_all();
   for (const auto& queued : refused) {
@@ -78,7 +78,7 @@ void Scheduler::submit(const Core& core) {
     return;
   }
   if (seats_.size() < limits_.concurrent_max && queue_.empty()) {
-    take_place(core);
+    take_place(*core, core);
     core->admit();
     ready_.push(core, core->cpu_time());
   } else if (queue_.size() < limits_.queued_max) {
@@ -93,7 +93,7 @@ void Scheduler::submit(const Core& core) {
 
 void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
   // A late stop request may still be in `cancel` when the engine goes.
-  const auto self = shared_from_this();
+  const auto self = stop.stop_possible() ? shared_from_this() : nullptr;
   const auto cancel = [&] {
     core->cancel();
     const std::lock_guard lock(mutex_);
@@ -119,18 +119,18 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
     }
   }
   const std::lock_guard lock(mutex_);
-  leave(core);
+  leave(*core);
 }
 
-void Scheduler::take_place(const Core& core) {
-  core->seat = seats_.size();
-  seats_.push_back(core);
+void Scheduler::take_place(ExecutionCore& core, Core held) {
+  core.seat = seats_.size();
+  seats_.push_back({&core, std::move(held)});
 }
 
 /// When `core` came to hold a place; nothing when it was refused instead.
 std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(const Core& core, Lock& lock) {
   if (seats_.size() < limits_.concurrent_max && queue_.empty() && !closing_) {
-    take_place(core);
+    take_place(*core, nullptr);
     return core->created();
   }
   Error why = cancelled_in_queue();
@@ -230,7 +230,7 @@ void Scheduler::step(Core core, Lock& lock) {
   lock.lock();
   if (next == ExecutionCore::Next::Done) {
     deadlines_.erase({core->deadline(), core});
-    leave(core);
+    leave(*core);
     let_go();
     return;
   }
@@ -272,14 +272,14 @@ void Scheduler::refuse_overdue(Lock& lock) {
 }
 
 /// Gives the place to whoever has waited longest.
-void Scheduler::leave(const Core& core) {
-  std::swap(seats_.at(core->seat), seats_.back());
-  seats_.at(core->seat)->seat = core->seat;
+void Scheduler::leave(const ExecutionCore& core) {
+  std::swap(seats_.at(core.seat), seats_.back());
+  seats_.at(core.seat).core->seat = core.seat;
   seats_.pop_back();
   if (!queue_.empty() && !closing_) {
     const auto [next, admitted] = std::move(queue_.front());
     queue_.pop_front();
-    take_place(next);
+    take_place(*next, admitted == nullptr ? next : nullptr);
     if (admitted != nullptr) {
       *admitted = true;
       place_.notify_all();

@@ -376,9 +376,12 @@ bool bridge_prescan(BridgeSlice bytes, const BridgeScan *limits, BridgeScan *fou
 /// WASI.
 ///
 /// # Safety
-/// `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
+/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
 /// even when this fails.
-BridgeRun *bridge_run_new(const BridgePrepared *prepared, BridgeWasi *wasi, BridgeWake wake, BridgeFailure *failure);
+BridgeRun *bridge_run_new(const BridgePrepared *prepared,
+                          BridgeWasi *wasi,
+                          BridgeWake wake,
+                          BridgeFailure *failure);
 
 /// Begins instantiation alone, for an instance that is called later.
 bool bridge_run_instantiate(BridgeRun *run, const BridgeBudget *budget, BridgeFailure *failure);

@@ -78,13 +78,17 @@ pub struct BridgeFailure {
     pub frames: BridgeBytes,
 }
 
+/// Apart, so that what can fail is not as large as a failure.
 #[derive(Debug)]
-pub struct Failure {
-    pub cause: BridgeCause,
-    pub code: u64,
-    pub wasm_on_stack: bool,
-    pub message: String,
-    pub frames: Vec<u8>,
+pub struct Failure(Box<Details>);
+
+#[derive(Debug)]
+struct Details {
+    cause: BridgeCause,
+    code: u64,
+    wasm_on_stack: bool,
+    message: String,
+    frames: Vec<u8>,
 }
 
 /// Raised by our own code inside a run so that it comes back as the type it is.
@@ -97,7 +101,8 @@ pub struct Stopped {
 
 impl From<Failure> for Stopped {
     fn from(failure: Failure) -> Self {
-        Self { cause: failure.cause, code: failure.code, message: failure.message }
+        let Details { cause, code, message, .. } = *failure.0;
+        Self { cause, code, message }
     }
 }
 
@@ -115,11 +120,12 @@ const NAME_BYTES_MAX: usize = 256;
 
 impl Failure {
     pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
-        Self { cause, code: 0, wasm_on_stack: false, message: message.into(), frames: Vec::new() }
+        let message = message.into();
+        Self(Box::new(Details { cause, code: 0, wasm_on_stack: false, message, frames: Vec::new() }))
     }
 
     pub fn with_code(mut self, code: u64) -> Self {
-        self.code = code;
+        self.0.code = code;
         self
     }
 
@@ -144,19 +150,14 @@ impl From<Error> for Failure {
             error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
         };
         truncate(&mut message, MESSAGE_BYTES_MAX);
-        Self { cause, code, wasm_on_stack, message, frames: encode_frames(&error) }
+        Self(Box::new(Details { cause, code, wasm_on_stack, message, frames: encode_frames(&error) }))
     }
 }
 
 impl From<Failure> for BridgeFailure {
     fn from(failure: Failure) -> Self {
-        Self {
-            cause: failure.cause,
-            code: failure.code,
-            wasm_on_stack: failure.wasm_on_stack,
-            message: failure.message.into_bytes().into(),
-            frames: failure.frames.into(),
-        }
+        let Details { cause, code, wasm_on_stack, message, frames } = *failure.0;
+        Self { cause, code, wasm_on_stack, message: message.into_bytes().into(), frames: frames.into() }
     }
 }
 

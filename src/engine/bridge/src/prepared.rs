@@ -12,7 +12,7 @@ use wasmtime::component::{InstancePre, Linker, LinkerInstance, Val};
 use wasmtime::{Engine, Result, StoreContextMut};
 
 pub struct BridgePrepared {
-    pub pre: Arc<InstancePre<Data>>,
+    pub pre: InstancePre<Data>,
     pub engine: Engine,
     pub host: Arc<Host>,
     pub fuel: bool,
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn bridge_prepare(
         }
         let pre = linker.instantiate_pre(&component.component)?;
         Ok(BridgePrepared {
-            pre: Arc::new(pre),
+            pre,
             engine: engine.engine.clone(),
             host: engine.host.clone(),
             fuel: engine.fuel,
@@ -74,7 +74,7 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
             let arguments = encode_all(arguments, &mut data.handles).map_err(Stopped::from)?;
             data.count_own_call();
             data.charge_bytes(arguments.len());
-            let answer = shared.calls.call(id, arguments).await?;
+            let answer = shared.calls().call(id, arguments).await?;
             cx.data_mut().charge_bytes(answer.len());
             let values = decode_all(&answer, &cx.data().handles).map_err(Stopped::from)?.values;
             if values.len() != results.len() {

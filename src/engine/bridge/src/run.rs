@@ -9,12 +9,13 @@ use crate::store::{BridgeBudget, BridgePhase, Data, Shared, crossing};
 use crate::value::{decode_all, put};
 use crate::waker::BridgeWake;
 use crate::wasi::{BridgeWasi, missing_context};
+use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use wasmtime::Store;
 use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, Val};
@@ -48,22 +49,37 @@ pub struct BridgeUsage {
     pub denied: u64,
 }
 
-/// What is to be done next, and what came of it: laid down and picked up between polls.
+/// What is to be done next, and what came of it: laid down and picked up between polls. It has no lock (each would cost
+/// as much as the work under it), since there is always only one who may look: whoever holds the run exclusively, or
+/// the server, which runs only while such a one polls or drops it.
 #[derive(Default)]
-struct Desk {
-    order: Mutex<Option<Order>>,
-    result: Mutex<Option<Result<Answer, Failure>>>,
+pub struct Desk(UnsafeCell<Papers>);
+
+#[derive(Default)]
+struct Papers {
+    budget: BridgeBudget,
+    task: Option<Task>,
+    result: Option<Result<Answer, Failure>>,
 }
+
+// SAFETY: `look` is only called as described above, so no two threads are at it; what lies there may change threads, as
+// `is_send` below proves.
+unsafe impl Sync for Desk {}
 
 impl Desk {
-    fn next(&self) -> impl Future<Output = Order> {
-        poll_fn(|_| unpoisoned(&self.order).take().map_or(Poll::Pending, Poll::Ready))
+    /// # Safety
+    /// The caller is the run's exclusive holder or its server, and `work` calls neither.
+    unsafe fn look<T>(&self, work: impl FnOnce(&mut Papers) -> T) -> T {
+        // SAFETY: the caller's promise makes this the only reference.
+        work(unsafe { &mut *self.0.get() })
     }
-}
 
-fn unpoisoned<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while holding one.
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
+    /// # Safety
+    /// As `look`.
+    pub unsafe fn budget(&self) -> BridgeBudget {
+        // SAFETY: the caller's promise.
+        unsafe { self.look(|papers| papers.budget) }
+    }
 }
 
 pub struct BridgeRun {
@@ -71,7 +87,6 @@ pub struct BridgeRun {
     server: Option<Pin<Box<dyn Future<Output = Infallible> + Send>>>,
     /// An order is under way.
     busy: bool,
-    desk: Arc<Desk>,
     shared: Arc<Shared>,
     waker: Waker,
     tokio: Option<tokio::runtime::Handle>,
@@ -81,6 +96,7 @@ pub struct BridgeRun {
 const _: fn() = || {
     fn is_send<T: Send>() {}
     is_send::<BridgeRun>();
+    is_send::<Papers>();
 };
 
 /// Borrowed from C++ for the length of the call.
@@ -88,11 +104,6 @@ enum Arguments {
     Encoded(&'static [u8]),
     /// For a function with `bytes` only.
     Bytes([&'static [u8]; 2]),
-}
-
-struct Order {
-    budget: BridgeBudget,
-    task: Task,
 }
 
 enum Task {
@@ -105,7 +116,7 @@ enum Task {
 /// WASI.
 ///
 /// # Safety
-/// `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
+/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
 /// even when this fails.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_run_new(
@@ -121,15 +132,15 @@ pub unsafe extern "C" fn bridge_run_new(
         if prepared.needs_wasi && wasi.is_none() {
             return Err(missing_context());
         }
+        // SAFETY: the caller's promise makes it outlive the server.
+        let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
         let data = Data::new(shared.clone(), prepared.fuel, wasi);
         let mut store = Store::new(&prepared.engine, data);
         store.call_hook(crossing);
-        let desk = Arc::new(Desk::default());
         let tokio = prepared.host.tokio.as_ref().filter(|_| prepared.needs_wasi).map(|t| t.handle().clone());
         Ok(BridgeRun {
-            server: Some(Box::pin(serve(store, prepared.pre.clone(), desk.clone()))),
+            server: Some(Box::pin(serve(store, pre))),
             busy: false,
-            desk,
             waker: Waker::from(shared.clone()),
             shared,
             tokio,
@@ -142,12 +153,20 @@ impl BridgeRun {
         &self.shared
     }
 
+    fn desk<T>(&mut self, work: impl FnOnce(&mut Papers) -> T) -> T {
+        // SAFETY: `&mut self` is the exclusive hold.
+        unsafe { self.shared.desk.look(work) }
+    }
+
     fn start(&mut self, budget: &BridgeBudget, task: Task) -> Result<(), Failure> {
         if self.busy || self.server.is_none() {
             return Err(Failure::new(BridgeCause::Other, "the run is spent"));
         }
-        *unpoisoned(&self.desk.result) = None;
-        *unpoisoned(&self.desk.order) = Some(Order { budget: *budget, task });
+        self.desk(|papers| {
+            papers.result = None;
+            papers.budget = *budget;
+            papers.task = Some(task);
+        });
         self.shared.begin(budget.fuel);
         self.busy = true;
         Ok(())
@@ -155,7 +174,7 @@ impl BridgeRun {
 
     fn poll(&mut self) -> BridgePoll {
         let Some(server) = self.server.as_mut().filter(|_| self.busy) else { return BridgePoll::Done };
-        self.shared.slices.fetch_add(1, Relaxed);
+        self.shared.count_slice();
         LIFTED.set(false);
         self.shared.waker.begin_poll();
         let tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
@@ -165,14 +184,14 @@ impl BridgeRun {
         if let Err(panic) = polled {
             self.end(Some(Failure::from_panic(panic)));
         }
-        let returned = unpoisoned(&self.desk.result).as_ref().map(Result::is_ok);
+        let returned = self.desk(|papers| papers.result.as_ref().map(Result::is_ok));
         if LIFTED.get() && returned != Some(true) {
             self.shared.set_phase(BridgePhase::PostReturn);
         }
         if returned.is_some() {
             self.busy = false;
             BridgePoll::Done
-        } else if self.shared.calls.any_parked() {
+        } else if self.shared.any_parked() {
             // The run stays in the state "polled": a wake-up from here on is seen by the next end_poll.
             BridgePoll::HostCall
         } else if self.shared.waker.end_poll() {
@@ -186,10 +205,14 @@ impl BridgeRun {
     fn end(&mut self, why: Option<Failure>) {
         let _tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
         let server = self.server.take();
+        LIFTED.set(false);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(server)));
+        if LIFTED.get() {
+            self.shared.set_phase(BridgePhase::PostReturn);
+        }
         self.busy = false;
         if let Some(failure) = dropped.err().map(Failure::from_panic).or(why) {
-            *unpoisoned(&self.desk.result) = Some(Err(failure));
+            self.desk(|papers| papers.result = Some(Err(failure)));
         }
     }
 }
@@ -208,11 +231,14 @@ impl BridgeRun {
 
 /// Serves one order after the other. The operations are written out here, between plain functions, since each nested
 /// async function would have its future (2 KB) copied into this one at every call.
-async fn serve(mut store: Store<Data>, pre: Arc<InstancePre<Data>>, desk: Arc<Desk>) -> Infallible {
+async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infallible {
     let mut kept = None;
     loop {
-        let Order { budget, task } = desk.next().await;
-        let instance = match (arm(&mut store, &budget), kept) {
+        let desk = &store.data().shared.desk;
+        // SAFETY: this is the server.
+        let next = || unsafe { desk.look(|papers| papers.task.take()) };
+        let task = poll_fn(|_| next().map_or(Poll::Pending, Poll::Ready)).await;
+        let instance = match (arm(&mut store), kept) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Some(instance)) => Ok(instance),
             (Ok(()), None) => {
@@ -250,23 +276,25 @@ async fn serve(mut store: Store<Data>, pre: Arc<InstancePre<Data>>, desk: Arc<De
             // Fuel is on, so this cannot fail.
             store.data().shared.fuel_left.store(store.get_fuel().unwrap_or(0), Relaxed);
         }
-        *unpoisoned(&desk.result) = Some(result);
+        // SAFETY: as above.
+        unsafe { store.data().shared.desk.look(|papers| papers.result = Some(result)) };
     }
 }
 
-fn arm(store: &mut Store<Data>, budget: &BridgeBudget) -> Result<(), Failure> {
-    store.data_mut().arm(budget);
+fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
+    // SAFETY: only the server calls this.
+    let BridgeBudget { fuel, slice, host_buffer_bytes_max, handles_max, .. } = *unsafe { store.data_mut().arm() };
     // The store reads the limiter's counts (instances, memories, tables) here and never again.
     store.limiter(|data| data);
     if store.data().fuel_metered {
-        store.set_fuel(budget.fuel)?;
-        store.fuel_async_yield_interval(Some(budget.slice.max(1)))?;
+        store.set_fuel(fuel)?;
+        store.fuel_async_yield_interval(Some(slice.max(1)))?;
     } else {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }
-    store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
-    store.set_max_component_handles(budget.handles_max as usize);
+    store.set_hostcall_fuel(host_buffer_bytes_max as usize);
+    store.set_max_component_handles(handles_max as usize);
     Ok(())
 }
 
@@ -282,13 +310,12 @@ fn begin_drop(store: &mut Store<Data>, handle: u64) -> Result<ResourceAny, Failu
 struct Slot {
     values: Vec<Val>,
     was_bool: bool,
-    shared: Arc<Shared>,
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         if self.values.first().is_some_and(|value| matches!(value, Val::Bool(_)) != self.was_bool) {
-            self.shared.set_phase(BridgePhase::PostReturn);
+            LIFTED.set(true);
         }
     }
 }
@@ -317,12 +344,11 @@ fn begin_call(
     };
     let arguments = decode_all(encoded, &store.data().handles)?;
     let given = if function.takes_handles { given_away(&entry.ty(&*store), &arguments)? } else { Vec::new() };
-    let shared = store.data().shared.clone();
-    shared.set_phase(BridgePhase::Call);
+    store.data().shared.set_phase(BridgePhase::Call);
     // A kind of value that this function cannot return marks the slot as empty.
     let empty = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
     let values = if function.has_result { vec![empty] } else { Vec::new() };
-    let slot = Slot { values, was_bool: !function.result_is_bool, shared };
+    let slot = Slot { values, was_bool: !function.result_is_bool };
     Ok(Begun::Values { entry, arguments: arguments.values, given, slot })
 }
 
@@ -417,7 +443,7 @@ pub extern "C" fn bridge_run_result(
 ) -> bool {
     guarded(failure, || {
         let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
-        let answer = unpoisoned(&run.desk.result).take().unwrap_or_else(none)?;
+        let answer = run.desk(|papers| papers.result.take()).unwrap_or_else(none)?;
         *head = answer.head.into();
         *payload = answer.payload.into();
         Ok(())
@@ -456,7 +482,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
 /// The run's host calls, to be answered from any thread, also after the run is gone. Free with `bridge_calls_free`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
-    Box::into_raw(Box::new(BridgeCalls(run.shared.calls.clone())))
+    Box::into_raw(Box::new(BridgeCalls(run.shared.calls().clone())))
 }
 
 /// Frees a run in any state. It must not be polled at the same time.

@@ -3,11 +3,12 @@
 use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
+use crate::run::Desk;
 use crate::value::Handles;
 use crate::waker::{BridgeWake, RunWaker};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::Wake;
 use wasmtime::component::ResourceTable;
@@ -29,9 +30,10 @@ pub enum BridgePhase {
 /// Bytes counted for one table element.
 pub const TABLE_ELEMENT_BYTES: u64 = 8;
 
-/// What others than the polling thread may touch. The counters are written by that thread and read by any: each is a
-/// figure of its own, so relaxed order is enough.
+/// What others than the polling thread may touch, but for the desk. The counters are written by that thread and read by
+/// any: each is a figure of its own, so relaxed order is enough, and a load and a store count.
 pub struct Shared {
+    pub desk: Desk,
     pub phase: AtomicU32,
     pub fuel_left: AtomicU64,
     pub slices: AtomicU64,
@@ -41,7 +43,8 @@ pub struct Shared {
     pub memory_refused: AtomicU64,
     pub refused_request: AtomicU64,
     pub denials: Denials,
-    pub calls: Arc<Calls>,
+    /// There from the first host call on.
+    calls: OnceLock<Arc<Calls>>,
     pub waker: RunWaker,
 }
 
@@ -58,6 +61,7 @@ impl Wake for Shared {
 impl Shared {
     pub fn new(wake: BridgeWake) -> Self {
         Self {
+            desk: Desk::default(),
             phase: AtomicU32::default(),
             fuel_left: AtomicU64::default(),
             slices: AtomicU64::default(),
@@ -67,7 +71,7 @@ impl Shared {
             memory_refused: AtomicU64::default(),
             refused_request: AtomicU64::default(),
             denials: Denials::default(),
-            calls: Arc::default(),
+            calls: OnceLock::new(),
             waker: RunWaker::new(wake),
         }
     }
@@ -82,6 +86,18 @@ impl Shared {
         self.memory_refused.store(0, Relaxed);
         self.refused_request.store(0, Relaxed);
         self.memory_peak.store(self.memory_now.load(Relaxed), Relaxed);
+    }
+
+    pub fn calls(&self) -> &Arc<Calls> {
+        self.calls.get_or_init(Arc::default)
+    }
+
+    pub fn any_parked(&self) -> bool {
+        self.calls.get().is_some_and(|calls| calls.any_parked())
+    }
+
+    pub fn count_slice(&self) {
+        self.slices.store(self.slices.load(Relaxed) + 1, Relaxed);
     }
 
     pub fn set_phase(&self, phase: BridgePhase) {
@@ -176,13 +192,19 @@ impl Data {
         }
     }
 
-    pub fn arm(&mut self, budget: &BridgeBudget) {
-        self.budget = *budget;
-        self.slice_began = budget.fuel;
-        self.interval = budget.slice;
-        self.table.set_max_capacity(budget.wasi_resources_max as usize);
-        self.handles.live_max = budget.handles_max;
+    /// For the operation whose budget lies on the desk.
+    ///
+    /// # Safety
+    /// The caller is the run's server.
+    pub unsafe fn arm(&mut self) -> &BridgeBudget {
+        // SAFETY: the caller's promise above.
+        self.budget = unsafe { self.shared.desk.budget() };
+        self.slice_began = self.budget.fuel;
+        self.interval = self.budget.slice;
+        self.table.set_max_capacity(self.budget.wasi_resources_max as usize);
+        self.handles.live_max = self.budget.handles_max;
         (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
+        &self.budget
     }
 
     pub fn count_wasi_call(&mut self) {

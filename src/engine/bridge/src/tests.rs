@@ -308,7 +308,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     .unwrap();
     let component = Component::from_binary(&guest.engine.engine, &calls).unwrap();
     let prepared = BridgePrepared {
-        pre: Arc::new(linker.instantiate_pre(&component).unwrap()),
+        pre: linker.instantiate_pre(&component).unwrap(),
         engine: guest.engine.engine.clone(),
         host: guest.engine.host.clone(),
         fuel: true,

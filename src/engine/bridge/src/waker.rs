@@ -28,11 +28,14 @@ pub struct RunWaker {
 
 impl RunWaker {
     pub fn new(target: BridgeWake) -> Self {
-        Self { state: AtomicU8::new(WAITING), target }
+        Self { state: AtomicU8::new(POLLING), target }
     }
 
     pub fn begin_poll(&self) {
-        self.state.store(POLLING, Ordering::SeqCst);
+        // Still so after an operation that ended: a wake-up since then would show, and one from now on counts anyway.
+        if self.state.load(Ordering::SeqCst) != POLLING {
+            self.state.store(POLLING, Ordering::SeqCst);
+        }
     }
 
     /// True when the run was woken while it was polled: poll it again, nobody else will say so.

@@ -47,7 +47,9 @@ enum class Cause : std::uint32_t {
   DirectoryEntries,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
-  Grant
+  Grant,
+  /// C++'s own: nobody reads what ended runs have written to this process's streams; `code` is how many bytes may wait.
+  OutputUnread
 };
 
 struct Failure {

@@ -175,6 +175,13 @@ class Classifier {
         error.help = "name a directory that is there and that you may read";
         return error;
       }
+      case Cause::OutputUnread: {
+        auto error = make(HostExhausted{"unread output", 0},
+                          fmt::format("{} written by ended runs wait for whoever reads this process's stdout and stderr",
+                                      base::show_bytes(failure.code)));
+        error.help = "read them, or do not let guests inherit them";
+        return error;
+      }
       case Cause::NoFunction: return make(BadCall{}, "there is no such function");
       case Cause::Value: return make(BadCall{}, "a value does not fit");
       default: return untyped(failure);

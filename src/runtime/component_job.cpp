@@ -27,7 +27,11 @@ std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin
     const std::shared_ptr<engine::WakeTarget>& waker, const engine::Budget& budget) {
   std::optional<engine::Wasi> granted;
   if (own_) {
-    granted = streams_->open(own_->wasi, own_->limits);
+    auto opened = streams_->open(own_->wasi, own_->limits);
+    if (!opened) {
+      return std::unexpected(std::move(opened.error()));
+    }
+    granted = std::move(*opened);
   }
   const auto* wasi = granted ? &*granted : nullptr;
   if (plan_.instance) {

@@ -11,18 +11,15 @@ constexpr std::uint64_t kOutputBufferBytes = 64U << 10U;
 
 }  // namespace
 
-void GuestStreams::open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor) {
+bool GuestStreams::open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor) {
   stream.grant = grant;
-  if (grant == OutputGrant::Discarded) {
-    return;
+  if (grant != OutputGrant::Discarded) {
+    stream.output = std::move(output);
   }
-  stream.output = std::move(output);
-  if (grant == OutputGrant::Inherited) {
-    relay_->attach(stream.output, descriptor);
-  }
+  return grant != OutputGrant::Inherited || relay_->attach(stream.output, descriptor);
 }
 
-engine::Wasi GuestStreams::open(const WasiGrants& grants, const ResourceLimits& limits) {
+engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const ResourceLimits& limits) {
   engine::Wasi out;
   out.arguments = grants.arguments;
   out.environment = grants.environment;
@@ -39,8 +36,10 @@ engine::Wasi GuestStreams::open(const WasiGrants& grants, const ResourceLimits& 
   out.random_seed = grants.random_seed;
   out.random_bytes_max = limits.max_random.count;
   auto [stdout_end, stderr_end] = engine::Output::pair(kOutputBufferBytes, limits.max_output.count);
-  open(out_, std::move(stdout_end), grants.stdout_target, STDOUT_FILENO);
-  open(err_, std::move(stderr_end), grants.stderr_target, STDERR_FILENO);
+  if (!open(out_, std::move(stdout_end), grants.stdout_target, STDOUT_FILENO) ||
+      !open(err_, std::move(stderr_end), grants.stderr_target, STDERR_FILENO)) {
+    return std::unexpected(engine::Failure{engine::Cause::OutputUnread, OutputRelay::kLeftBytesMax, false, {}, {}});
+  }
   out.out = out_.output;
   out.err = err_.output;
   return out;

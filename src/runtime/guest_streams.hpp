@@ -21,8 +21,8 @@ class GuestStreams {
   /// What is left of inherited output is still written.
   ~GuestStreams() { close(); }
 
-  /// The grants as the door wants them, with fresh streams. Once.
-  [[nodiscard]] engine::Wasi open(const WasiGrants& grants, const ResourceLimits& limits);
+  /// The grants as the door wants them, with fresh streams. Once. Fails with OutputUnread.
+  [[nodiscard]] engine::Try<engine::Wasi> open(const WasiGrants& grants, const ResourceLimits& limits);
   /// After each poll.
   void drain();
   /// Gives the text captured so far to the report.
@@ -35,7 +35,7 @@ class GuestStreams {
     OutputGrant grant = OutputGrant::Discarded;
     std::string captured;
   };
-  void open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
+  [[nodiscard]] bool open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
 
   std::shared_ptr<OutputRelay> relay_;
   Stream out_, err_;

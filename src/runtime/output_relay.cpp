@@ -15,9 +15,13 @@ OutputRelay::~OutputRelay() {
   thread_.join();
 }
 
-void OutputRelay::attach(std::shared_ptr<engine::Output> output, int descriptor) {
+bool OutputRelay::attach(std::shared_ptr<engine::Output> output, int descriptor) {
   const std::lock_guard lock(mutex_);
+  if (left_bytes_ >= kLeftBytesMax) {
+    return false;
+  }
   sources_.push_back({std::move(output), descriptor});
+  return true;
 }
 
 void OutputRelay::nudge() {
@@ -35,7 +39,11 @@ void OutputRelay::detach(const std::shared_ptr<engine::Output>& output) {
     if (found == sources_.end()) {
       return;
     }
-    chunks_.push_back({output->take(), found->descriptor});
+    auto bytes = output->take();
+    if (bytes.size() > 0) {
+      left_bytes_ += weight(bytes);
+      chunks_.push_back({std::move(bytes), found->descriptor, true});
+    }
     sources_.erase(found);
   }
   wake_.notify_one();
@@ -52,7 +60,7 @@ void OutputRelay::gather() {
   for (const auto& source : sources_) {
     auto bytes = source.output->take();
     if (bytes.size() > 0) {
-      chunks_.push_back({std::move(bytes), source.descriptor});
+      chunks_.push_back({std::move(bytes), source.descriptor, false});
     }
   }
 }
@@ -77,6 +85,7 @@ void OutputRelay::work() {
       static_cast<void>(base::write_all(chunk.descriptor, chunk.bytes.bytes()));
       lock.lock();
       writing_ = false;
+      left_bytes_ -= chunk.left ? weight(chunk.bytes) : 0;
     }
     idle_.notify_all();
   }

@@ -24,8 +24,12 @@ class OutputRelay {
   /// Writes out what has been handed over, then ends.
   ~OutputRelay();
 
-  /// From now on what `output` holds goes to `descriptor`.
-  void attach(std::shared_ptr<engine::Output> output, int descriptor);
+  /// What ended runs have left that nobody has read yet: more, and no further output is attached. Each run leaves less
+  /// than the buffers of its two streams.
+  static constexpr std::size_t kLeftBytesMax = 64U << 20U;
+
+  /// From now on what `output` holds goes to `descriptor`. False when too much waits already.
+  [[nodiscard]] bool attach(std::shared_ptr<engine::Output> output, int descriptor);
   /// There may be something to write.
   void nudge();
   /// Takes the rest and forgets the output.
@@ -41,7 +45,11 @@ class OutputRelay {
   struct Chunk {
     base::Buffer bytes;
     int descriptor;
+    /// Of a run that has ended.
+    bool left = false;
   };
+  /// So that many who wrote one byte each count as what they take here.
+  [[nodiscard]] static std::size_t weight(const base::Buffer& bytes) noexcept { return bytes.size() + sizeof(Chunk); }
   void work();
   void gather();
 
@@ -50,6 +58,7 @@ class OutputRelay {
   std::condition_variable idle_;
   std::list<Source> sources_;
   std::deque<Chunk> chunks_;
+  std::size_t left_bytes_ = 0;
   bool nudged_ = false;
   bool writing_ = false;
   bool closing_ = false;

@@ -169,6 +169,44 @@ TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
   ::close(pipe[0]);
 }
 
+TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
+  const auto component =
+      load(guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const "
+                 "16)) (i32.const 1)"));
+  auto context = with_deadline(2s);
+  context.wasi.stdout_target = OutputGrant::Inherited;
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int saved = ::dup(STDOUT_FILENO);
+  ::dup2(pipe[1], STDOUT_FILENO);
+  ::close(pipe[1]);
+
+  constexpr int kMost = 64 * 256 + 100;
+  Report last;
+  int returned = 0;
+  while (returned < kMost && (last = engine.run(component, "run", {}, context))) {
+    ++returned;
+  }
+  std::jthread reader([&] {
+    std::vector<char> some(1U << 20U);
+    while (::read(pipe[0], some.data(), some.size()) > 0) {
+    }
+  });
+  engine.flush_output();
+  const auto after = engine.run(component, "run", {}, context);
+  engine.flush_output();
+  ::dup2(saved, STDOUT_FILENO);
+  ::close(saved);
+  reader.join();
+  ::close(pipe[0]);
+
+  ASSERT_THAT(last, Stops("host_exhausted"));
+  EXPECT_EQ(kind_of<HostExhausted>(last).resource, "unread output");
+  EXPECT_EQ(last.outcome(), Outcome::Refused);
+  EXPECT_GT(returned, 64 * 250);
+  EXPECT_TRUE(after) << after.error();
+}
+
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
   const auto flood = guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)");
   auto context = with_deadline(2s);

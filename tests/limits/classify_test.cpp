@@ -141,6 +141,7 @@ const std::vector<Row> kRows = {
     {Cause::HandleType, 0, in(RunPhase::Link), "bad_call"},
     {Cause::HandleGivenTwice, 0, in(RunPhase::Link), "bad_call"},
     {Cause::Grant, 0, in(RunPhase::Link), "bad_call"},
+    {Cause::OutputUnread, 64U << 20U, in(RunPhase::Link), "unread output 0"},
     {Cause::NoFunction, 0, in(RunPhase::Link), "bad_call"},
     {Cause::Value, 0, in(RunPhase::Link), "bad_call"},
     {Cause::Other, 0, half(), "trap canonical_abi"},
@@ -168,7 +169,7 @@ INSTANTIATE_TEST_SUITE_P(Every, ClassifyTest, ::testing::ValuesIn(kRows));
 TEST(Classify, EveryCauseOfARunHasARow) {
   // Causes of loading and of texts never end a run.
   const std::vector<Cause> elsewhere = {Cause::None, Cause::Malformed, Cause::Text, Cause::TooLarge};
-  for (auto n = 0U; n <= static_cast<unsigned>(Cause::Grant); ++n) {
+  for (auto n = 0U; n <= static_cast<unsigned>(Cause::OutputUnread); ++n) {
     const auto cause = static_cast<Cause>(n);
     const bool rowed = std::ranges::any_of(kRows, [&](const Row& row) { return row.cause == cause; });
     EXPECT_NE(rowed, std::ranges::find(elsewhere, cause) != elsewhere.end()) << n;

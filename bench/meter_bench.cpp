@@ -56,6 +56,19 @@ void metered(benchmark::State& state, Meter meter, const std::string& wat, int e
     }
   }
 }
+/// The sieve in slices of so much fuel.
+void sliced(benchmark::State& state) {
+  auto settings = config();
+  settings.slice = Fuel{static_cast<std::uint64_t>(state.range(0))};
+  auto host = WasmEngine::create(settings).value();
+  const auto guest = host.load_text(kSieve).value();
+  const auto context = plenty();
+  for (auto _ : state) {
+    if (!host.run(guest, "run", {}, context)) {
+      state.SkipWithError("it was stopped");
+    }
+  }
+}
 void unmetered(benchmark::State& state, const std::string& wat, int expected) {
   const auto* peer = raw(wat, true);
   for (auto _ : state) {
@@ -65,6 +78,7 @@ void unmetered(benchmark::State& state, const std::string& wat, int expected) {
   }
 }
 
+BENCHMARK(sliced)->Arg(1'000)->Arg(10'000)->Arg(100'000);
 BENCHMARK_CAPTURE(metered, sieve_fuel, Meter::Fuel, kSieve, kPrimes);
 BENCHMARK_CAPTURE(metered, sieve_epoch, Meter::Epoch, kSieve, kPrimes);
 BENCHMARK_CAPTURE(unmetered, sieve, kSieve, kPrimes);

@@ -130,4 +130,21 @@ ComponentExecution::ComponentExecution(Result<CallPlan> plan, const JobSurroundi
     : ExecutionParts(std::move(plan), around, std::move(begun)),
       ExecutionCore(job ? &*job : nullptr, *report, around.settings) {}
 
+void run_here(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report& begun,
+              const std::stop_token& stop) {
+  if (plan) {
+    scheduler.run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, begun), stop);
+  } else {
+    begun.result = std::unexpected(std::move(plan.error()));
+  }
+}
+
+Execution start(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report begun) {
+  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(begun));
+  if (!core->done()) {
+    scheduler.submit(core);
+  }
+  return Execution(std::move(core));
+}
+
 }  // namespace airssys::wasm::runtime

@@ -3,11 +3,14 @@
 #include <airssys/wasm/context.hpp>
 #include <map>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 
 #include "runtime/call_plan.hpp"
 #include "runtime/execution_core.hpp"
 #include "runtime/guest_streams.hpp"
+#include "runtime/scheduler.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -68,5 +71,11 @@ class ComponentExecution final : private ExecutionParts, public ExecutionCore {
   /// A plan that failed leaves a report that says so, and is over.
   ComponentExecution(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
 };
+
+/// Executes `plan` on this thread and completes the report that has begun; a plan that failed makes one that says so.
+void run_here(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report& begun,
+              const std::stop_token& stop);
+/// The same on the scheduler's threads.
+[[nodiscard]] Execution start(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report begun);
 
 }  // namespace airssys::wasm::runtime

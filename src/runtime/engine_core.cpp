@@ -15,9 +15,8 @@ namespace airssys::wasm::runtime {
 
 namespace {
 
-/// tokio threads: timers and sockets; and blocking file work, which can outlive its run and is bounded here.
+/// tokio's threads for timers and what is ready to be read.
 constexpr unsigned kIoWorkers = 1;
-constexpr unsigned kBlockingThreads = 16;
 
 /// How long a run without fuel goes on before its clocks are looked at.
 constexpr std::chrono::milliseconds kEpoch{1};
@@ -33,10 +32,13 @@ Error setting(std::string_view field, std::string_view why) {
 }
 
 std::optional<Error> nonsense(const RuntimeConfig& config) {
-  constexpr unsigned kMost = 100'000, kWorkersMost = 1'024;
+  constexpr unsigned kMost = 100'000, kThreadsMost = 1'024;
   constexpr Bytes kStackLeast{64U << 10U}, kStackMost{64U << 20U};
-  if (config.workers == 0 || config.workers > kWorkersMost) {
+  if (config.workers == 0 || config.workers > kThreadsMost) {
     return setting("workers", "must be 1 to 1024");
+  }
+  if (config.file_threads == 0 || config.file_threads > kThreadsMost) {
+    return setting("file_threads", "must be 1 to 1024");
   }
   if (config.max_concurrent == 0 || config.max_concurrent > kMost) {
     return setting("max_concurrent", "must be 1 to 100000");
@@ -124,7 +126,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
   if (auto error = nonsense(config)) {
     return std::unexpected(std::move(*error));
   }
-  auto host = engine::Host::start(kIoWorkers, kBlockingThreads);
+  auto host = engine::Host::start(kIoWorkers, config.file_threads);
   if (!host) {
     return std::unexpected(Error{HostExhausted{"threads", 0},
                                  Phase::Load,
@@ -366,12 +368,7 @@ Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, 
                        const ExecutionContext& context, const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, context);
-  if (plan) {
-    const JobSurroundings around{&context.wasi, relay_, core_settings_};
-    scheduler_->run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, report), stop);
-  } else {
-    report.result = std::unexpected(std::move(plan.error()));
-  }
+  run_here(*scheduler_, std::move(plan), {&context.wasi, relay_, core_settings_}, report, stop);
   return report;
 }
 
@@ -379,12 +376,7 @@ Execution EngineCore::start(Result<CallPlan> plan, const ComponentHandle& compon
                             const ExecutionContext& context) {
   Report report;
   begin_run(report, plan, component, function, context);
-  const JobSurroundings around{&context.wasi, relay_, core_settings_};
-  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(report));
-  if (!core->done()) {
-    scheduler_->submit(core);
-  }
-  return Execution(std::move(core));
+  return runtime::start(*scheduler_, std::move(plan), {&context.wasi, relay_, core_settings_}, std::move(report));
 }
 
 Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHandle& component,

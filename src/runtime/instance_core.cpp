@@ -99,12 +99,7 @@ Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const
                          const WasiGrants* wasi, const std::stop_token& stop) {
   Report report;
   begin_call(report, plan, function, budget);
-  if (plan) {
-    const JobSurroundings around{wasi, neighbours_.relay, neighbours_.settings};
-    neighbours_.scheduler->run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, report), stop);
-  } else {
-    report.result = std::unexpected(std::move(plan.error()));
-  }
+  run_here(*neighbours_.scheduler, std::move(plan), {wasi, neighbours_.relay, neighbours_.settings}, report, stop);
   return report;
 }
 
@@ -122,12 +117,8 @@ Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const
 Execution InstanceCore::start(Result<CallPlan> plan, std::string_view function, const CallBudget& budget) {
   Report report;
   begin_call(report, plan, function, budget);
-  const JobSurroundings around{nullptr, neighbours_.relay, neighbours_.settings};
-  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(report));
-  if (!core->done()) {
-    neighbours_.scheduler->submit(core);
-  }
-  return Execution(std::move(core));
+  return runtime::start(*neighbours_.scheduler, std::move(plan), {nullptr, neighbours_.relay, neighbours_.settings},
+                        std::move(report));
 }
 
 }  // namespace airssys::wasm::runtime

@@ -50,6 +50,31 @@ class LoadTest : public HostTest {
   }
 };
 
+TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
+  struct Row {
+    std::string field;
+    void (*change)(RuntimeConfig&);
+  };
+  for (const auto& row : {Row{"workers", [](RuntimeConfig& c) { c.workers = 0; }},
+                          Row{"workers", [](RuntimeConfig& c) { c.workers = 1'025; }},
+                          Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 0; }},
+                          Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 1'025; }},
+                          Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 0; }},
+                          Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 100'001; }},
+                          Row{"max_instances", [](RuntimeConfig& c) { c.max_instances = 100'001; }},
+                          Row{"max_queued", [](RuntimeConfig& c) { c.max_queued = 100'001; }},
+                          Row{"slice", [](RuntimeConfig& c) { c.slice = 0_fuel; }},
+                          Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 1_KiB; }},
+                          Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 65_MiB; }}}) {
+    auto settings = config();
+    row.change(settings);
+    const auto made = WasmEngine::create(settings);
+    ASSERT_FALSE(made) << row.field;
+    EXPECT_TRUE(std::holds_alternative<BadCall>(made.error().kind)) << row.field;
+    EXPECT_THAT(made.error().message, testing::HasSubstr("RuntimeConfig::" + row.field + " must"));
+  }
+}
+
 TEST_F(LoadTest, TwentyThousandComponentsAreRefusedByName) {
   const auto began = std::chrono::steady_clock::now();
   const auto kind = refusal(engine.load_component(side_by_side(20'000)));

@@ -97,6 +97,8 @@ late("the same, among 1,000 loops", "honest_among_1000_loops", 20e3, beside="hon
 for guest in ("sieve", "fib", "memory"):
     against(f"price of fuel: {guest} beside no meter", f"metered/{guest}_fuel", f"unmetered/{guest}")
     against(f"price of epochs: {guest} beside no meter", f"metered/{guest}_epoch", f"unmetered/{guest}")
+for fuel in (1_000, 10_000):
+    against(f"price of slices: sieve in slices of {fuel:,} fuel beside 100,000", f"sliced/{fuel}", "sliced/100000")
 for kind in ("dynamic", "typed"):
     figures = MEDIAN.get(f"host_call_{kind}")
     if figures:

@@ -49,6 +49,9 @@ enum class Meter : std::uint8_t {
 struct RuntimeConfig {
   /// Threads that run started executions.
   unsigned workers = 2;
+  /// Threads for the blocking file calls of all guests, made when they are needed: 1 to 1024. A call into a dead network
+  /// mount keeps one until the kernel gives it up, also when its run is over: have more where guests are granted such.
+  unsigned file_threads = 16;
   /// Executions that hold memory at a time, blocking ones included.
   unsigned max_concurrent = 1'000;
   /// Executions that wait for a place beyond that, and how long.
@@ -61,7 +64,7 @@ struct RuntimeConfig {
   /// pool.
   bool pool = true;
   Meter meter = Meter::Fuel;
-  /// Fuel after which a run makes room for others. Smaller slices cost more: bench/slice_bench.cpp.
+  /// Fuel after which a run makes room for others. Smaller slices cost more: docs/benchmarks.md.
   Fuel slice{100'000};
   /// Fuel charged for one call into WASI, so that a flood of calls ends slices like a loop does.
   Fuel wasi_call_price{100};

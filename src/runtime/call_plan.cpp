@@ -34,13 +34,14 @@ std::span<const std::uint8_t> bytes_of(const Value& value) {
 }  // namespace
 
 Result<CallPlan> plan(std::shared_ptr<LoadedComponent> component) {
-  CallPlan plan;
+  Result<CallPlan> plan;
   auto prepared = component->prepared();
-  if (!prepared) {
-    return std::unexpected(std::move(prepared.error()));
+  if (prepared) {
+    plan->prepared = *prepared;
+    plan->component = std::move(component);
+  } else {
+    plan = std::unexpected(std::move(prepared.error()));
   }
-  plan.prepared = *prepared;
-  plan.component = std::move(component);
   return plan;
 }
 

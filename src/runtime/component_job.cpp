@@ -13,7 +13,7 @@ Error exited(int status) {
 
 }  // namespace
 
-ComponentJob::ComponentJob(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits)
+ComponentJob::ComponentJob(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits)
     : plan_(std::move(plan)) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
@@ -111,10 +111,10 @@ void ComponentJob::complete(Report& report) {
   }
 }
 
-ExecutionParts::ExecutionParts(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits)
+ExecutionParts::ExecutionParts(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits)
     : job(std::in_place, std::move(plan), around, limits) {}
 
-ExecutionParts::ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun)
+ExecutionParts::ExecutionParts(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun)
     : report(std::make_unique<Report>(std::move(begun))) {
   if (plan) {
     job.emplace(std::move(*plan), around, report->budget.limits);
@@ -123,14 +123,14 @@ ExecutionParts::ExecutionParts(Result<CallPlan> plan, const JobSurroundings& aro
   }
 }
 
-ComponentExecution::ComponentExecution(CallPlan plan, const JobSurroundings& around, Report& begun)
+ComponentExecution::ComponentExecution(CallPlan&& plan, const JobSurroundings& around, Report& begun)
     : ExecutionParts(std::move(plan), around, begun.budget.limits), ExecutionCore(&*job, begun, around.settings) {}
 
-ComponentExecution::ComponentExecution(Result<CallPlan> plan, const JobSurroundings& around, Report begun)
+ComponentExecution::ComponentExecution(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun)
     : ExecutionParts(std::move(plan), around, std::move(begun)),
       ExecutionCore(job ? &*job : nullptr, *report, around.settings) {}
 
-void run_here(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report& begun,
+void run_here(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report& begun,
               const std::stop_token& stop) {
   if (plan) {
     scheduler.run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, begun), stop);
@@ -139,7 +139,7 @@ void run_here(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings
   }
 }
 
-Execution start(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report begun) {
+Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report begun) {
   auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(begun));
   if (!core->done()) {
     scheduler.submit(core);

@@ -25,7 +25,7 @@ struct JobSurroundings {
 /// One operation of a component: a call in a fresh instance, or anything that happens in a kept one.
 class ComponentJob final : public Job {
  public:
-  ComponentJob(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits);
+  ComponentJob(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits);
 
   std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
                                                                      const engine::Budget& budget) override;
@@ -56,8 +56,8 @@ class ComponentJob final : public Job {
 
 /// A base of `ComponentExecution`, so that the core is gone before what it works with.
 struct ExecutionParts {
-  ExecutionParts(CallPlan plan, const JobSurroundings& around, const ResourceLimits& limits);
-  ExecutionParts(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
+  ExecutionParts(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits);
+  ExecutionParts(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
   /// Apart: most runs block, and what is small comes from the allocator's cache.
   std::unique_ptr<Report> report;
   std::optional<ComponentJob> job;
@@ -67,15 +67,15 @@ struct ExecutionParts {
 class ComponentExecution final : private ExecutionParts, public ExecutionCore {
  public:
   /// For a caller that waits for the end, and whose own the report is.
-  ComponentExecution(CallPlan plan, const JobSurroundings& around, Report& begun);
+  ComponentExecution(CallPlan&& plan, const JobSurroundings& around, Report& begun);
   /// A plan that failed leaves a report that says so, and is over.
-  ComponentExecution(Result<CallPlan> plan, const JobSurroundings& around, Report begun);
+  ComponentExecution(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
 };
 
 /// Executes `plan` on this thread and completes the report that has begun; a plan that failed makes one that says so.
-void run_here(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report& begun,
+void run_here(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report& begun,
               const std::stop_token& stop);
 /// The same on the scheduler's threads.
-[[nodiscard]] Execution start(Scheduler& scheduler, Result<CallPlan> plan, const JobSurroundings& around, Report begun);
+[[nodiscard]] Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
 
 }  // namespace airssys::wasm::runtime

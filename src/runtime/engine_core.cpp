@@ -364,7 +364,7 @@ void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const Compone
   }
 }
 
-Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+Report EngineCore::run(Result<CallPlan>&& plan, const ComponentHandle& component, std::string_view function,
                        const ExecutionContext& context, const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, context);
@@ -372,7 +372,7 @@ Report EngineCore::run(Result<CallPlan> plan, const ComponentHandle& component, 
   return report;
 }
 
-Execution EngineCore::start(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+Execution EngineCore::start(Result<CallPlan>&& plan, const ComponentHandle& component, std::string_view function,
                             const ExecutionContext& context) {
   Report report;
   begin_run(report, plan, component, function, context);

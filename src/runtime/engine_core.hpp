@@ -41,9 +41,9 @@ class EngineCore {
   void add_host(HostEntry entry);
 
   /// A plan that failed makes a report that says so. Blocks and polls on this thread.
-  [[nodiscard]] Report run(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+  [[nodiscard]] Report run(Result<CallPlan>&& plan, const ComponentHandle& component, std::string_view function,
                            const ExecutionContext& context, const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<CallPlan> plan, const ComponentHandle& component, std::string_view function,
+  [[nodiscard]] Execution start(Result<CallPlan>&& plan, const ComponentHandle& component, std::string_view function,
                                 const ExecutionContext& context);
   [[nodiscard]] Result<std::shared_ptr<InstanceCore>> instantiate(const ComponentHandle& component,
                                                                   const ExecutionContext& context,

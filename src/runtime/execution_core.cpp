@@ -165,7 +165,8 @@ void ExecutionCore::stop(limits::HostStop why) {
   run_->cancel();
   last_look_ = Clock::now();
   const auto last = readings(last_look_);
-  finish(std::unexpected(limits::stopped(why, allowed(), last)), last);
+  report_.result = std::unexpected(limits::stopped(why, allowed(), last));
+  finish(last);
 }
 
 void ExecutionCore::collect() {
@@ -174,9 +175,11 @@ void ExecutionCore::collect() {
   if (!answer) {
     fail(std::move(answer.error()), last);
   } else if (auto overdrawn = limits::overdrawn(allowed(), last)) {
-    finish(std::unexpected(std::move(*overdrawn)), last);
+    report_.result = std::unexpected(std::move(*overdrawn));
+    finish(last);
   } else {
-    finish(job_->result(std::move(*answer)), last);
+    report_.result = job_->result(std::move(*answer));
+    finish(last);
   }
 }
 
@@ -215,16 +218,16 @@ ResourceUsage ExecutionCore::usage_from(const limits::Readings& readings, nanose
 
 void ExecutionCore::fail(engine::Failure failure, const limits::Readings& last) {
   const bool fuel_lost = limits::loses_fuel(failure);
-  finish(std::unexpected(limits::failed(std::move(failure), allowed(), last)), last, fuel_lost);
+  report_.result = std::unexpected(limits::failed(std::move(failure), allowed(), last));
+  finish(last, fuel_lost);
 }
 
-void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, const limits::Readings& last,
-                           bool fuel_lost) {
+/// With the result in the report.
+void ExecutionCore::finish(const limits::Readings& last, bool fuel_lost) {
   report_.resource_usage = usage_from(last, nanoseconds(running_ns_.load(std::memory_order_relaxed)));
   if (settings_.fuel_metered && fuel_lost) {
     report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
   }
-  report_.result = std::move(result);
   if (run_ != nullptr && last.counters.denied > 0) {
     for (auto& denial : run_->denials()) {
       report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
@@ -254,7 +257,8 @@ void ExecutionCore::finish(std::expected<std::optional<Value>, Error> result, co
 void ExecutionCore::refuse(Error error) {
   last_look_ = Clock::now();
   began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
-  finish(std::unexpected(std::move(error)), readings(last_look_));
+  report_.result = std::unexpected(std::move(error));
+  finish(readings(last_look_));
 }
 
 void ExecutionCore::wait_for_wake() {

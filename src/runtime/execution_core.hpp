@@ -127,7 +127,7 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   void stop(limits::HostStop why);
   void collect();
   void fail(engine::Failure failure, const limits::Readings& last);
-  void finish(std::expected<std::optional<Value>, Error> result, const limits::Readings& last, bool fuel_lost = false);
+  void finish(const limits::Readings& last, bool fuel_lost = false);
   [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
   [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings, std::chrono::nanoseconds running) const;
 

@@ -95,7 +95,7 @@ void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::strin
   }
 }
 
-Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
                          const WasiGrants* wasi, const std::stop_token& stop) {
   Report report;
   begin_call(report, plan, function, budget);
@@ -109,12 +109,12 @@ void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_
   instantiation_ = run(plan(component_), {}, {context.limits, context.timeout}, &context.wasi, stop);
 }
 
-Report InstanceCore::run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
                          const std::stop_token& stop) {
   return run(std::move(plan), function, budget, nullptr, stop);
 }
 
-Execution InstanceCore::start(Result<CallPlan> plan, std::string_view function, const CallBudget& budget) {
+Execution InstanceCore::start(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget) {
   Report report;
   begin_call(report, plan, function, budget);
   return runtime::start(*neighbours_.scheduler, std::move(plan), {nullptr, neighbours_.relay, neighbours_.settings},

@@ -51,9 +51,9 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   void instantiate(const ExecutionContext& context, const std::stop_token& stop);
   [[nodiscard]] const Report& instantiation() const noexcept { return instantiation_; }
 
-  [[nodiscard]] Report run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+  [[nodiscard]] Report run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
                            const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<CallPlan> plan, std::string_view function, const CallBudget& budget);
+  [[nodiscard]] Execution start(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget);
   [[nodiscard]] const std::shared_ptr<LoadedComponent>& component() const noexcept { return component_; }
   [[nodiscard]] bool spent() const noexcept { return spent_.load(); }
 
@@ -79,7 +79,7 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
 
   /// Fills in `report` what is known before the call, and `plan` what is this instance's; or an error.
   void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget);
-  [[nodiscard]] Report run(Result<CallPlan> plan, std::string_view function, const CallBudget& budget,
+  [[nodiscard]] Report run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
                            const WasiGrants* wasi, const std::stop_token& stop);
 
   const std::shared_ptr<LoadedComponent> component_;

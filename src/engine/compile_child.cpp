@@ -172,6 +172,8 @@ Result<Artefact> sealed(base::Fd file, std::uint64_t size) {
   return Artefact{std::move(file), size};
 }
 
+Error cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
+
 Error limited(std::string limit, std::uint64_t allowed, std::string message) {
   return {LoadFailed{std::move(limit), allowed, 0, {}}, Phase::Load, std::move(message), {}, {}, {}};
 }
@@ -232,6 +234,23 @@ Error load_error(Failure failure, const LoadLimits& limits) {
   return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
 }
 
+bool Places::take(steady_clock::time_point deadline, const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  if (!changed_.wait_until(lock, stop, deadline, [&] { return free_ > 0; })) {
+    return false;
+  }
+  --free_;
+  return true;
+}
+
+void Places::give_back() {
+  {
+    const std::lock_guard lock(mutex_);
+    ++free_;
+  }
+  changed_.notify_one();
+}
+
 Result<Artefact> seal(std::span<const std::uint8_t> bytes) {
   auto file = memory_file("artefact");
   if (!file) {
@@ -254,12 +273,12 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   if (!helper) {
     return std::unexpected(std::move(helper.error()));
   }
-  if (!places_.try_acquire_until(deadline)) {
-    return std::unexpected(late());
+  if (!places_.take(deadline, stop)) {
+    return std::unexpected(stop.stop_requested() ? cancelled() : late());
   }
   const struct Leave {
-    std::counting_semaphore<kChildrenMax>& places;
-    ~Leave() { places.release(); }
+    Places& places;
+    ~Leave() { places.give_back(); }
   } leave{places_};
   auto input = memory_file("component");
   auto output = memory_file("artefact");
@@ -280,7 +299,7 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   }
   const auto& [ending, info] = *ended;
   if (ending == Ending::Stopped) {
-    return std::unexpected(Error{Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}});
+    return std::unexpected(cancelled());
   }
   if (ending == Ending::Late) {
     return std::unexpected(late());
@@ -304,7 +323,12 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
     return std::unexpected(limited("compile_memory", limits.max_compile_memory.count,
                                    "compiling needs more memory than the load limit compile_memory"));
   }
-  if (info.si_status == SIGXCPU || info.si_status == SIGKILL) {
+  if (info.si_status == SIGKILL) {
+    auto error = exhausted("compile helper", 0, "the compiler was killed from outside");
+    error.help = "see whether the kernel ran out of memory: dmesg";
+    return std::unexpected(std::move(error));
+  }
+  if (info.si_status == SIGXCPU) {
     return std::unexpected(limited("compile_cpu_time", static_cast<std::uint64_t>(limits.max_compile_cpu.count()),
                                    "compiling needs more CPU time than the load limit compile_cpu_time"));
   }

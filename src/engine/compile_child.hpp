@@ -5,7 +5,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <semaphore>
+#include <mutex>
+#include <condition_variable>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -25,6 +26,20 @@ struct Artefact {
 /// The bytes in a sealed memory file. Errors: HostExhausted.
 [[nodiscard]] Result<Artefact> seal(std::span<const std::uint8_t> bytes);
 
+/// Room for so many at a time.
+class Places {
+ public:
+  explicit Places(int free) noexcept : free_(free) {}
+  /// Waits for a place; false when the deadline or a stop request came first.
+  [[nodiscard]] bool take(std::chrono::steady_clock::time_point deadline, const std::stop_token& stop);
+  void give_back();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  int free_;
+};
+
 /// Compiles strangers' components in child processes with limits of their own, a few at a time.
 ///
 /// Threads: safe from any thread; blocks the caller until the child is gone.
@@ -34,15 +49,16 @@ class ChildCompiler {
   explicit ChildCompiler(std::filesystem::path helper) : helper_(std::move(helper)) {}
 
   /// Errors: LoadFailed with `compile_memory`, `compile_cpu_time` or `load_timeout`, or with the offset of what is
-  /// malformed; Cancelled; HostExhausted when no helper or no process can be had.
+  /// malformed; Cancelled, also while it waits for others; HostExhausted when no helper or no process can be had, or
+  /// somebody else killed it.
   [[nodiscard]] Result<Artefact> compile(std::span<const std::uint8_t> bytes, const Settings& settings,
                                          const LoadLimits& limits, std::chrono::steady_clock::time_point deadline,
                                          const std::stop_token& stop);
 
  private:
-  static constexpr std::ptrdiff_t kChildrenMax = 2;
+  static constexpr int kChildrenMax = 2;
   std::filesystem::path helper_;
-  std::counting_semaphore<kChildrenMax> places_{kChildrenMax};
+  Places places_{kChildrenMax};
 };
 
 /// `LoadFailed` and its kin from what the door said while loading.

@@ -1,5 +1,6 @@
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "support/host.hpp"
 #include "support/scratch.hpp"
@@ -41,6 +42,12 @@ class LoadTest : public HostTest {
       return {};
     }
     return *kind;
+  }
+  static std::filesystem::path helper_script(const Scratch& scratch, std::string_view body) {
+    const auto path = scratch.path() / "helper";
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+    return path;
   }
   static WasmEngine with(void (*change)(RuntimeConfig&)) {
     auto settings = config();
@@ -134,6 +141,55 @@ TEST_F(LoadTest, ALoadCanBeCancelled) {
       }).load_component({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, "x", stop.get_token());
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().reason(), "cancelled");
+}
+
+// One function of 40,000 calls and branches takes the compiler several seconds.
+TEST_F(LoadTest, ACompilerThatBurnsItsCpuTimeIsStoppedByName) {
+  std::string body = "(func $f (param i32) (result i32) (loop";
+  for (int i = 0; i < 40'000; ++i) {
+    body += "(br_if 0 (i32.load8_u (local.get 0))) (local.set 0 (call $f (local.get 0)))";
+  }
+  body += R"() (local.get 0)) (memory 1) (func (export "run") (result i32) i32.const 1))";
+  const auto kind = refusal(with([](auto& c) { c.load.max_compile_cpu = 1s; }).load_text(component(body, kRun)));
+  EXPECT_EQ(kind.limit, "compile_cpu_time");
+  EXPECT_EQ(kind.allowed, 1U);
+}
+
+// Against a compiler that hangs: one load is cancelled in it, one while it waits for the places of the first two.
+TEST_F(LoadTest, ALoadIsCancelledWhileItCompilesAndWhileItWaitsForAPlace) {
+  const Scratch scratch;
+  auto settings = config();
+  settings.cache = false;
+  settings.compile.helper = helper_script(scratch, "exec /bin/sleep 60");
+  auto host = WasmEngine::create(settings).value();
+  const auto bytes = side_by_side(1);
+  std::stop_source stop;
+  std::vector<std::future<Result<ComponentHandle>>> loads;
+  for (int i = 0; i < 3; ++i) {
+    loads.push_back(std::async(std::launch::async, [&] { return host.load_component(bytes, "x", stop.get_token()); }));
+  }
+  for (const auto& load : loads) {
+    EXPECT_EQ(load.wait_for(50ms), std::future_status::timeout);
+  }
+  const auto began = std::chrono::steady_clock::now();
+  stop.request_stop();
+  for (auto& load : loads) {
+    const auto loaded = load.get();
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().reason(), "cancelled");
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
+}
+
+TEST_F(LoadTest, ACompilerThatSomebodyElseKilledIsNotTheComponentsFault) {
+  const Scratch scratch;
+  auto settings = config();
+  settings.cache = false;
+  settings.compile.helper = helper_script(scratch, "kill -9 $$");
+  const auto loaded = WasmEngine::create(settings).value().load_component(side_by_side(1));
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().reason(), "host_exhausted");
+  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
 }
 
 TEST_F(LoadTest, AMissingHelperNamesThePlaces) {

@@ -21,6 +21,8 @@ class RealGuestTest : public ::testing::Test {
     auto settings = config();
     // Compiling JavaScript and Python takes some seconds: once a machine, not once a clone.
     settings.cache_directory = directory / "artefacts";
+    settings.load.timeout = 5min;
+    settings.load.max_compile_cpu = 5min;
     engine = WasmEngine::create(settings).value();
   }
   ComponentHandle load(const std::string& name) {

@@ -22,7 +22,19 @@ std::string needs(const RequiredResources& r) {
                      base::show_bytes(r.largest_initial_memory.count), r.tables, r.largest_initial_table);
 }
 
-int inspect_json(const ComponentHandle& component, const std::string& wit) {
+/// What there is to know of a component whose WIT cannot be written: one that exports types outside any interface, say.
+std::string listing(const std::vector<ImportedItem>& imports, const std::vector<FunctionExport>& functions) {
+  std::string text;
+  for (const auto& import : imports) {
+    text += fmt::format("import {};\n", import.name);
+  }
+  for (const auto& function : functions) {
+    text += fmt::format("export {}: {};\n", function.path, to_wit(function.type));
+  }
+  return text;
+}
+
+int inspect_json(const ComponentHandle& component, const Result<std::string>& wit) {
   Json out{
       {"name", component.name()}, {"digest", "blake2b:" + component.digest()}, {"size_bytes", component.size().count}};
   const auto functions = component.functions();
@@ -46,7 +58,7 @@ int inspect_json(const ComponentHandle& component, const std::string& wit) {
   } else {
     out["required"] = nullptr;
   }
-  out["wit"] = wit;
+  out["wit"] = wit ? Json(*wit) : Json(nullptr);
   std::cout << out.dump(2) << '\n';
   return 0;
 }
@@ -60,11 +72,13 @@ int inspect(const Session& session) {
     return complain(component.error(), options.component);
   }
   const auto wit = component->wit();
-  if (!wit) {
-    return complain(wit.error(), options.component);
-  }
   if (options.json) {
-    return inspect_json(*component, *wit);
+    return inspect_json(*component, wit);
+  }
+  const auto functions = component->functions();
+  const auto imports = component->imports();
+  if (!functions || !imports) {
+    return complain((!functions ? functions.error() : imports.error()), options.component);
   }
   std::cout << fmt::format("// {}\n// {} · blake2b {}\n", component->name(), base::show_bytes(component->size().count),
                            component->digest());
@@ -73,7 +87,12 @@ int inspect(const Session& session) {
   } else {
     std::cout << "// imports core modules: what it needs is known only when it is linked\n";
   }
-  std::cout << *wit << std::flush;
+  if (wit) {
+    std::cout << *wit << std::flush;
+  } else {
+    std::cout << "// not to be written as a WIT package: " << wit.error().guest_text << "\n"
+              << listing(*imports, *functions) << std::flush;
+  }
   return std::cout ? 0 : 1;
 }
 

@@ -66,9 +66,7 @@ std::string where(const Error& error) {
   std::string text;
   for (std::size_t i = 0; i < std::min(kShown, error.backtrace.size()); ++i) {
     const auto& frame = error.backtrace[i];
-    const auto place =
-        frame.file.empty() ? fmt::format("{:#x}", frame.offset) : fmt::format("{}:{}", frame.file, frame.line);
-    text += fmt::format("{}{} {}", i == 0 ? "" : "  <-  ", harmless(place), harmless(frame.function));
+    text += fmt::format("{}{:#x} {}", i == 0 ? "" : "  <-  ", frame.offset, harmless(frame.function));
   }
   return text;
 }

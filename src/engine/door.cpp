@@ -180,17 +180,14 @@ class BridgedStore final : public Store {
 /// One operation of a store that lives on. Let go before its end, it takes the store's memory with it.
 class StoreRun final : public BridgedRun {
  public:
-  explicit StoreRun(BridgedStore& store) : BridgedRun(store.handle.get()), store_(store) {}
+  using BridgedRun::BridgedRun;
   StoreRun(const StoreRun&) = delete;
   StoreRun& operator=(const StoreRun&) = delete;
   ~StoreRun() override {
     if (!over()) {
-      bridge::bridge_run_cancel(store_.handle.get());
+      cancel();
     }
   }
-
- private:
-  BridgedStore& store_;
 };
 
 /// The waker as the bridge wants it: any thread may call it, and it holds the target until the last waker is gone.
@@ -275,7 +272,7 @@ Try<std::unique_ptr<Run>> BridgedStore::begun(bool good, OutFailure& failure) {
   if (!good) {
     return std::unexpected(failure.take());
   }
-  return std::make_unique<StoreRun>(*this);
+  return std::make_unique<StoreRun>(handle.get());
 }
 
 Try<std::unique_ptr<Run>> BridgedStore::instantiate(const Budget& budget) {

@@ -15,8 +15,6 @@ std::vector<Frame> decode_frames(std::span<const std::uint8_t> bytes) {
     frame.offset = in.number<std::uint64_t>();
     frame.module = in.text();
     frame.function = in.text();
-    frame.file = in.text();
-    frame.line = in.number<std::uint32_t>();
     frames.push_back(std::move(frame));
   }
   return frames;

@@ -14,7 +14,7 @@
 /// tested against a fake.
 namespace airssys::wasm::engine {
 
-/// Why something failed, as the bridge tells it. Same order as `BridgeCause`; bridge.cpp checks.
+/// Why something failed, as the bridge tells it. Same order as `BridgeCause`; door.cpp checks.
 enum class Cause : std::uint32_t {
   None,
   Deadline,

@@ -72,12 +72,7 @@ Json trap_code(const ErrorKind& kind) {
 Json stop(const Error& error) {
   Json frames = Json::array();
   for (const auto& frame : error.backtrace) {
-    Json row{{"module", frame.module}, {"function", frame.function}, {"offset", frame.offset}};
-    if (!frame.file.empty()) {
-      row["file"] = frame.file;
-      row["line"] = frame.line;
-    }
-    frames.push_back(std::move(row));
+    frames.push_back({{"module", frame.module}, {"function", frame.function}, {"offset", frame.offset}});
   }
   const auto* exited = std::get_if<Exited>(&error.kind);
   return {{"reason", error.reason()},

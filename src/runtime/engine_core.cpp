@@ -25,7 +25,7 @@ constexpr std::chrono::milliseconds kEpoch{1};
 constexpr std::uint8_t kFirstOfBinary = 0;
 
 /// Part of every cache key: artefacts of another Wasmtime or of other tunables are other files.
-constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 1";
+constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 2";
 
 Error setting(std::string_view field, std::string_view why) {
   return {BadCall{}, Phase::Load, fmt::format("RuntimeConfig::{} {}", field, why), {}, {}, {}};

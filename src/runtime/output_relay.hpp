@@ -24,8 +24,8 @@ class OutputRelay {
   /// Writes out what has been handed over, then ends.
   ~OutputRelay();
 
-  /// What ended runs have left that nobody has read yet: more, and no further output is attached. Each run leaves less
-  /// than the buffers of its two streams.
+  /// What ended runs have left that nobody has read yet: more, and no further output is attached. Beside it each run
+  /// that is attached has at most the buffers of its two streams here, and as much again in them.
   static constexpr std::size_t kLeftBytesMax = 64U << 20U;
 
   /// From now on what `output` holds goes to `descriptor`. False when too much waits already.
@@ -48,7 +48,7 @@ class OutputRelay {
     /// Of a run that has ended.
     bool left = false;
   };
-  /// So that many who wrote one byte each count as what they take here.
+  /// So that those who wrote one byte each count, too.
   [[nodiscard]] static std::size_t weight(const base::Buffer& bytes) noexcept { return bytes.size() + sizeof(Chunk); }
   void work();
   void gather();

@@ -108,18 +108,25 @@ void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
   if (!now) {
     return;
   }
+  // Also when memory runs out on the way: nobody else holds this core.
+  const struct Leaving {
+    Scheduler& scheduler;
+    const ExecutionCore& core;
+    ~Leaving() {
+      const std::lock_guard lock(scheduler.mutex_);
+      scheduler.leave(core);
+    }
+  } leaving{*this, *core};
   for (;; now = Clock::now()) {
     core->claim_alone();
     const auto next = core->step(*now);
     if (next == ExecutionCore::Next::Done) {
-      break;
+      return;
     }
     if (next == ExecutionCore::Next::Wait) {
       core->wait_for_wake();
     }
   }
-  const std::lock_guard lock(mutex_);
-  leave(*core);
 }
 
 void Scheduler::take_place(ExecutionCore& core, Core held) {

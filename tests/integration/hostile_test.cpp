@@ -451,6 +451,76 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
   }
 }
 
+// A string of 4 MB goes from one component to its sibling again and again: much time, hardly any fuel, no WASI call.
+TEST_F(HostTest, TimeSpentBetweenComponentsIsSeenLikeAnyOther) {
+  const auto guest = load(R"((component
+    (component $Sink
+      (core module $m (memory (export "mem") 200) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 16) (func (export "f") (param i32 i32)))
+      (core instance $i (instantiate $m))
+      (func (export "f") (param "s" string) (canon lift (core func $i "f") (memory $i "mem") (realloc (func $i "realloc")) string-encoding=utf8)))
+    (instance $sink (instantiate $Sink))
+    (component $Source (import "f" (func $f (param "s" string)))
+      (core module $memory (memory (export "mem") 100) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 16))
+      (core instance $mi (instantiate $memory))
+      (core func $send (canon lower (func $f) (memory $mi "mem") (realloc (func $mi "realloc")) string-encoding=utf16))
+      (core module $m (import "" "send" (func $send (param i32 i32))) (import "" "mem" (memory 1))
+        (func (export "run") (result i32) (memory.fill (i32.const 16) (i32.const 65) (i32.const 4000000)) (loop $l (call $send (i32.const 16) (i32.const 2000000)) (br $l)) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "send" (func $send)) (export "mem" (memory $mi "mem"))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))
+    (instance $source (instantiate $Source (with "f" (func $sink "f")))) (alias export $source "run" (func $run)) (export "run" (func $run))))");
+  auto context = with_deadline(4s);
+  context.limits.max_fuel = 100'000'000_fuel;
+  context.limits.max_memory = 32_MiB;
+  context.limits.max_cpu_time = 100ms;
+  const auto report = engine.run(guest, "run", {}, context);
+  ASSERT_THAT(report, Stops("cpu_time"));
+  EXPECT_LT(kind_of<CpuTimeExceeded>(report).used, 500ms);
+
+  context.limits.max_cpu_time = 4s;
+  const auto execution = engine.start(guest, "run", {}, context);
+  std::this_thread::sleep_for(100ms);
+  execution.cancel();
+  const auto& cancelled = execution.wait();
+  ASSERT_THAT(cancelled, Stops("cancelled"));
+  EXPECT_LT(cancelled.usage().wall_time, 1s);
+}
+
+/// Bytes as a custom section in WAT.
+std::string custom(std::string_view name, const std::string& bytes) {
+  std::string text = "(@custom \"" + std::string(name) + "\" \"";
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text += {'\\', kDigits[byte >> 4U], kDigits[byte & 0xfU]};
+  }
+  return text + "\")";
+}
+std::string little_endian(std::uint64_t number, int bytes) {
+  std::string text;
+  for (int i = 0; i < bytes; ++i) {
+    text += static_cast<char>(number >> (8 * i) & 0xffU);
+  }
+  return text;
+}
+
+// Debug information in which functions are inlined 20,000 deep: reading it at the trap would take as much of the stack.
+TEST_F(HostTest, DebugInformationIsNotReadAtATrap) {
+  constexpr int kDeep = 20'000;
+  const auto range = little_endian(1, 4) + little_endian(0x7fffff, 4);
+  const auto unit = little_endian(4, 2) + little_endian(0, 4) + '\x04' + '\x01' + range + '\x02' + range +
+                    std::string(kDeep, '\x03') + std::string(kDeep + 2, '\0');
+  using namespace std::string_literals;
+  const auto guest = load(component(R"((func (export "run") (result i32) unreachable) )" +
+                                        custom(".debug_abbrev", "\x01\x11\x01\x11\x01\x12\x06\0\0\x02\x2e\x01\x11\x01\x12\x06\0\0\x03\x1d\x01\0\0\0"s) +
+                                        custom(".debug_info", little_endian(unit.size(), 4) + unit),
+                                    kRun));
+  const auto report = engine.run(guest, "run", {}, small());
+  ASSERT_THAT(report, Stops("trap"));
+  EXPECT_EQ(kind_of<Trapped>(report).code, TrapCode::UnreachableCodeReached);
+  ASSERT_EQ(report.error().backtrace.size(), 1U);
+  EXPECT_GT(report.error().backtrace[0].offset, 0U);
+}
+
 // A straight line of code burns the fuel unseen, the host function then outlasts the clock: when the run is looked at
 // again, both are spent.
 TEST_F(HostTest, FuelAndClockSpentTogetherAreTheCpuLimit) {

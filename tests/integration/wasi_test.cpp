@@ -1,5 +1,8 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 
+#include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -324,6 +327,46 @@ TEST_F(WasiTest, FifosAreRefused) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", true}};
   EXPECT_EQ(code_of(run(opener("fifo", 0, 1), context)), kNotPermitted);
+}
+
+/// Whoever opens the file waits until the lease is gone, as in a dead network mount.
+class Lease {
+ public:
+  explicit Lease(const std::filesystem::path& path) : file_(::open(path.c_str(), O_RDWR | O_CLOEXEC)) {
+    EXPECT_EQ(::fcntl(file_, F_SETLEASE, F_WRLCK), 0) << std::strerror(errno);
+  }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
+    ::close(file_);
+    ::signal(SIGIO, before_);
+  }
+
+ private:
+  /// Sent to the holder when somebody waits.
+  sighandler_t before_ = ::signal(SIGIO, SIG_IGN);
+  int file_;
+};
+
+TEST_F(WasiTest, ADeadMountKeepsNobodyWaitingButThoseWhoWereGrantedIt) {
+  auto settings = config();
+  settings.file_threads = 1;
+  auto host = WasmEngine::create(settings).value();
+  const auto open_file = host.load_text(opener("file", 0, 1)).value();
+  const auto granted = [&](const char* name) {
+    auto context = with_deadline(200ms);
+    context.wasi.directories = {{(directory / name).string(), "/data", false}};
+    return context;
+  };
+  for (const auto* name : {"dead", "fine"}) {
+    std::filesystem::create_directory(directory / name);
+    std::ofstream(directory / name / "file") << "x";
+  }
+  const Lease lease(directory / "dead" / "file");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_THAT(host.run(open_file, "run", {}, granted("dead")), Stops("timeout"));
+    EXPECT_EQ(code_of(host.run(open_file, "run", {}, granted("fine"))), 0U);
+  }
 }
 
 /// Lists the first preopened directory `times` times, with `after` the listing that is in local `s`.

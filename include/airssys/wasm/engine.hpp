@@ -49,8 +49,9 @@ enum class Meter : std::uint8_t {
 struct RuntimeConfig {
   /// Threads that run started executions.
   unsigned workers = 2;
-  /// Threads for the blocking file calls of all guests, made when they are needed: 1 to 1024. A call into a dead network
-  /// mount keeps one until the kernel gives it up, also when its run is over: have more where guests are granted such.
+  /// Threads for the blocking file calls of all guests that were granted the same directories, made when they are needed:
+  /// 1 to 1024. A call into a dead network mount keeps one until the kernel gives it up, also when its run is over; whoever
+  /// was granted other directories (the first 64 different sets have threads of their own) does not notice.
   unsigned file_threads = 16;
   /// Executions that hold memory at a time, blocking ones included.
   unsigned max_concurrent = 1'000;

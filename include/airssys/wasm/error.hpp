@@ -136,13 +136,13 @@ inline constexpr std::array kReasons = {
 };
 static_assert(kReasons.size() == std::variant_size_v<ErrorKind>);
 
-/// One wasm frame. `file` is empty and `line` 0 when the component carries no debug information.
+/// One wasm frame, by the names in the component's name section. Debug information is not read: it is the guest's word, and
+/// reading it has no bound.
 struct Frame {
   std::string module;
   std::string function;
+  /// In the core module's bytes.
   std::uint64_t offset = 0;
-  std::string file;
-  std::uint32_t line = 0;
 };
 
 /// Why something did not happen: the kind with its numbers, where, a sentence of the host's, and apart from it

@@ -152,6 +152,7 @@ struct BridgeResources {
 
 struct BridgeHostConfig {
   uint32_t workers;
+  /// For the blocking file calls of all guests that were granted the same directories.
   uint32_t blocking_threads;
 };
 

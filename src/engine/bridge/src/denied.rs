@@ -91,7 +91,7 @@ impl Denials {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_run_denials(run: *const BridgeRun, out: &mut BridgeBytes) {
     // SAFETY: as in `bridge_run_usage`.
-    *out = unsafe { (*run).shared() }.denials.encode().into();
+    *out = unsafe { &(*run).shared }.denials.encode().into();
 }
 
 /// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which

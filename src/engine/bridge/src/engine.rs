@@ -2,8 +2,10 @@
 
 use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use std::sync::Arc;
-use std::time::Duration;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Handle, Runtime};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 
 /// How long shutting down waits for blocking work (a file or name look-up that has started cannot be interrupted).
@@ -12,16 +14,65 @@ const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 /// Deeper stacks are cut: nobody reads more, and collecting them costs time after the stop.
 const BACKTRACE_FRAMES_MAX: usize = 32;
 
-/// What every engine shares: tokio's threads, for timers and blocking file work. They start here, before any limit
-/// is set on the process.
+/// Further sets of directories share the threads of the sets that were there before.
+const FILE_LANES_MAX: usize = 64;
+
+/// What every engine shares: tokio's threads, for timers and blocking file work. Those of guests without directories
+/// start at once, before any limit is set on the process.
+///
+/// A blocking call cannot be interrupted: in a dead network mount it keeps its thread, also when its run is over. So
+/// each set of directories has threads of its own, and only those who were granted the same can be kept waiting.
 pub struct Host {
-    pub tokio: Option<tokio::runtime::Runtime>,
+    main: Option<Runtime>,
+    /// By the set's directories.
+    lanes: Mutex<Vec<(String, Runtime)>>,
+    settings: BridgeHostConfig,
+}
+
+impl Host {
+    pub fn start(settings: BridgeHostConfig) -> Result<Self, Failure> {
+        Ok(Self { main: Some(threads(settings)?), lanes: Mutex::default(), settings })
+    }
+
+    /// The threads for a run with these directories.
+    pub fn lane(&self, directories: &str) -> Result<Handle, Failure> {
+        if let (true, Some(main)) = (directories.is_empty(), &self.main) {
+            return Ok(main.handle().clone());
+        }
+        // Nothing panics while holding it.
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, lane)) = lanes.iter().find(|(of, _)| of == directories) {
+            return Ok(lane.handle().clone());
+        }
+        if lanes.len() == FILE_LANES_MAX {
+            let mut hasher = DefaultHasher::new();
+            directories.hash(&mut hasher);
+            return Ok(lanes[hasher.finish() as usize % FILE_LANES_MAX].1.handle().clone());
+        }
+        let lane = threads(BridgeHostConfig { workers: 1, ..self.settings })?;
+        let handle = lane.handle().clone();
+        lanes.push((directories.to_owned(), lane));
+        Ok(handle)
+    }
+}
+
+fn threads(settings: BridgeHostConfig) -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.workers.max(1) as usize)
+        .max_blocking_threads(settings.blocking_threads.max(1) as usize)
+        .thread_name("airssys-wasm-io")
+        .enable_time()
+        .enable_io()
+        .build()
+        .map_err(|e| Failure::new(BridgeCause::OutOfMemory, e.to_string()))
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        if let Some(tokio) = self.tokio.take() {
-            tokio.shutdown_timeout(SHUTDOWN_WAIT);
+        let deadline = Instant::now() + SHUTDOWN_WAIT;
+        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
+        for runtime in lanes.into_iter().map(|(_, lane)| lane).chain(self.main.take()) {
+            runtime.shutdown_timeout(deadline.saturating_duration_since(Instant::now()));
         }
     }
 }
@@ -30,8 +81,10 @@ impl Drop for Host {
 pub struct BridgeHost(pub Arc<Host>);
 
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct BridgeHostConfig {
     pub workers: u32,
+    /// For the blocking file calls of all guests that were granted the same directories.
     pub blocking_threads: u32,
 }
 
@@ -81,7 +134,8 @@ pub fn config(settings: &BridgeEngineConfig) -> Result<Config, Failure> {
         // A stack may hold what its last guest left there; zeroing costs less than explaining a leak.
         .async_stack_zeroing(true)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES_MAX))
-        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+        // Debug information is the guest's word: reading it at a trap takes any time, memory and depth of the stack.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .native_unwind_info(true)
         .memory_reservation(4 << 30)
         .memory_guard_size(32 << 20)
@@ -130,17 +184,7 @@ fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
 /// Starts the host. Null and `failure` when threads cannot be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_host_new(settings: &BridgeHostConfig, failure: &mut BridgeFailure) -> *mut BridgeHost {
-    raw(guarded(failure, || {
-        let tokio = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(settings.workers.max(1) as usize)
-            .max_blocking_threads(settings.blocking_threads.max(1) as usize)
-            .thread_name("airssys-wasm-io")
-            .enable_time()
-            .enable_io()
-            .build()
-            .map_err(|e| Failure::new(BridgeCause::OutOfMemory, e.to_string()))?;
-        Ok(BridgeHost(Arc::new(Host { tokio: Some(tokio) })))
-    }))
+    raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings)?)))))
 }
 
 /// # Safety

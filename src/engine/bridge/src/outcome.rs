@@ -78,7 +78,7 @@ pub struct BridgeFailure {
     pub frames: BridgeBytes,
 }
 
-/// Apart, so that what can fail is not as large as a failure.
+/// Boxed, so that a `Result` stays small.
 #[derive(Debug)]
 pub struct Failure(Box<Details>);
 
@@ -227,37 +227,20 @@ fn pinned(error: &Error) -> Option<BridgeCause> {
     PINNED.iter().find(|(text, _)| debug == *text || display.starts_with(text)).map(|row| row.1)
 }
 
-/// Frames as `u32 count`, then each: `u64 module offset`, module, function, file (each `u32 size` and bytes),
-/// `u32 line`. Inlined frames follow their caller's code, innermost first. Little-endian, capped in count and name.
+/// Frames as `u32 count`, then each: `u64 module offset`, module, function (each `u32 size` and bytes). Innermost first,
+/// little-endian, capped in count and name.
 fn encode_frames(error: &Error) -> Vec<u8> {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let mut out = vec![0; 4];
-    let mut count = 0u32;
-    for frame in trace.frames().iter().take(FRAMES_MAX) {
-        let module = frame.module().name().unwrap_or("");
+    let frames = &trace.frames()[..trace.frames().len().min(FRAMES_MAX)];
+    let mut out = (frames.len() as u32).to_le_bytes().to_vec();
+    for frame in frames {
+        out.extend_from_slice(&(frame.module_offset().unwrap_or(0) as u64).to_le_bytes());
         let function = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
-        let offset = frame.module_offset().unwrap_or(0) as u64;
-        if frame.symbols().is_empty() {
-            encode_frame(&mut out, offset, module, &function, "", 0);
-            count += 1;
-        }
-        for symbol in frame.symbols().iter().take(FRAMES_MAX) {
-            let name = symbol.name().unwrap_or(&function);
-            encode_frame(&mut out, offset, module, name, symbol.file().unwrap_or(""), symbol.line().unwrap_or(0));
-            count += 1;
+        for mut text in [frame.module().name().unwrap_or("").to_owned(), function] {
+            truncate(&mut text, NAME_BYTES_MAX);
+            out.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
         }
     }
-    out[..4].copy_from_slice(&count.to_le_bytes());
     out
-}
-
-fn encode_frame(out: &mut Vec<u8>, offset: u64, module: &str, function: &str, file: &str, line: u32) {
-    out.extend_from_slice(&offset.to_le_bytes());
-    for text in [module, function, file] {
-        let mut text = text.to_owned();
-        truncate(&mut text, NAME_BYTES_MAX);
-        out.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        out.extend_from_slice(text.as_bytes());
-    }
-    out.extend_from_slice(&line.to_le_bytes());
 }

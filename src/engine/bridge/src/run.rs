@@ -74,20 +74,14 @@ impl Desk {
         work(unsafe { &mut *self.0.get() })
     }
 
-    /// # Safety
-    /// As `look`.
-    pub unsafe fn budget(&self) -> BridgeBudget {
-        // SAFETY: the caller's promise.
-        unsafe { self.look(|papers| papers.budget) }
-    }
 }
 
 pub struct BridgeRun {
-    /// Owns the store and serves one order after the other; gone once it was cancelled or has panicked.
+    /// Owns the store and does one task after the other; gone once it was cancelled or has panicked.
     server: Option<Pin<Box<dyn Future<Output = Infallible> + Send>>>,
-    /// An order is under way.
+    /// A task is under way.
     busy: bool,
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     waker: Waker,
     tokio: Option<tokio::runtime::Handle>,
 }
@@ -128,16 +122,16 @@ pub unsafe extern "C" fn bridge_run_new(
     let shared = Arc::new(Shared::new(wake));
     raw(guarded(failure, || {
         // SAFETY: the caller's promise above.
-        let wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }.build()) };
+        let mut wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
         if prepared.needs_wasi && wasi.is_none() {
             return Err(missing_context());
         }
         // SAFETY: the caller's promise makes it outlive the server.
         let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
-        let data = Data::new(shared.clone(), prepared.fuel, wasi);
+        let data = Data::new(shared.clone(), prepared.fuel, wasi.as_mut().map(|wasi| wasi.build()));
         let mut store = Store::new(&prepared.engine, data);
         store.call_hook(crossing);
-        let tokio = prepared.host.tokio.as_ref().filter(|_| prepared.needs_wasi).map(|t| t.handle().clone());
+        let tokio = wasi.as_ref().map(|wasi| prepared.host.lane(&wasi.directories)).transpose()?;
         Ok(BridgeRun {
             server: Some(Box::pin(serve(store, pre))),
             busy: false,
@@ -149,10 +143,6 @@ pub unsafe extern "C" fn bridge_run_new(
 }
 
 impl BridgeRun {
-    pub fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     fn desk<T>(&mut self, work: impl FnOnce(&mut Papers) -> T) -> T {
         // SAFETY: `&mut self` is the exclusive hold.
         unsafe { self.shared.desk.look(work) }
@@ -205,7 +195,6 @@ impl BridgeRun {
     fn end(&mut self, why: Option<Failure>) {
         let _tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
         let server = self.server.take();
-        LIFTED.set(false);
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(server)));
         if LIFTED.get() {
             self.shared.set_phase(BridgePhase::PostReturn);
@@ -229,16 +218,16 @@ impl BridgeRun {
     }
 }
 
-/// Serves one order after the other. The operations are written out here, between plain functions, since each nested
+/// Does one task after the other. The operations are written out here, between plain functions, since each nested
 /// async function would have its future (2 KB) copied into this one at every call.
 async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infallible {
     let mut kept = None;
     loop {
         let desk = &store.data().shared.desk;
         // SAFETY: this is the server.
-        let next = || unsafe { desk.look(|papers| papers.task.take()) };
-        let task = poll_fn(|_| next().map_or(Poll::Pending, Poll::Ready)).await;
-        let instance = match (arm(&mut store), kept) {
+        let next = || unsafe { desk.look(|papers| papers.task.take().map(|task| (task, papers.budget))) };
+        let (task, budget) = poll_fn(|_| next().map_or(Poll::Pending, Poll::Ready)).await;
+        let instance = match (arm(&mut store, &budget), kept) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Some(instance)) => Ok(instance),
             (Ok(()), None) => {
@@ -281,20 +270,19 @@ async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infal
     }
 }
 
-fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
-    // SAFETY: only the server calls this.
-    let BridgeBudget { fuel, slice, host_buffer_bytes_max, handles_max, .. } = *unsafe { store.data_mut().arm() };
+fn arm(store: &mut Store<Data>, budget: &BridgeBudget) -> Result<(), Failure> {
+    store.data_mut().arm(budget);
     // The store reads the limiter's counts (instances, memories, tables) here and never again.
     store.limiter(|data| data);
     if store.data().fuel_metered {
-        store.set_fuel(fuel)?;
-        store.fuel_async_yield_interval(Some(slice.max(1)))?;
+        store.set_fuel(budget.fuel)?;
+        store.fuel_async_yield_interval(Some(budget.slice.max(1)))?;
     } else {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }
-    store.set_hostcall_fuel(host_buffer_bytes_max as usize);
-    store.set_max_component_handles(handles_max as usize);
+    store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
+    store.set_max_component_handles(budget.handles_max as usize);
     Ok(())
 }
 
@@ -455,6 +443,7 @@ pub extern "C" fn bridge_run_result(
 /// counters stay readable and the phase is then final.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun) {
+    LIFTED.set(false);
     run.end(None);
 }
 
@@ -493,6 +482,7 @@ pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
 pub unsafe extern "C" fn bridge_run_free(run: *mut BridgeRun) {
     // SAFETY: the caller's promise above.
     if let Some(run) = unsafe { run.as_mut() } {
+        LIFTED.set(false);
         run.end(None);
     }
     // SAFETY: as above.

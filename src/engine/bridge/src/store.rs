@@ -27,11 +27,14 @@ pub enum BridgePhase {
     Drop = 4,
 }
 
+/// A poll that crosses into the host after this long ends at the guest's next check.
+const POLL_NS_MAX: u64 = 1_000_000;
+
 /// Bytes counted for one table element.
 pub const TABLE_ELEMENT_BYTES: u64 = 8;
 
 /// What others than the polling thread may touch, but for the desk. The counters are written by that thread and read by
-/// any: each is a figure of its own, so relaxed order is enough, and a load and a store count.
+/// any: each is a figure of its own, so relaxed order is enough.
 pub struct Shared {
     pub desk: Desk,
     pub phase: AtomicU32,
@@ -166,6 +169,9 @@ pub struct Data {
     /// Fuel at which the current slice began, and the yield interval now in force.
     slice_began: u64,
     interval: u64,
+    /// The poll in which a crossing was seen last, and when its first one was.
+    poll_seen: u64,
+    poll_began_ns: u64,
 }
 
 impl Data {
@@ -189,22 +195,30 @@ impl Data {
             calls_charged: 0,
             slice_began: 0,
             interval: 0,
+            poll_seen: 0,
+            poll_began_ns: 0,
         }
     }
 
-    /// For the operation whose budget lies on the desk.
-    ///
-    /// # Safety
-    /// The caller is the run's server.
-    pub unsafe fn arm(&mut self) -> &BridgeBudget {
-        // SAFETY: the caller's promise above.
-        self.budget = unsafe { self.shared.desk.budget() };
-        self.slice_began = self.budget.fuel;
-        self.interval = self.budget.slice;
-        self.table.set_max_capacity(self.budget.wasi_resources_max as usize);
-        self.handles.live_max = self.budget.handles_max;
+    pub fn arm(&mut self, budget: &BridgeBudget) {
+        self.budget = *budget;
+        self.slice_began = budget.fuel;
+        self.interval = budget.slice;
+        self.table.set_max_capacity(budget.wasi_resources_max as usize);
+        self.handles.live_max = budget.handles_max;
         (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
-        &self.budget
+    }
+
+    /// Crossings that cost much time and hardly any fuel (a long string from one component to another, a bulk operation)
+    /// could keep a slice going for seconds: it is to end at the next check then, so that C++ sees to the CPU time, to a
+    /// cancellation and to the neighbours.
+    fn polled_too_long(&mut self, now_ns: u64) -> bool {
+        let poll = self.shared.slices.load(Relaxed);
+        if self.poll_seen != poll {
+            self.poll_seen = poll;
+            self.poll_began_ns = now_ns;
+        }
+        now_ns - self.poll_began_ns > POLL_NS_MAX
     }
 
     pub fn count_wasi_call(&mut self) {
@@ -303,9 +317,16 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             let fuel = if cx.data().fuel_metered { cx.get_fuel()? } else { 0 };
             let data = cx.data_mut();
             data.shared.fuel_left.store(fuel, Relaxed);
-            if data.budget.deadline_ns != 0 && now_ns() >= data.budget.deadline_ns {
+            let now = now_ns();
+            if data.budget.deadline_ns != 0 && now >= data.budget.deadline_ns {
                 let message = "the deadline has passed".into();
                 return Err(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
+            }
+            if data.fuel_metered && data.polled_too_long(now) {
+                data.slice_began = fuel;
+                data.interval = 1;
+                cx.fuel_async_yield_interval(Some(1))?;
+                return Ok(());
             }
             if data.fuel_metered && data.slice_began - fuel >= data.interval {
                 begin_slice(cx, fuel)?;

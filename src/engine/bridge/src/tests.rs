@@ -1,7 +1,7 @@
 //! The door's own promises: runs that can be dropped anywhere, panics that stay inside, texts that are pinned.
 
 use crate::component::BridgeComponent;
-use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, Host, config};
+use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
 use crate::ffi::{BridgeBytes, BridgeSlice};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, PINNED};
@@ -70,8 +70,8 @@ struct Guest {
 
 impl Guest {
     fn new(wat: &str, functions: &[&str]) -> Self {
-        let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap();
-        let host = BridgeHost(Arc::new(Host { tokio: Some(tokio) }));
+        let host = Host::start(BridgeHostConfig { workers: 1, blocking_threads: 1 });
+        let host = BridgeHost(Arc::new(host.map_err(|_| "no threads").unwrap()));
         let raw = Engine::new(&config(&SETTINGS).unwrap()).unwrap();
         let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true };
         let bytes = wat::parse_str(wat).unwrap();
@@ -277,7 +277,7 @@ impl Drop for Mine {
 fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     let counts = core(
         r#"(func (export "run") (result i32) (local $n i32)
-            (loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 800)))) local.get $n)"#,
+            (loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 1100)))) local.get $n)"#,
         LIFT,
     );
     let guest = Guest::new(&counts, &[]);
@@ -295,6 +295,15 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     let mut run = guest.run();
     run.replace_operation(async { panic!("in poll") });
     assert_eq!(ended(&mut run), (BridgeCause::Panic, "in poll".to_owned()));
+    go_on();
+
+    let mut run = guest.run();
+    run.replace_operation(async {
+        crate::function::LIFTED.set(true);
+        panic!("in post-return")
+    });
+    assert_eq!(ended(&mut run), (BridgeCause::Panic, "in post-return".to_owned()));
+    assert_eq!(usage(&run).phase, BridgePhase::PostReturn as u32);
     go_on();
 
     let mut linker = wasmtime::component::Linker::<crate::store::Data>::new(&guest.engine.engine);

@@ -32,7 +32,8 @@ impl RunWaker {
     }
 
     pub fn begin_poll(&self) {
-        // Still so after an operation that ended: a wake-up since then would show, and one from now on counts anyway.
+        // It is at first, after a host call and after an operation that ended. A wake-up after this look makes
+        // `end_poll` say so.
         if self.state.load(Ordering::SeqCst) != POLLING {
             self.state.store(POLLING, Ordering::SeqCst);
         }

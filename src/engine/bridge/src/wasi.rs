@@ -124,11 +124,15 @@ impl HostWallClock for Coarse {
 }
 
 /// The grants of one run, gathered call by call and consumed by `bridge_run_new`.
-pub struct BridgeWasi(WasiCtxBuilder);
+pub struct BridgeWasi {
+    builder: WasiCtxBuilder,
+    /// The granted directories, one after the other: whoever has the same shares threads.
+    pub directories: String,
+}
 
 impl BridgeWasi {
-    pub fn build(mut self) -> WasiCtx {
-        self.0.build()
+    pub fn build(&mut self) -> WasiCtx {
+        self.builder.build()
     }
 }
 
@@ -137,7 +141,7 @@ pub extern "C" fn bridge_wasi_new(random_bytes_max: u64) -> *mut BridgeWasi {
     let mut builder = WasiCtxBuilder::new();
     // The network is off: nothing here allows an address, and these refuse even asking.
     builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false).max_random_size(random_bytes_max);
-    Box::into_raw(Box::new(BridgeWasi(builder)))
+    Box::into_raw(Box::new(BridgeWasi { builder, directories: String::new() }))
 }
 
 /// # Safety
@@ -158,7 +162,7 @@ pub unsafe extern "C" fn bridge_wasi_argument(
 ) -> bool {
     guarded(failure, || {
         // SAFETY: the caller's promise above.
-        wasi.0.arg(unsafe { text.text() }?);
+        wasi.builder.arg(unsafe { text.text() }?);
         Ok(())
     })
     .is_some()
@@ -176,7 +180,7 @@ pub unsafe extern "C" fn bridge_wasi_variable(
     guarded(failure, || {
         // SAFETY: the caller's promise above.
         let (name, value) = unsafe { (name.text()?, value.text()?) };
-        wasi.0.env(name, value);
+        wasi.builder.env(name, value);
         Ok(())
     })
     .is_some()
@@ -198,7 +202,9 @@ pub unsafe extern "C" fn bridge_wasi_directory(
         // SAFETY: the caller's promise above.
         let (host, guest) = unsafe { (host.text()?, guest.text()?) };
         let permissions = if writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
-        wasi.0.preopened_dir(host, guest, permissions)?;
+        wasi.builder.preopened_dir(host, guest, permissions)?;
+        wasi.directories.push_str(host);
+        wasi.directories.push('\0');
         Ok(())
     })
     .is_some()
@@ -210,35 +216,35 @@ pub unsafe extern "C" fn bridge_wasi_directory(
 pub unsafe extern "C" fn bridge_wasi_stdin_bytes(wasi: &mut BridgeWasi, bytes: BridgeSlice) {
     // SAFETY: the caller's promise above.
     let bytes = unsafe { bytes.bytes() };
-    wasi.0.stdin(MemoryInputPipe::new(bytes.to_vec()));
+    wasi.builder.stdin(MemoryInputPipe::new(bytes.to_vec()));
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_stdin_inherited(wasi: &mut BridgeWasi) {
-    wasi.0.inherit_stdin();
+    wasi.builder.inherit_stdin();
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_stdout(wasi: &mut BridgeWasi, output: &BridgeOutput) {
-    wasi.0.stdout(output.clone());
+    wasi.builder.stdout(output.clone());
 }
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_stderr(wasi: &mut BridgeWasi, output: &BridgeOutput) {
-    wasi.0.stderr(output.clone());
+    wasi.builder.stderr(output.clone());
 }
 
 /// Both clocks show whole steps of `step_ns` only.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_coarse_clocks(wasi: &mut BridgeWasi, step_ns: u64) {
     let coarse = || Coarse { step: Duration::from_nanos(step_ns), began: Instant::now() };
-    wasi.0.monotonic_clock(coarse()).wall_clock(coarse());
+    wasi.builder.monotonic_clock(coarse()).wall_clock(coarse());
 }
 
 /// Every random interface answers from this seed: the same run twice sees the same numbers.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_seeded_random(wasi: &mut BridgeWasi, seed: u64) {
-    wasi.0
+    wasi.builder
         .secure_random(StdRng::seed_from_u64(seed))
         .insecure_random(StdRng::seed_from_u64(seed))
         .insecure_random_seed(u128::from(seed));

@@ -61,7 +61,8 @@ int bench_raw_warm_call(const Raw*, RawWarm*);
 inline Raw* raw(std::string_view wat, bool unmetered = false) {
   const RuntimeConfig ours;
   const bridge::BridgeEngineConfig settings{
-      true, false, ours.max_concurrent + ours.max_instances, 1, 4, 20'000, 1ULL << 32U, ours.wasm_stack.count, 1U << 20U};
+      true,     false, ours.max_concurrent + ours.max_instances, 1, 4, 20'000, 1ULL << 32U, ours.wasm_stack.count,
+      1U << 20U};
   return bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), unmetered);
 }
 

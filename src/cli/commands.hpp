@@ -23,7 +23,12 @@ int validate(const Session& session);
 
 /// The component that the options name, `-` being stdin.
 [[nodiscard]] Result<ComponentHandle> load(const Session& session);
-[[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most);
+[[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
+                                                           const std::stop_token& interrupted);
+/// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
+[[nodiscard]] std::string harmless(std::string_view text);
+/// True when all that was written to stdout got there; says so otherwise.
+[[nodiscard]] bool written();
 
 /// `error: …` with its help on stderr; answers with the exit code.
 int complain(const Error& error, const std::string& component);

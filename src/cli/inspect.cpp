@@ -60,7 +60,7 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
   }
   out["wit"] = wit ? Json(*wit) : Json(nullptr);
   std::cout << out.dump(2) << '\n';
-  return 0;
+  return written() ? 0 : 1;
 }
 
 }  // namespace
@@ -90,15 +90,15 @@ int inspect(const Session& session) {
   if (wit) {
     std::cout << *wit << std::flush;
   } else {
-    std::cout << "// not to be written as a WIT package: " << wit.error().guest_text << "\n"
+    std::cout << "// not to be written as a WIT package: " << harmless(wit.error().guest_text) << "\n"
               << listing(*imports, *functions) << std::flush;
   }
-  return std::cout ? 0 : 1;
+  return written() ? 0 : 1;
 }
 
 int compile(const Session& session) {
   const auto& options = session.options;
-  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count);
+  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count, session.interrupted);
   if (!bytes) {
     return complain(bytes.error(), options.component);
   }
@@ -106,8 +106,8 @@ int compile(const Session& session) {
   if (!size) {
     return complain(size.error(), options.component);
   }
-  fmt::print(stderr, "{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
-             options.output, base::show_bytes(size->count), options.output);
+  std::cerr << fmt::format("{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
+                           options.output, base::show_bytes(size->count), options.output);
   return 0;
 }
 
@@ -117,9 +117,9 @@ int validate(const Session& session) {
   if (!component) {
     return complain(component.error(), options.component);
   }
-  fmt::print("{}: valid · {} · blake2b {}\n", component->name(), base::show_bytes(component->size().count),
-             component->digest());
-  return 0;
+  std::cout << fmt::format("{}: valid · {} · blake2b {}\n", component->name(),
+                           base::show_bytes(component->size().count), component->digest());
+  return written() ? 0 : 1;
 }
 
 }  // namespace airssys::wasm::cli

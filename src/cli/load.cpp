@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <iostream>
 
 #include "base/fd.hpp"
 #include "base/quantity.hpp"
@@ -18,9 +20,22 @@ Error unreadable(const std::string& path, std::string_view why) {
   return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), {}, {}, {}};
 }
 
+/// Waits until `file` can be read; false when that was interrupted.
+bool readable(int file, const std::stop_token& interrupted) {
+  constexpr int kLookMs = 50;
+  pollfd watched{file, POLLIN, 0};
+  while (!interrupted.stop_requested()) {
+    if (::poll(&watched, 1, kLookMs) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
-Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most) {
+Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
+                                             const std::stop_token& interrupted) {
   base::Fd owned;
   int file = STDIN_FILENO;
   if (path != "-") {
@@ -40,6 +55,9 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
   std::size_t chunk = sized ? std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most) + 1 : kLeast;
   std::vector<std::uint8_t> bytes;
   for (;;) {
+    if (!readable(file, interrupted)) {
+      return std::unexpected(Error{Cancelled{}, Phase::Load, "interrupted while reading the component", {}, {}, {}});
+    }
     const auto have = bytes.size();
     bytes.resize(have + chunk);
     const auto n = ::read(file, bytes.data() + have, chunk);
@@ -65,9 +83,14 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
 Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
-    return session.engine.load_precompiled(options.component);
+    auto component = session.engine.load_precompiled(options.component);
+    if (!component) {
+      component.error().help = options.epochs ? "compile makes code that is metered by fuel: run it without --epochs"
+                                              : "make it with this very version: airssys-wasm compile --help";
+    }
+    return component;
   }
-  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count);
+  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count, session.interrupted);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
@@ -76,12 +99,13 @@ Result<ComponentHandle> load(const Session& session) {
   const auto began = std::chrono::steady_clock::now();
   const Progress progress([&] {
     const auto s = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began).count();
-    return fmt::format("compiling {} ({} s; the result is kept, so this happens once)", name, s);
+    return fmt::format("compiling {} ({} s{})", name, s,
+                       options.no_cache ? "" : "; the result is kept, so this happens once");
   });
   auto component = session.engine.load_component(*bytes, name, session.interrupted);
   if (component) {
     for (const auto& note : component->notes()) {
-      fmt::print(stderr, "note: {}\n", note);
+      std::cerr << "note: " << note << '\n';
     }
   }
   return component;

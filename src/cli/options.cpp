@@ -8,6 +8,7 @@
 
 #include "base/nearest.hpp"
 #include "base/quantity.hpp"
+#include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 
 namespace airssys::wasm::cli {
@@ -36,8 +37,9 @@ class Units {
  public:
   explicit Units(CLI::App& app) : app_(app) {}
 
-  template <class Parse, class Store>
-  void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Store store) {
+  template <class Parse, class Most, class Store>
+  void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Most most,
+           Store store) {
     const auto take = [=](const std::string& text) {
       const auto value = parse(text);
       if (!value) {
@@ -46,12 +48,15 @@ class Units {
       if (*value == decltype(*value){}) {
         throw CLI::ValidationError(name, fmt::format("'{}' is zero: nothing could run", text));
       }
+      if (*value > most) {
+        throw CLI::ValidationError(name, fmt::format("'{}' is more than can be had", text));
+      }
       store(*value);
     };
     app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
   }
   void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, show_bytes(target.count), help, parse_bytes, [&target](std::uint64_t n) { target.count = n; });
+    add(name, show_bytes(target.count), help, parse_bytes, kMost, [&target](std::uint64_t n) { target.count = n; });
   }
   template <class Number>
   void count(const std::string& name, Number& target, const std::string& help) {
@@ -62,13 +67,17 @@ class Units {
       }
       return n;
     };
-    add(name, show_count(target), help, parse, [&target](std::uint64_t n) { target = static_cast<Number>(n); });
+    add(name, show_count(target), help, parse, kMost, [&target](std::uint64_t n) { target = static_cast<Number>(n); });
   }
   void time(const std::string& name, std::chrono::nanoseconds& target, const std::string& help) {
-    add(name, show_duration(target), help, parse_duration, [&target](std::chrono::nanoseconds t) { target = t; });
+    add(name, show_duration(target), help, parse_duration, kLongest,
+        [&target](std::chrono::nanoseconds t) { target = t; });
   }
 
  private:
+  /// The library's own bounds.
+  static constexpr std::uint64_t kMost = 1ULL << 62U;
+  static constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   CLI::App& app_;
 };
 
@@ -77,11 +86,20 @@ void limits(CLI::App& app, Options& options) {
   auto& l = context.limits;
   Units units(app);
   units.add("--fuel", show_count(l.max_fuel.units), "Wasmtime fuel, about one unit an instruction", parse_count,
-            [&l](std::uint64_t n) { l.max_fuel.units = n; });
+            1ULL << 62U, [&l](std::uint64_t n) { l.max_fuel.units = n; });
   units.time("--timeout", context.timeout, "wall clock, from the first instruction");
   units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
-  units.bytes("--stack", options.stack, "the guest's call stack");
+  constexpr std::uint64_t kStackLeast = 64U << 10U, kStackMost = 64U << 20U;
+  const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
+    auto bytes = parse_bytes(text);
+    if (bytes && (*bytes < kStackLeast || *bytes > kStackMost)) {
+      return std::unexpected(fmt::format("'{}' is not 64KiB to 64MiB", text));
+    }
+    return bytes;
+  };
+  units.add("--stack", show_bytes(options.stack.count), "the guest's call stack, 64KiB to 64MiB", stack, kStackMost,
+            [&options](std::uint64_t n) { options.stack.count = n; });
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
   units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
   units.bytes("--random", l.max_random, "random bytes of one call");
@@ -162,14 +180,33 @@ void run_options(CLI::App& run, Options& options) {
   run.add_flag("--no-cache", options.no_cache, "do not keep or use compiled components on disk");
   run.add_flag("--epochs", options.epochs,
                "meter by a clock instead of fuel: faster code, no fuel figure, --fuel does not apply");
-  run.add_option_function<std::uint64_t>(
-         "--random-seed", [&](const auto& seed) { options.context.wasi.random_seed = seed; },
-         "answer all random interfaces from this seed")
+  const auto seed = [&options](const std::string& text) {
+    const auto number = parse_count(text);
+    if (!number) {
+      throw CLI::ValidationError("--random-seed", number.error());
+    }
+    options.context.wasi.random_seed = *number;
+  };
+  run.add_option_function<std::string>("--random-seed", seed, "answer all random interfaces from this seed")
       ->type_name("N");
   limits(run, options);
   grants(run, options);
   run.positionals_at_end(false);
   run.prefix_command(false);
+}
+
+/// Options of `run` that do not go together.
+std::optional<std::string> contradiction(const Options& options, const CLI::App& run) {
+  if (options.args_json && options.invoke.empty()) {
+    return "--args-json goes with --invoke NAME";
+  }
+  if (options.args_json && options.invoke.contains('(')) {
+    return "--invoke has arguments already; give its name alone with --args-json";
+  }
+  if (options.epochs && run.count("--fuel") > 0) {
+    return "--fuel has no meaning with --epochs";
+  }
+  return {};
 }
 
 /// The first word that is no option of `app` (or, at the top, no command), with the nearest that is.
@@ -218,8 +255,20 @@ std::expected<Options, int> parse(int argc, char** argv) {
   compile->add_option("-o,--output", options.output, "where to write the compiled component")
       ->required()
       ->type_name("FILE");
+  // What follows -- is the guest's, whatever it looks like.
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  const auto ours_end = std::ranges::find(words, "--");
+  std::vector<std::string> ours(words.begin(), ours_end);
+  std::vector<std::string> guests(ours_end == words.end() ? ours_end : ours_end + 1, words.end());
   try {
-    app.parse(argc, argv);
+    std::ranges::reverse(ours);
+    app.parse(ours);
+    if (!guests.empty() && !run->parsed()) {
+      throw CLI::ExtrasError(guests);
+    }
+    if (const auto why = contradiction(options, *run)) {
+      throw CLI::ValidationError(*why);
+    }
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
     return std::unexpected(0);
@@ -232,16 +281,20 @@ std::expected<Options, int> parse(int argc, char** argv) {
                    : compile->parsed()  ? compile
                    : validate->parsed() ? validate
                                         : &app;
-    const auto words = at == &app ? std::string() : at->get_name() + " ";
-    std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ")
-              << unknown_word(*at, {argv + 1, argv + argc}).value_or(error.what()) << "\n  help:   airssys-wasm "
-              << words << "--help\n";
+    const auto name = at == &app ? std::string() : at->get_name() + " ";
+    const auto unknown = unknown_word(*at, {words.begin(), ours_end});
+    std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(unknown.value_or(error.what()))
+              << "\n  help:   airssys-wasm " << name << "--help\n";
+    if (at == run && !options.component.empty() && unknown) {
+      std::cerr << "          options of the guest come after --: airssys-wasm run COMPONENT -- --its-option\n";
+    }
     return std::unexpected(kUsageError);
   }
   options.command = run->parsed()       ? Options::Command::Run
                     : inspect->parsed() ? Options::Command::Inspect
                     : compile->parsed() ? Options::Command::Compile
                                         : Options::Command::Validate;
+  std::ranges::move(guests, std::back_inserter(options.arguments));
   options.context.wasi.arguments = options.arguments;
   options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(), options.component);
   return options;

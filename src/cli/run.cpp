@@ -1,14 +1,18 @@
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 
+#include "base/fd.hpp"
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "observe/begin_report.hpp"
-#include "wit/json.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -24,43 +28,14 @@ Error bad_call(std::string message, std::string help) {
   return {BadCall{}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
-Result<std::vector<Value>> from_json(const ComponentHandle& component, const std::string& function,
-                                     const std::string& text) {
-  const auto functions = component.functions();
-  if (!functions) {
-    return std::unexpected(functions.error());
-  }
-  const auto found = std::ranges::find(*functions, function, &FunctionExport::path);
-  const auto json = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (!json.is_array()) {
-    return std::unexpected(bad_call("--args-json is no JSON array", "write it like --args-json '[1, \"x\"]'"));
-  }
-  std::vector<Value> out;
-  // A function that does not exist is reported with its neighbours when it is called.
-  for (std::size_t i = 0; found != functions->end() && i < std::min(json.size(), found->type.parameters.size()); ++i) {
-    const auto& parameter = found->type.parameters[i];
-    auto value = wit::from_json(json[i], parameter.type);
-    if (!value) {
-      return std::unexpected(bad_call(fmt::format("argument {}: {}", parameter.name, value.error()),
-                                      fmt::format("its type is {}", to_wit(found->type))));
-    }
-    out.push_back(std::move(*value));
-  }
-  if (found != functions->end() && json.size() != found->type.parameters.size()) {
-    return std::unexpected(
-        bad_call(fmt::format("{} takes {} arguments, got {}", function, found->type.parameters.size(), json.size()),
-                 fmt::format("its type is {}", to_wit(found->type))));
-  }
-  return out;
-}
-
 Result<Call> parse_call(WasmEngine& engine, const ComponentHandle& component, const Options& options) {
   const auto open = options.invoke.find('(');
   Call call{options.invoke.substr(0, open), {}};
   call.function.erase(call.function.find_last_not_of(' ') + 1);
+  call.function.erase(0, call.function.find_first_not_of(' '));
   auto arguments =
       options.args_json
-          ? from_json(component, call.function, *options.args_json)
+          ? engine.parse_json(component, call.function, *options.args_json)
           : engine.parse_wave(component, call.function,
                               open == std::string::npos ? "()" : std::string_view(options.invoke).substr(open));
   if (!arguments) {
@@ -132,26 +107,49 @@ bool print_result(const Report& report, bool json) {
   if (!report || !report.value()) {
     return true;
   }
-  if (json) {
-    std::cout << wit::to_json(*report.value()).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << '\n';
-  } else if (const auto text = to_wave(*report.value())) {
-    std::cout << *text << '\n';
-  } else {
-    std::cout << wit::to_json(*report.value()).dump() << '\n';
-  }
-  return static_cast<bool>(std::cout.flush());
+  const auto text = json ? to_json(*report.value()) : to_wave(*report.value());
+  std::cout << text.value_or(to_json(*report.value())) << '\n';
+  return written();
 }
 
-bool write_report(const Report& report, const std::string& path) {
-  if (path.empty()) {
-    return true;
+/// Where --report goes: opened before anything runs, so that a report is not lost for a wrong path.
+class ReportFile {
+ public:
+  explicit ReportFile(const std::string& path) : path_(path) {
+    if (!path.empty() && path != "-") {
+      file_.emplace(path, std::ios::trunc);
+      if (!*file_) {
+        problem_ = fmt::format("the report cannot be written to {}: {}", path, std::strerror(errno));
+      }
+    }
   }
-  if (path == "-") {
-    return static_cast<bool>(std::cout << to_json(report) << '\n' << std::flush);
+  /// Why it cannot be opened, or empty.
+  [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
+  [[nodiscard]] bool write(const Report& report) {
+    if (path_.empty()) {
+      return true;
+    }
+    auto& out = file_ ? static_cast<std::ostream&>(*file_) : std::cout;
+    if (out << to_json(report) << '\n' << std::flush) {
+      return true;
+    }
+    std::cerr << "error: the report could not be written to " << (file_ ? path_ : "stdout") << '\n';
+    return false;
   }
-  std::ofstream file(path, std::ios::trunc);
-  return static_cast<bool>(file << to_json(report) << '\n' << std::flush);
+
+ private:
+  const std::string path_;
+  std::optional<std::ofstream> file_;
+  std::string problem_;
+};
+
+/// `file` takes the place of this program's own stdin, as the shell's < does.
+std::optional<std::string> redirect_stdin(const std::string& file) {
+  const base::Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!opened || ::dup2(opened.get(), STDIN_FILENO) < 0) {
+    return fmt::format("--stdin {}: {}", file, std::strerror(errno));
+  }
+  return {};
 }
 
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
@@ -173,16 +171,14 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 }
 
 /// An execution that never began, so that --report tells of it like of any other.
-int refuse(Error error, const ComponentHandle* component, const Options& options) {
+int refuse(Error error, const ComponentHandle* component, const Options& options, ReportFile& file) {
   Report report;
   observe::begin_report(report,
                         {.component = component != nullptr ? component->id() : ComponentId(options.component, {}),
                          .function = std::string_view(options.invoke).substr(0, options.invoke.find('('))},
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
-  if (!write_report(report, options.report_file)) {
-    std::cerr << "error: the report could not be written\n";
-  }
+  static_cast<void>(file.write(report));  // What went wrong first decides the exit code.
   return complain(report.error(), options.component);
 }
 
@@ -190,42 +186,42 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
 
 int run(const Session& session) {
   auto& [engine, options, interrupted] = session;
-  const auto component = load(session);
+  ReportFile file(options.report_file);
+  auto problem = file.problem();
+  const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
+  if (problem.empty() && !options.stdin_file.empty()) {
+    problem = redirect_stdin(options.stdin_file).value_or("");
+  }
+  if (!problem.empty()) {
+    std::cerr << "error: " << harmless(problem) << '\n';
+    return kUsageError;
+  }
   if (!component) {
-    return refuse(component.error(), nullptr, options);
+    return refuse(component.error(), nullptr, options, file);
   }
-  ExecutionContext context = options.context;
-  if (!options.stdin_file.empty()) {
-    constexpr std::uint64_t kStdinMax = 64U << 20U;
-    const auto bytes = read_input(options.stdin_file, kStdinMax);
-    if (!bytes) {
-      return refuse(bytes.error(), &*component, options);
-    }
-    context.wasi.stdin_source = StdinBytes{{bytes->begin(), bytes->end()}};
-  }
+  const auto& context = options.context;
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
     const auto call = parse_call(engine, *component, options);
     if (!call) {
-      return refuse(call.error(), &*component, options);
+      return refuse(call.error(), &*component, options, file);
     }
     execution = engine.start(*component, call->function, call->arguments, context);
   } else if (component->is_command()) {
     execution = engine.start_command(*component, context);
   } else {
-    return refuse(nothing_to_invoke(*component, options), &*component, options);
+    return refuse(nothing_to_invoke(*component, options), &*component, options, file);
   }
   // A command owns the terminal; a line of ours would run into its output.
   const Report& report = await(*execution, context, session, !options.invoke.empty());
   engine.flush_output();
-  bool written = print_result(report, options.json);
-  written = write_report(report, options.report_file) && written;
+  bool good = print_result(report, options.json);
+  good = file.write(report) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
   if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
     std::cerr << screen(report, options.component, colour_wanted());
   }
-  if (!written) {
-    std::cerr << "error: the result or the report could not be written\n";
+  if (!good) {
     return 1;
   }
   return report ? 0 : report.error().exit_code();

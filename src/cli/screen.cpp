@@ -6,6 +6,7 @@
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -14,20 +15,6 @@ namespace {
 using base::show_bytes;
 using base::show_count;
 using base::show_duration;
-
-/// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
-std::string harmless(std::string_view text) {
-  constexpr std::size_t kMost = 300;
-  std::string out;
-  for (const char c : text.substr(0, kMost)) {
-    const auto byte = static_cast<unsigned char>(c);
-    const char shown = byte < 0x20 || byte == 0x7f ? ' ' : c;
-    if (shown != ' ' || out.empty() || out.back() != ' ') {
-      out += shown;
-    }
-  }
-  return text.size() > kMost ? out + "..." : out;
-}
 
 std::string percent(std::uint64_t used, std::uint64_t limit) {
   constexpr double kHundred = 100;
@@ -71,16 +58,23 @@ std::string where(const Error& error) {
   return text;
 }
 
+/// C0, DEL and C1; and what turns the direction of the text that follows.
+bool drives_terminals(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+         (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 /// The next round number to try for a limit that was too small.
 std::string more_time(std::chrono::nanoseconds t) {
-  auto text = show_duration(t * 4);
+  using namespace std::chrono_literals;
+  auto text = show_duration(std::max<std::chrono::nanoseconds>(t * 4, 1ms));
   std::erase(text, ' ');
   return text;
 }
+/// In whole units, so that it can be typed.
 std::string more_bytes(std::uint64_t n) {
-  auto text = show_bytes(n);
-  std::erase(text, ' ');
-  return text;
+  constexpr std::uint64_t kKiB = 1U << 10U, kMiB = 1U << 20U;
+  return n >= kMiB ? fmt::format("{}MiB", (n - 1) / kMiB + 1) : fmt::format("{}KiB", (n - 1) / kKiB + 1);
 }
 std::string more_count(std::uint64_t n) {
   auto text = show_count(n);
@@ -110,8 +104,9 @@ struct Advice {
   }
   std::string operator()(const CpuTimeExceeded& k) const { return "raise it with --cpu-time " + more_time(k.limit); }
   std::string operator()(const MemoryLimitExceeded& k) const {
-    constexpr std::uint64_t kMiB = 1U << 20U;
-    return "raise it with --memory " + more_bytes((std::max(k.requested.count, k.limit.count * 2) / kMiB + 1) * kMiB);
+    constexpr std::uint64_t kMost = 1ULL << 40U;
+    const auto next = std::max(k.requested.count, k.limit.count * 2);
+    return next > kMost ? "it asks for more than any machine has" : "raise it with --memory " + more_bytes(next);
   }
   std::string operator()(const ResourceLimitExceeded& k) const {
     const auto next = k.limit * 4;
@@ -139,6 +134,30 @@ struct Advice {
 
 }  // namespace
 
+std::string harmless(std::string_view text) {
+  constexpr std::size_t kMost = 300;
+  std::string out;
+  for (std::size_t at = 0; at < text.size() && out.size() < kMost;) {
+    const auto [code, size] = wit::first_char(text.substr(at));
+    const bool blank = !code || *code == ' ' || drives_terminals(*code);
+    if (!blank) {
+      out += text.substr(at, size);
+    } else if (out.empty() || out.back() != ' ') {
+      out += ' ';
+    }
+    at += size;
+  }
+  return out.size() < kMost ? out : out + "...";
+}
+
+bool written() {
+  if (std::cout.flush()) {
+    return true;
+  }
+  std::cerr << "error: not everything could be written to stdout\n";
+  return false;
+}
+
 std::string advice(const Error& error, const std::string& component) {
   // What the library would do about an import, nobody can do at a shell.
   const bool of_the_library = std::holds_alternative<LinkFailed>(error.kind);
@@ -146,12 +165,13 @@ std::string advice(const Error& error, const std::string& component) {
 }
 
 int complain(const Error& error, const std::string& component) {
-  fmt::print(stderr, "{} {}\n", colour_wanted() ? "\033[31merror:\033[0m" : "error:", harmless(error.message));
+  // Not fmt::print: it throws when stderr is closed.
+  std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(error.message) << '\n';
   if (!error.guest_text.empty()) {
-    fmt::print(stderr, "  cause   {}\n", harmless(error.guest_text));
+    std::cerr << "  cause   " << harmless(error.guest_text) << '\n';
   }
   if (const auto help = advice(error, component); !help.empty()) {
-    fmt::print(stderr, "  help:   {}\n", harmless(help));
+    std::cerr << "  help:   " << harmless(help) << '\n';
   }
   return error.exit_code();
 }

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <string_view>
 
 namespace airssys::wasm::cli {
 
@@ -22,13 +25,30 @@ sigset_t watched() {
   return set;
 }
 
+/// A line that wraps could not be taken back.
+std::string cut_to_width(std::string line) {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    std::size_t columns = 0;
+    // Bytes that continue a character take no column.
+    const auto end = std::ranges::find_if(line, [&](char c) {
+      columns += (static_cast<unsigned char>(c) & 0xc0U) != 0x80U ? 1 : 0;
+      return columns >= size.ws_col;
+    });
+    line.erase(end, line.end());
+  }
+  return line;
+}
+
 }  // namespace
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 bool colour_wanted() {
   const char* no = std::getenv("NO_COLOR");
-  return stderr_is_terminal() && (no == nullptr || *no == '\0');
+  const char* terminal = std::getenv("TERM");
+  const bool dumb = terminal != nullptr && std::string_view(terminal) == "dumb";
+  return stderr_is_terminal() && !dumb && (no == nullptr || *no == '\0');
 }
 
 Interrupts::Interrupts() {
@@ -59,7 +79,7 @@ Progress::Progress(std::function<std::string()> line) {
     std::unique_lock lock(mutex_);
     for (auto pause = 1000ms; !wake_.wait_for(lock, stop, pause, [&] { return stop.stop_requested(); });
          pause = 200ms) {
-      fmt::print(stderr, "\r\033[K{}", line());
+      fmt::print(stderr, "\r\033[K{}", cut_to_width(line()));
       shown = true;
     }
     if (shown) {

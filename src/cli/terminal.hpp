@@ -9,7 +9,7 @@
 
 namespace airssys::wasm::cli {
 
-/// stderr is a terminal and NO_COLOR is not set.
+/// stderr is a terminal that is not dumb, and NO_COLOR is not set.
 [[nodiscard]] bool colour_wanted();
 [[nodiscard]] bool stderr_is_terminal();
 

@@ -108,6 +108,11 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
 }
 
 std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& path) {
+  // It is replaced as a whole; a device or a pipe would be lost by that.
+  std::error_code absent;
+  if (const auto there = fs::status(path, absent); fs::exists(there) && !fs::is_regular_file(there)) {
+    return "it is there already and is no regular file";
+  }
   std::string name = (path.parent_path() / ".airssys-new-XXXXXX").string();
   const base::Fd file(::mkostemp(name.data(), O_CLOEXEC));
   if (!file) {

@@ -3,10 +3,10 @@
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/limits.hpp>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
-#include <condition_variable>
 #include <span>
 #include <stop_token>
 #include <string>

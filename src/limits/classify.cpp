@@ -176,9 +176,10 @@ class Classifier {
         return error;
       }
       case Cause::OutputUnread: {
-        auto error = make(HostExhausted{"unread output", 0},
-                          fmt::format("{} written by ended runs wait for whoever reads this process's stdout and stderr",
-                                      base::show_bytes(failure.code)));
+        auto error =
+            make(HostExhausted{"unread output", 0},
+                 fmt::format("{} written by ended runs wait for whoever reads this process's stdout and stderr",
+                             base::show_bytes(failure.code)));
         error.help = "read them, or do not let guests inherit them";
         return error;
       }

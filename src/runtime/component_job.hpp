@@ -76,6 +76,7 @@ class ComponentExecution final : private ExecutionParts, public ExecutionCore {
 void run_here(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report& begun,
               const std::stop_token& stop);
 /// The same on the scheduler's threads.
-[[nodiscard]] Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
+[[nodiscard]] Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around,
+                              Report begun);
 
 }  // namespace airssys::wasm::runtime

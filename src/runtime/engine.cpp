@@ -7,6 +7,7 @@
 
 #include "runtime/engine_core.hpp"
 #include "wit/codec.hpp"
+#include "wit/json.hpp"
 #include "wit/raw.hpp"
 
 namespace airssys::wasm {
@@ -119,8 +120,14 @@ Report WasmEngine::run(const ComponentHandle& component, std::string_view functi
 }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
-                       std::initializer_list<Value> arguments, const ExecutionContext& context) {
-  return run(component, function, std::span(arguments.begin(), arguments.size()), context);
+                       std::initializer_list<Value> arguments, const ExecutionContext& context,
+                       const std::stop_token& stop) {
+  return run(component, function, std::span(arguments.begin(), arguments.size()), context, stop);
+}
+
+Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
+                            std::initializer_list<Value> arguments, const ExecutionContext& context) {
+  return start(component, function, std::span(arguments.begin(), arguments.size()), context);
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
@@ -201,6 +208,46 @@ Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& compone
   return core_->parse_wave(component, function, arguments);
 }
 
+Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
+                                                  std::string_view arguments) {
+  const auto found = component.loaded()->function(function);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  const auto& type = (*found)->type;
+  const auto refuse = [&](std::string why) {
+    return std::unexpected(Error{BadCall{std::string(function), {}},
+                                 Phase::Link,
+                                 std::move(why),
+                                 fmt::format("its type is {}", to_wit(type)),
+                                 {},
+                                 {}});
+  };
+  const auto json = wit::parse_json(arguments);
+  if (!json) {
+    return refuse("the arguments are no JSON: " + json.error());
+  }
+  if (!json->is_array()) {
+    return refuse("the arguments are no JSON array; write them like [1, \"x\"]");
+  }
+  if (json->size() != type.parameters.size()) {
+    return refuse(fmt::format("{} takes {} arguments, got {}", function, type.parameters.size(), json->size()));
+  }
+  std::vector<Value> values;
+  for (std::size_t i = 0; i < json->size(); ++i) {
+    auto value = wit::from_json((*json)[i], type.parameters[i].type);
+    if (!value) {
+      return refuse(fmt::format("argument {}: {}", type.parameters[i].name, value.error()));
+    }
+    values.push_back(std::move(*value));
+  }
+  return values;
+}
+
+std::string to_json(const Value& value) {
+  return wit::to_json(value).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 void WasmEngine::flush_output() { core_->flush_output(); }
 
 Result<std::string> to_wave(const Value& value) {
@@ -214,8 +261,8 @@ Result<std::string> to_wave(const Value& value) {
   return std::move(*text);
 }
 
-const Report& Execution::wait() const { return core_->wait(); }
-const Report* Execution::wait_for(std::chrono::nanoseconds patience) const { return core_->wait_for(patience); }
+const Report& Execution::wait() const& { return core_->wait(); }
+const Report* Execution::wait_for(std::chrono::nanoseconds patience) const& { return core_->wait_for(patience); }
 void Execution::on_done(std::function<void(const Report&)> done) const { core_->on_done(std::move(done)); }
 void Execution::cancel() const { core_->cancel(); }
 ExecutionState Execution::state() const { return core_->state(); }

@@ -15,12 +15,17 @@ Report Instance::call(std::string_view function, std::span<const Value> argument
   return core_->run(plan_call(core_->component(), function, arguments, Borrowing::UntilTheEnd), function, budget, stop);
 }
 
-Report Instance::call(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget) {
-  return call(function, std::span(arguments.begin(), arguments.size()), budget);
+Report Instance::call(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget,
+                      const std::stop_token& stop) {
+  return call(function, std::span(arguments.begin(), arguments.size()), budget, stop);
 }
 
 Execution Instance::start(std::string_view function, std::span<const Value> arguments, const CallBudget& budget) {
   return core_->start(plan_call(core_->component(), function, arguments, Borrowing::No), function, budget);
+}
+
+Execution Instance::start(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget) {
+  return start(function, std::span(arguments.begin(), arguments.size()), budget);
 }
 
 Report Instance::drop(Handle handle, const CallBudget& budget) {

@@ -43,7 +43,8 @@ void Scheduler::shutdown() {
       }
       at = next;
     }
-    std::ranges::transform(seats_, std::back_inserter(running), [](const Seat& seat) { return seat.core->shared_from_this(); });
+    std::ranges::transform(seats_, std::back_inserter(running),
+                           [](const Seat& seat) { return seat.core->shared_from_this(); });
   }
   place_.notify_all();
   for (const auto& queued : refused) {

@@ -223,4 +223,22 @@ Made from_json(const Json& json, const Type& type) {
   }
 }
 
+std::expected<Json, std::string> parse_json(std::string_view text) {
+  constexpr int kDeepest = 200;
+  bool too_deep = false;
+  const auto watch = [&](int depth, Json::parse_event_t, const Json&) {
+    too_deep = too_deep || depth > kDeepest;
+    return !too_deep;
+  };
+  try {
+    auto json = Json::parse(text, watch);
+    return too_deep ? std::unexpected(fmt::format("it nests deeper than {}", kDeepest))
+                    : std::expected<Json, std::string>(std::move(json));
+  } catch (const Json::exception& error) {
+    // "[json.exception.parse_error.101] parse error at line 1, column 3: ..."
+    const std::string_view what = error.what();
+    return std::unexpected(std::string(what.substr(std::min(what.find("] ") + 2, what.size()))));
+  }
+}
+
 }  // namespace airssys::wasm::wit

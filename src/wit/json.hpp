@@ -5,12 +5,15 @@
 #include <expected>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 /// The one JSON form of WIT values, described in docs/values.md; without loss in both directions when the type is
 /// known.
 namespace airssys::wasm::wit {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Value& value);
+/// Errors: what is wrong and where, also nesting deeper than any value's, which would end in the stack's overflow.
+[[nodiscard]] std::expected<nlohmann::ordered_json, std::string> parse_json(std::string_view text);
 /// Errors: a path and a sentence.
 [[nodiscard]] std::expected<Value, std::string> from_json(const nlohmann::ordered_json& json, const Type& type);
 

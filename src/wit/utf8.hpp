@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace airssys::wasm::wit {
 
@@ -21,21 +22,31 @@ namespace airssys::wasm::wit {
   return {static_cast<char>(0xf0U | (c >> 18U)), tail(12), tail(6), tail(0)};
 }
 
+/// The scalar value at the front of `text` (not empty), nothing when there is none; and how many bytes it takes, 1
+/// then.
+[[nodiscard]] inline std::pair<std::optional<char32_t>, std::size_t> first_char(std::string_view text) {
+  const auto lead = static_cast<unsigned char>(text.front());
+  const std::size_t size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  if (size == 0 || text.size() < size) {
+    return {std::nullopt, 1};
+  }
+  char32_t c = size == 1 ? lead : lead & (0xffU >> (size + 1));
+  for (const char byte : text.substr(1, size - 1)) {
+    if ((static_cast<unsigned char>(byte) & 0xc0U) != 0x80U) {
+      return {std::nullopt, 1};
+    }
+    c = (c << 6U) | (static_cast<unsigned char>(byte) & 0x3fU);
+  }
+  return {c, size};
+}
+
 /// The one scalar value that `text` (valid UTF-8) consists of, or nothing when it is none or several.
 [[nodiscard]] inline std::optional<char32_t> only_char(std::string_view text) {
   if (text.empty()) {
     return {};
   }
-  const auto lead = static_cast<unsigned char>(text.front());
-  const std::size_t size = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  if (text.size() != size) {
-    return {};
-  }
-  char32_t c = size == 1 ? lead : lead & (0xffU >> (size + 1));
-  for (const char byte : text.substr(1)) {
-    c = (c << 6U) | (static_cast<unsigned char>(byte) & 0x3fU);
-  }
-  return c;
+  const auto [c, size] = first_char(text);
+  return size == text.size() ? c : std::nullopt;
 }
 
 }  // namespace airssys::wasm::wit

@@ -510,10 +510,12 @@ TEST_F(HostTest, DebugInformationIsNotReadAtATrap) {
   const auto unit = little_endian(4, 2) + little_endian(0, 4) + '\x04' + '\x01' + range + '\x02' + range +
                     std::string(kDeep, '\x03') + std::string(kDeep + 2, '\0');
   using namespace std::string_literals;
-  const auto guest = load(component(R"((func (export "run") (result i32) unreachable) )" +
-                                        custom(".debug_abbrev", "\x01\x11\x01\x11\x01\x12\x06\0\0\x02\x2e\x01\x11\x01\x12\x06\0\0\x03\x1d\x01\0\0\0"s) +
-                                        custom(".debug_info", little_endian(unit.size(), 4) + unit),
-                                    kRun));
+  const auto guest =
+      load(component(R"((func (export "run") (result i32) unreachable) )" +
+                         custom(".debug_abbrev",
+                                "\x01\x11\x01\x11\x01\x12\x06\0\0\x02\x2e\x01\x11\x01\x12\x06\0\0\x03\x1d\x01\0\0\0"s) +
+                         custom(".debug_info", little_endian(unit.size(), 4) + unit),
+                     kRun));
   const auto report = engine.run(guest, "run", {}, small());
   ASSERT_THAT(report, Stops("trap"));
   EXPECT_EQ(kind_of<Trapped>(report).code, TrapCode::UnreachableCodeReached);

@@ -1,3 +1,5 @@
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -209,6 +211,22 @@ TEST_F(LoadTest, InProcessCompilingIsThereForTrustedBytes) {
   const auto guest = here.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun));
   ASSERT_TRUE(guest) << guest.error();
   EXPECT_EQ(here.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+}
+
+TEST_F(LoadTest, APrecompiledFileReplacesFilesOnly) {
+  const Scratch scratch;
+  const auto bytes = side_by_side(1);
+  const auto target = scratch.path() / "out";
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(engine.compile_to_file(bytes, target));
+    EXPECT_TRUE(std::filesystem::is_regular_file(target));
+  }
+  std::filesystem::remove(target);
+  ASSERT_EQ(::mkfifo(target.c_str(), 0600), 0);
+  const auto refused = engine.compile_to_file(bytes, target);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("is no regular file"));
+  EXPECT_TRUE(std::filesystem::is_fifo(target));
 }
 
 TEST_F(LoadTest, MalformedBytesSayWhere) {

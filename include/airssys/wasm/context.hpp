@@ -26,22 +26,22 @@ struct StdinBytes {
 };
 using StdinGrant = std::variant<StdinClosed, StdinInherited, StdinBytes>;
 
-/// Where the guest's output goes. Captured output ends up in the report; inherited output is relayed to the process's
-/// own stream by a thread of the library, so a slow reader slows the guest, never a worker.
+/// Where the guest's output goes. Captured output ends up in the `Report` (not in its JSON form); inherited output is
+/// relayed to the process's own stream by a thread of the library, so a slow reader slows the guest, never a worker.
 enum class OutputGrant : std::uint8_t { Discarded, Captured, Inherited };
 
 /// What of WASI 0.2 an execution is given. Everything else answers access-denied; the network is off.
 struct WasiGrants {
-  std::vector<std::string> arguments;
-  std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<DirectoryGrant> directories;
-  StdinGrant stdin_source;
+  std::vector<std::string> arguments{};
+  std::vector<std::pair<std::string, std::string>> environment{};
+  std::vector<DirectoryGrant> directories{};
+  StdinGrant stdin_source{};
   OutputGrant stdout_target = OutputGrant::Captured;
   OutputGrant stderr_target = OutputGrant::Captured;
   /// Clocks show whole steps of this size; nothing for the full resolution.
-  std::optional<std::chrono::nanoseconds> coarse_clock;
+  std::optional<std::chrono::nanoseconds> coarse_clock{};
   /// All random interfaces answer from this seed; nothing for the system's generator.
-  std::optional<std::uint64_t> random_seed;
+  std::optional<std::uint64_t> random_seed{};
 };
 
 /// Everything one execution is given: limits, wall clock, grants.

@@ -47,18 +47,19 @@ enum class Meter : std::uint8_t {
 
 /// Settings of an engine, fixed for its life.
 struct RuntimeConfig {
-  /// Threads that run started executions.
+  /// Threads that run started executions: 1 to 1024.
   unsigned workers = 2;
-  /// Threads for the blocking file calls of all guests that were granted the same directories, made when they are needed:
-  /// 1 to 1024. A call into a dead network mount keeps one until the kernel gives it up, also when its run is over; whoever
-  /// was granted other directories (the first 64 different sets have threads of their own) does not notice.
+  /// Threads for the blocking file calls of all guests that were granted the same directories, made when they are
+  /// needed: 1 to 1024. A call into a dead network mount keeps one until the kernel gives it up, also when its run is
+  /// over; whoever was granted other directories (the first 64 different sets have threads of their own) does not
+  /// notice.
   unsigned file_threads = 16;
-  /// Executions that hold memory at a time, blocking ones included.
+  /// Executions that hold memory at a time, blocking ones included: 1 to 100,000.
   unsigned max_concurrent = 1'000;
-  /// Executions that wait for a place beyond that, and how long.
+  /// Executions that wait for a place beyond that, at most 100,000, and how long.
   unsigned max_queued = 1'000;
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
-  /// Instances that are kept at a time; each holds its memory as long as it lives.
+  /// Instances that are kept at a time, at most 100,000; each holds its memory as long as it lives.
   unsigned max_instances = 100;
   /// One memory slot ready for each concurrent run and each kept instance, which makes a fresh run five times cheaper
   /// and reserves 4 GiB of address space (not memory) a slot. A component that does not fit a slot runs outside the
@@ -72,12 +73,13 @@ struct RuntimeConfig {
   /// The same for one call of a host function, and for each byte of its encoded arguments and answer.
   Fuel host_call_price{100};
   Fuel host_byte_price{1};
+  /// Of each guest: 64 KiB to 64 MiB.
   Bytes wasm_stack{512ULL << 10U};
-  LoadLimits load;
-  CompileIsolation compile;
+  LoadLimits load{};
+  CompileIsolation compile{};
   /// Keep compiled components on disk: in this directory (empty: the user's cache directory), up to this size.
   bool cache = true;
-  std::filesystem::path cache_directory;
+  std::filesystem::path cache_directory{};
   Bytes cache_max{2ULL << 30U};
 };
 
@@ -159,8 +161,8 @@ class WasmEngine {
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                               const std::stop_token& stop = {});
 
-  /// Offers host functions to components loaded from now on, under an interface name (`acme:billing/rates@1.0.0`), or
-  /// directly in the world for an empty name.
+  /// Offers host functions to components loaded from now on; one of the same name takes the place of an earlier one;
+  /// under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty name.
   [[nodiscard]] HostInterface host(std::string interface);
 
   /// Runs one exported function in a fresh instance until it returns, traps, or meets a limit.
@@ -175,13 +177,18 @@ class WasmEngine {
                            std::span<const Value> arguments, const ExecutionContext& context,
                            const std::stop_token& stop = {});
   [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
-                           std::initializer_list<Value> arguments, const ExecutionContext& context);
-  /// Starts the same on the workers and returns at once.
+                           std::initializer_list<Value> arguments, const ExecutionContext& context,
+                           const std::stop_token& stop = {});
+  /// Starts the same on the workers and returns at once. Dynamic arguments only.
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::span<const Value> arguments, const ExecutionContext& context);
 
-  /// A typed function, its types compared once: `engine.bind<std::string(std::string_view)>(greet, "greet")`.
-  /// Errors: BadCall with both types.
+  [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
+                                std::initializer_list<Value> arguments, const ExecutionContext& context);
+
+  /// A typed function, its types compared once. Typed calls block and end by their budget; what may have to be
+  /// cancelled is started, or run with a stop token, with dynamic arguments:
+  /// `engine.bind<std::string(std::string_view)>(greet, "greet")`. Errors: BadCall with both types.
   template <class Signature>
   [[nodiscard]] Result<Function<Signature>> bind(const ComponentHandle& component, std::string_view function) {
     return Function<Signature>::bind(*core_, component, function);
@@ -215,6 +222,10 @@ class WasmEngine {
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
 
+  /// `[1, "x"]` as values for a function's parameters, in the JSON form of docs/values.md. Errors: as `parse_wave`.
+  [[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
+                                                      std::string_view arguments);
+
   /// Blocks until what guests wrote to inherited streams so far has been written.
   void flush_output();
 
@@ -227,5 +238,7 @@ class WasmEngine {
 
 /// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.
 [[nodiscard]] Result<std::string> to_wave(const Value& value);
+/// A value in the JSON form of docs/values.md, on one line. Text that is not UTF-8 has its bad bytes replaced.
+[[nodiscard]] std::string to_json(const Value& value);
 
 }  // namespace airssys::wasm

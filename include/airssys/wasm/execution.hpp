@@ -13,7 +13,8 @@ class ExecutionCore;
 
 enum class ExecutionState : std::uint8_t { Queued, Running, Waiting, Done };
 
-/// One run that was started. Dropping the handle does not stop the run; `cancel` does.
+/// One run that was started. Dropping the handle does not stop the run; `cancel` does. It may outlive its engine, whose
+/// end cancels the run.
 ///
 /// Threads: safe from any thread at once.
 class Execution {
@@ -21,9 +22,12 @@ class Execution {
   explicit Execution(std::shared_ptr<runtime::ExecutionCore> core) noexcept : core_(std::move(core)) {}
 
   /// Blocks until the run is over. Never call it from a host function or from `on_done`.
-  [[nodiscard]] const Report& wait() const;
+  /// The report lives as long as any handle of this run; of a temporary one you get a copy.
+  [[nodiscard]] const Report& wait() const&;
+  [[nodiscard]] Report wait() const&& { return static_cast<const Execution&>(*this).wait(); }
   /// The report, or null when the run is not over after `patience`.
-  [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
+  [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const&;
+  const Report* wait_for(std::chrono::nanoseconds patience) const&& = delete;
   /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
   /// the scheduler. It must not throw and must not block.
   void on_done(std::function<void(const Report&)> done) const;

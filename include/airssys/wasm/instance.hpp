@@ -27,7 +27,7 @@ class InstanceFunction;
 /// After any stop it is spent: its memory is gone and every further call is refused with `bad_call`.
 ///
 /// Threads: safe from any thread; one call at a time, a second one meanwhile is refused with `bad_call`. It may outlive
-/// its engine but can then only be destroyed.
+/// its engine but then answers `cancelled`.
 class Instance {
  public:
   explicit Instance(std::shared_ptr<runtime::InstanceCore> core) noexcept;
@@ -36,9 +36,11 @@ class Instance {
   [[nodiscard]] Report call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget = {},
                             const std::stop_token& stop = {});
   [[nodiscard]] Report call(std::string_view function, std::initializer_list<Value> arguments,
-                            const CallBudget& budget = {});
+                            const CallBudget& budget = {}, const std::stop_token& stop = {});
   /// As `WasmEngine::start`, in this instance.
   [[nodiscard]] Execution start(std::string_view function, std::span<const Value> arguments,
+                                const CallBudget& budget = {});
+  [[nodiscard]] Execution start(std::string_view function, std::initializer_list<Value> arguments,
                                 const CallBudget& budget = {});
   /// A typed function of this instance. Errors: BadCall with both types.
   template <class Signature>

@@ -98,8 +98,9 @@ class Value {
   template <class T>
     requires kIsAlternative<T, Data>
   Value(T data) : data_(std::in_place_type<T>, std::move(data)) {}  // NOLINT(google-explicit-constructor)
-  Value(const char* text) : data_(std::string(text)) {}             // NOLINT(google-explicit-constructor)
-  Value(std::string_view text) : data_(std::string(text)) {}        // NOLINT(google-explicit-constructor)
+  Value(std::nullptr_t) = delete;
+  Value(const char* text) : data_(std::string(text)) {}       // NOLINT(google-explicit-constructor)
+  Value(std::string_view text) : data_(std::string(text)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] const Data& data() const noexcept { return data_; }
   [[nodiscard]] Data& data() noexcept { return data_; }

@@ -14,8 +14,8 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use wasmtime::Store;
 use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, Val};
@@ -73,7 +73,6 @@ impl Desk {
         // SAFETY: the caller's promise makes this the only reference.
         work(unsafe { &mut *self.0.get() })
     }
-
 }
 
 pub struct BridgeRun {

@@ -107,8 +107,8 @@ bool print_result(const Report& report, bool json) {
   if (!report || !report.value()) {
     return true;
   }
-  const auto text = json ? to_json(*report.value()) : to_wave(*report.value());
-  std::cout << text.value_or(to_json(*report.value())) << '\n';
+  const auto wave = json ? std::unexpected(Error{}) : to_wave(*report.value());
+  std::cout << (wave ? *wave : to_json(*report.value())) << '\n';
   return written();
 }
 

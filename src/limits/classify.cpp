@@ -93,9 +93,13 @@ class Classifier {
   }
   [[nodiscard]] Error memory(std::optional<TrapCode> trap) const {
     const Bytes requested{counters().refused_request};
+    auto limit = show_bytes(limits().max_memory.count), asked = show_bytes(requested.count);
+    if (limit == asked) {
+      limit = fmt::format("{} bytes", limits().max_memory.count);
+      asked = fmt::format("{}", requested.count);
+    }
     return make(MemoryLimitExceeded{limits().max_memory, requested, Bytes{counters().memory_peak}, trap},
-                fmt::format("memory limit of {} reached (asked for {})", show_bytes(limits().max_memory.count),
-                            show_bytes(requested.count)));
+                fmt::format("memory limit of {} reached (asked for {})", limit, asked));
   }
   [[nodiscard]] Error resource(std::string name, std::uint64_t limit, std::optional<std::uint64_t> attempted,
                                std::string unit) const {

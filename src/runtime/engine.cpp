@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <sys/stat.h>
 
 #include <airssys/wasm/engine.hpp>
@@ -251,6 +252,10 @@ std::string to_json(const Value& value) {
 void WasmEngine::flush_output() { core_->flush_output(); }
 
 Result<std::string> to_wave(const Value& value) {
+  // Through the door each byte would become a value of 40 bytes.
+  if (const auto* bytes = value.get<ByteList>()) {
+    return fmt::format("[{}]", fmt::join(*bytes, ", "));
+  }
   std::vector<std::uint8_t> encoded;
   wit::encode(value, encoded);
   auto text = engine::wave(encoded);

@@ -269,13 +269,14 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     return std::unexpected(std::move(error));
   }
   if (!can_cross(found->type, Handles::Yes)) {
-    return std::unexpected(
-        Error{BadCall{std::string(path), {}},
-              Phase::Link,
-              fmt::format("{} cannot be called: {} has a type that does not cross", path, to_wit(found->type)),
-              {},
-              {},
-              {}});
+    return std::unexpected(Error{
+        BadCall{std::string(path), {}},
+        Phase::Link,
+        fmt::format("{} cannot be called: {} {}", path, to_wit(found->type),
+                    found->type.async ? "is async, and calls from outside are not" : "has a type that does not cross"),
+        {},
+        {},
+        {}});
   }
   std::vector<std::string> names;
   for (const auto part : std::views::split(path, '#')) {

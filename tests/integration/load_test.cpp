@@ -93,6 +93,19 @@ TEST_F(LoadTest, TwentyThousandComponentsAreRefusedByName) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
 }
 
+// Two kilobytes that would become eight million instances, a gigabyte and seconds before the first look at a clock.
+TEST_F(LoadTest, InstancesThatDoubleAreRefusedByName) {
+  std::string text = "(component $c0)";
+  constexpr int kDoublings = 24;
+  for (int i = 1; i < kDoublings; ++i) {
+    const auto last = "(instance (instantiate $c" + std::to_string(i - 1) + "))";
+    text = "(component $c" + std::to_string(i) + " " + text + last + last + ")";
+  }
+  const auto kind = refusal(engine.load_text("(component " + text + "(instance (instantiate $c23)))"));
+  EXPECT_EQ(kind.limit, "instances");
+  EXPECT_EQ(kind.allowed, 10'000U);
+}
+
 TEST_F(LoadTest, DeepNestingIsRefusedByName) { EXPECT_EQ(refusal(engine.load_text(nested(60))).limit, "nesting"); }
 
 TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {

@@ -156,7 +156,8 @@ struct Error {
   std::string message{};
   /// What to do about it, where we know; ready to show after `help:`.
   std::string help{};
-  /// Text that the guest controls, capped; never mixed into `message`.
+  /// The cause in the words of the guest, of Wasmtime or of the system, capped; never mixed into `message`. The guest
+  /// may control any of it: escape it before it is shown.
   std::string guest_text{};
   std::vector<Frame> backtrace{};
 

@@ -186,6 +186,7 @@ struct BridgeScan {
   uint64_t nesting;
   uint64_t modules;
   uint64_t components;
+  /// Written down, or made when all is instantiated, whichever is more.
   uint64_t instances;
   uint64_t functions;
   /// The largest function body: nothing is checked inside one straight line of code.

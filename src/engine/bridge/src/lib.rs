@@ -13,6 +13,7 @@ pub mod calls;
 pub mod component;
 pub mod denied;
 pub mod engine;
+pub mod expand;
 pub mod ffi;
 pub mod function;
 pub mod outcome;

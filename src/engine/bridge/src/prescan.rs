@@ -1,6 +1,7 @@
 //! Counts what a component holds, before Wasmtime sees a byte. Reads section by section with `wasmparser`, validates
-//! nothing, allocates nothing that the input controls.
+//! nothing, allocates nothing that the input controls beyond these limits.
 
+use crate::expand::Expansion;
 use crate::ffi::{BridgeSlice, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use wasmparser::{CanonicalFunction, CanonicalOption, ComponentDefinedType, ComponentType, Parser, Payload};
@@ -13,6 +14,7 @@ pub struct BridgeScan {
     pub nesting: u64,
     pub modules: u64,
     pub components: u64,
+    /// Written down, or made when all is instantiated, whichever is more.
     pub instances: u64,
     pub functions: u64,
     /// The largest function body: nothing is checked inside one straight line of code.
@@ -63,8 +65,12 @@ fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
 
 fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(), Failure> {
     let mut depth = 0u64;
+    let mut expansion = Expansion::new();
     for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(malformed)? {
+        let payload = payload.map_err(malformed)?;
+        expansion.read(&payload).map_err(malformed)?;
+        at_most("instances", expansion.instances().max(expansion.named()), limits.instances)?;
+        match payload {
             Payload::ModuleSection { .. } => {
                 depth += 1;
                 count("modules", &mut found.modules, 1, limits.modules)?;
@@ -115,6 +121,7 @@ fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(),
         found.nesting = found.nesting.max(depth);
         at_most("nesting", found.nesting, limits.nesting)?;
     }
+    found.instances = found.instances.max(expansion.instances());
     Ok(())
 }
 

@@ -264,6 +264,69 @@ fn only_component_model_async_asks_for_the_concurrency_engine() {
     assert_eq!(scan(&deep), (false, 0, "components".to_owned()));
 }
 
+#[test]
+fn the_scan_counts_the_instances_that_a_component_becomes() {
+    use crate::prescan::{BridgeScan, bridge_prescan};
+    let scan = |wat: &str| {
+        let bytes = wat::parse_str(wat).unwrap();
+        let most = BridgeScan {
+            nesting: 50,
+            modules: 50,
+            components: 100,
+            instances: 1_000,
+            functions: 9,
+            body_bytes: 99,
+            types: 99,
+            imports: 99,
+            exports: 99,
+            memories: 9,
+            tables: 9,
+            concurrency: 0,
+        };
+        let (mut found, mut why) = (BridgeScan::default(), failure());
+        let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
+        // SAFETY: the bytes live for the call.
+        let good = unsafe { bridge_prescan(slice, &most, &mut found, &mut why) };
+        (good, found.instances, message(&why))
+    };
+    let refused = (false, "instances".to_owned());
+    let twice = |inner: &str, depth: usize| {
+        (1..depth).fold(inner.to_owned(), |inner, n| {
+            format!(
+                "(component $c{n} {inner} (instance (instantiate $c{})) (instance (instantiate $c{})))",
+                n - 1,
+                n - 1
+            )
+        })
+    };
+    // 1 + 2 * (1 + 2 * 1), and the root.
+    assert_eq!(scan(&format!("(component {} (instance (instantiate $c2)))", twice("(component $c0)", 3))).1, 8);
+    let (good, _, why) = scan(&format!("(component {} (instance (instantiate $c19)))", twice("(component $c0)", 20)));
+    assert_eq!((good, why), refused);
+    let core = "(component $c0 (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
+    assert_eq!(scan(&format!("(component {core} (instance (instantiate $c0)))")).1, 4);
+
+    // The same by components that are handed on: each use of $P doubles what it is given.
+    let handed_on = |times: usize| {
+        let mut text = r#"(component (component $big)
+            (component $P (import "x" (component $x))
+                (component $y (alias outer $P $x (component $z)) (instance (instantiate $z)) (instance (instantiate $z)))
+                (export "y" (component $y)))
+            (instance $p0 (instantiate $P (with "x" (component $big)))) (alias export $p0 "y" (component $y0))"#
+            .to_owned();
+        for n in 1..times {
+            text += &format!(
+                r#"(instance $p{n} (instantiate $P (with "x" (component $y{})))) (alias export $p{n} "y" (component $y{n}))"#,
+                n - 1
+            );
+        }
+        text + &format!("(instance (instantiate $y{})))", times - 1)
+    };
+    assert!(scan(&handed_on(2)).0);
+    let (good, _, why) = scan(&handed_on(30));
+    assert_eq!((good, why), refused);
+}
+
 /// Panics when it is dropped.
 struct Mine;
 

@@ -1,0 +1,155 @@
+//! How many instances a component becomes. Two kilobytes in which each component instantiates the one before it twice
+//! become millions, which Wasmtime would make without a look at fuel or clock.
+
+use wasmparser::{
+    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, Instance, Payload,
+};
+
+/// What instantiating a component makes.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    /// Instances of components and of core modules, its own included.
+    instances: u64,
+    /// Besides: how often it instantiates components that it is given.
+    given: u64,
+}
+
+const NAMED_MAX: usize = 100_000;
+
+/// A component that was imported: its cost is known where it is given.
+const GIVEN: Cost = Cost { instances: 0, given: 1 };
+
+/// A component, or a module inside one, as far as it has been read.
+#[derive(Default)]
+struct Open {
+    is_module: bool,
+    made: Cost,
+    /// By index; none for one that an instance exports.
+    components: Vec<Option<Cost>>,
+}
+
+/// Fed with the payloads of a component in their order.
+pub struct Expansion {
+    /// From the outermost to the one being read.
+    open: Vec<Open>,
+    /// The largest figures so far: bounds for components that nobody can name from here.
+    instances_max: u64,
+    given_max: u64,
+    /// Instantiations that were given components. What comes back as an instance's export may instantiate what was given,
+    /// and be given in turn: each time the cost grows by a factor.
+    handed_on: u32,
+}
+
+impl Expansion {
+    pub fn new() -> Self {
+        Self { open: vec![Open::default()], instances_max: 1, given_max: 0, handed_on: 0 }
+    }
+
+    /// Instances so far, an upper bound where components are passed around.
+    pub fn instances(&self) -> u64 {
+        self.instances_max
+    }
+
+    /// Components named so far in those that are open.
+    pub fn named(&self) -> u64 {
+        self.open.iter().map(|open| open.components.len() as u64).sum()
+    }
+
+    pub fn read(&mut self, payload: &Payload<'_>) -> Result<(), BinaryReaderError> {
+        match payload {
+            Payload::ModuleSection { .. } => self.open.push(Open { is_module: true, ..Open::default() }),
+            Payload::ComponentSection { .. } => self.open.push(Open::default()),
+            Payload::End(_) => self.close(),
+            Payload::ComponentImportSection(imports) => {
+                for import in imports.clone() {
+                    if let ComponentTypeRef::Component(_) = import?.ty {
+                        self.name(Some(GIVEN));
+                    }
+                }
+            }
+            Payload::ComponentAliasSection(aliases) => {
+                for alias in aliases.clone() {
+                    match alias? {
+                        ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
+                            self.name(None);
+                        }
+                        ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, count, index } => {
+                            self.name(self.find(count, index));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Payload::ComponentExportSection(exports) => {
+                for export in exports.clone() {
+                    let export = export?;
+                    if export.kind == ComponentExternalKind::Component {
+                        self.name(self.find(0, export.index));
+                    }
+                }
+            }
+            Payload::InstanceSection(instances) => {
+                for instance in instances.clone() {
+                    if let Instance::Instantiate { .. } = instance? {
+                        self.make(Cost { instances: 1, given: 0 });
+                    }
+                }
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                for instance in instances.clone() {
+                    if let ComponentInstance::Instantiate { component_index, args } = instance? {
+                        let gives = args.iter().any(|arg| arg.kind == ComponentExternalKind::Component);
+                        self.make(self.cost(component_index, gives));
+                        self.handed_on += u32::from(gives);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn cost(&self, index: u32, gives_components: bool) -> Cost {
+        match self.find(0, index) {
+            Some(cost) if gives_components => {
+                let more = cost.given.saturating_mul(self.instances_max);
+                Cost { instances: cost.instances.saturating_add(more), given: 0 }
+            }
+            Some(cost) => cost,
+            None => {
+                let factor = self.given_max.saturating_add(1).saturating_pow(self.handed_on);
+                Cost { instances: self.instances_max.saturating_mul(factor), given: 0 }
+            }
+        }
+    }
+
+    fn make(&mut self, cost: Cost) {
+        let Some(Open { made, .. }) = self.open.last_mut() else { return };
+        made.instances = made.instances.saturating_add(cost.instances);
+        made.given = made.given.saturating_add(cost.given);
+        self.instances_max = self.instances_max.max(made.instances);
+    }
+
+    fn find(&self, outwards: u32, index: u32) -> Option<Cost> {
+        let open = self.open.iter().rev().nth(outwards as usize)?;
+        open.components.get(index as usize).copied().flatten()
+    }
+
+    fn name(&mut self, cost: Option<Cost>) {
+        // One that is not listed counts as one that cannot be named.
+        if let Some(open) = self.open.last_mut().filter(|open| open.components.len() < NAMED_MAX) {
+            open.components.push(cost);
+        }
+    }
+
+    fn close(&mut self) {
+        let Some(Open { made, is_module, .. }) = self.open.pop() else { return };
+        if !is_module {
+            let instances = made.instances.saturating_add(1);
+            self.instances_max = self.instances_max.max(instances);
+            self.given_max = self.given_max.max(made.given);
+            self.name(Some(Cost { instances, given: made.given }));
+        }
+    }
+}

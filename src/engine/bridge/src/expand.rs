@@ -41,11 +41,13 @@ pub struct Expansion {
     handed_on: u32,
 }
 
-impl Expansion {
-    pub fn new() -> Self {
+impl Default for Expansion {
+    fn default() -> Self {
         Self { open: vec![Open::default()], instances_max: 1, given_max: 0, handed_on: 0 }
     }
+}
 
+impl Expansion {
     /// Instances so far, an upper bound where components are passed around.
     pub fn instances(&self) -> u64 {
         self.instances_max

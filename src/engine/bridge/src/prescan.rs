@@ -65,7 +65,7 @@ fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
 
 fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(), Failure> {
     let mut depth = 0u64;
-    let mut expansion = Expansion::new();
+    let mut expansion = Expansion::default();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(malformed)?;
         expansion.read(&payload).map_err(malformed)?;

@@ -73,6 +73,12 @@ bool is_core_module(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
 }
 
+/// What `compile_to_file` wrote, or another object file.
+bool is_native_code(std::span<const std::uint8_t> bytes) {
+  static constexpr std::array<std::uint8_t, 4> kElf = {0x7f, 'E', 'L', 'F'};
+  return bytes.size() >= kElf.size() && std::equal(kElf.begin(), kElf.end(), bytes.begin());
+}
+
 Error load_failed(std::string message, std::string help = {}) {
   return {LoadFailed{}, Phase::Load, std::move(message), std::move(help), {}, {}};
 }
@@ -320,6 +326,10 @@ Result<ComponentHandle> EngineCore::finish_load(const Source& source) {
 
 Result<ComponentHandle> EngineCore::load(std::span<const std::uint8_t> bytes, std::string name,
                                          const std::stop_token& stop) {
+  if (is_native_code(bytes)) {
+    return std::unexpected(load_failed("this is native code, not a component",
+                                       "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
+  }
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
     return load_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(name), stop);
   }

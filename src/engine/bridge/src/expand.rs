@@ -11,13 +11,13 @@ use wasmparser::{
 struct Cost {
     /// Instances of components and of core modules, its own included.
     instances: u64,
-    /// Besides: how often it instantiates components that it is given.
+    /// Besides: how often it instantiates components that it was given, alone or in an instance.
     given: u64,
 }
 
 const NAMED_MAX: usize = 100_000;
 
-/// A component that was imported: its cost is known where it is given.
+/// A component that was imported, or that an instance exports: what it costs cannot be told where it is used.
 const GIVEN: Cost = Cost { instances: 0, given: 1 };
 
 /// A component, or a module inside one, as far as it has been read.
@@ -25,19 +25,19 @@ const GIVEN: Cost = Cost { instances: 0, given: 1 };
 struct Open {
     is_module: bool,
     made: Cost,
-    /// By index; none for one that an instance exports.
-    components: Vec<Option<Cost>>,
+    /// By index.
+    components: Vec<Cost>,
 }
 
 /// Fed with the payloads of a component in their order.
 pub struct Expansion {
     /// From the outermost to the one being read.
     open: Vec<Open>,
-    /// The largest figures so far: bounds for components that nobody can name from here.
+    /// The largest figures so far.
     instances_max: u64,
     given_max: u64,
-    /// Instantiations that were given components. What comes back as an instance's export may instantiate what was given,
-    /// and be given in turn: each time the cost grows by a factor.
+    /// Instantiations that were given something. What comes back as an instance's export may instantiate what was given,
+    /// and be given in turn: each time its cost grows by a factor.
     handed_on: u32,
 }
 
@@ -66,7 +66,7 @@ impl Expansion {
             Payload::ComponentImportSection(imports) => {
                 for import in imports.clone() {
                     if let ComponentTypeRef::Component(_) = import?.ty {
-                        self.name(Some(GIVEN));
+                        self.name(GIVEN);
                     }
                 }
             }
@@ -74,7 +74,7 @@ impl Expansion {
                 for alias in aliases.clone() {
                     match alias? {
                         ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
-                            self.name(None);
+                            self.name(GIVEN);
                         }
                         ComponentAlias::Outer { kind: ComponentOuterAliasKind::Component, count, index } => {
                             self.name(self.find(count, index));
@@ -101,9 +101,12 @@ impl Expansion {
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
                     if let ComponentInstance::Instantiate { component_index, args } = instance? {
-                        let gives = args.iter().any(|arg| arg.kind == ComponentExternalKind::Component);
-                        self.make(self.cost(component_index, gives));
+                        let gives = args.iter().any(|arg| {
+                            matches!(arg.kind, ComponentExternalKind::Component | ComponentExternalKind::Instance)
+                        });
                         self.handed_on += u32::from(gives);
+                        let cost = self.find(0, component_index);
+                        self.make(if gives { self.settled(cost) } else { cost });
                     }
                 }
             }
@@ -112,18 +115,11 @@ impl Expansion {
         Ok(())
     }
 
-    fn cost(&self, index: u32, gives_components: bool) -> Cost {
-        match self.find(0, index) {
-            Some(cost) if gives_components => {
-                let more = cost.given.saturating_mul(self.instances_max);
-                Cost { instances: cost.instances.saturating_add(more), given: 0 }
-            }
-            Some(cost) => cost,
-            None => {
-                let factor = self.given_max.saturating_add(1).saturating_pow(self.handed_on);
-                Cost { instances: self.instances_max.saturating_mul(factor), given: 0 }
-            }
-        }
+    /// With an upper bound in the place of what was given.
+    fn settled(&self, cost: Cost) -> Cost {
+        let factor = self.given_max.max(cost.given).saturating_add(1).saturating_pow(self.handed_on);
+        let given = cost.given.saturating_mul(self.instances_max).saturating_mul(factor);
+        Cost { instances: cost.instances.saturating_add(given), given: 0 }
     }
 
     fn make(&mut self, cost: Cost) {
@@ -133,25 +129,29 @@ impl Expansion {
         self.instances_max = self.instances_max.max(made.instances);
     }
 
-    fn find(&self, outwards: u32, index: u32) -> Option<Cost> {
-        let open = self.open.iter().rev().nth(outwards as usize)?;
-        open.components.get(index as usize).copied().flatten()
+    fn find(&self, outwards: u32, index: u32) -> Cost {
+        let open = self.open.iter().rev().nth(outwards as usize);
+        open.and_then(|open| open.components.get(index as usize)).copied().unwrap_or(GIVEN)
     }
 
-    fn name(&mut self, cost: Option<Cost>) {
-        // One that is not listed counts as one that cannot be named.
+    fn name(&mut self, cost: Cost) {
+        // One that is not listed counts as given.
         if let Some(open) = self.open.last_mut().filter(|open| open.components.len() < NAMED_MAX) {
             open.components.push(cost);
         }
     }
 
     fn close(&mut self) {
-        let Some(Open { made, is_module, .. }) = self.open.pop() else { return };
-        if !is_module {
-            let instances = made.instances.saturating_add(1);
-            self.instances_max = self.instances_max.max(instances);
-            self.given_max = self.given_max.max(made.given);
-            self.name(Some(Cost { instances, given: made.given }));
+        let Some(Open { mut made, is_module, .. }) = self.open.pop() else { return };
+        if is_module {
+            return;
         }
+        made.instances = made.instances.saturating_add(1);
+        self.given_max = self.given_max.max(made.given);
+        if self.open.is_empty() {
+            made = self.settled(made);
+        }
+        self.instances_max = self.instances_max.max(made.instances);
+        self.name(made);
     }
 }

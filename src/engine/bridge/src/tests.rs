@@ -325,6 +325,22 @@ fn the_scan_counts_the_instances_that_a_component_becomes() {
     assert!(scan(&handed_on(2)).0);
     let (good, _, why) = scan(&handed_on(30));
     assert_eq!((good, why), refused);
+
+    // And in instances that export them.
+    let wrapped = |times: usize| {
+        let mut text = r#"(component (component $big) (instance $i0 (export "c" (component $big)))
+            (component $P (import "x" (instance $x (export "c" (component)))) (alias export $x "c" (component $c))
+                (component $y (alias outer $P $c (component $z)) (instance (instantiate $z)) (instance (instantiate $z)))
+                (export "c" (component $y)))"#
+            .to_owned();
+        for n in 1..times {
+            text += &format!(r#"(instance $i{n} (instantiate $P (with "x" (instance $i{}))))"#, n - 1);
+        }
+        text + &format!(r#"(alias export $i{} "c" (component $last)) (instance (instantiate $last)))"#, times - 1)
+    };
+    assert!(scan(&wrapped(2)).0);
+    let (good, _, why) = scan(&wrapped(30));
+    assert_eq!((good, why), refused);
 }
 
 /// Panics when it is dropped.

@@ -57,7 +57,10 @@ pub unsafe extern "C" fn bridge_wave_parse(
 const NAME: &str = "f";
 
 fn misfit(error: ParserError) -> Failure {
-    at(&error.span(), error.to_string())
+    // It says where once more, as it counts.
+    let (span, text) = (error.span(), error.to_string());
+    let what = text.strip_suffix(&format!(" at {}..{}", span.start, span.end)).unwrap_or(&text);
+    at(&span, what.to_owned())
 }
 
 fn at(span: &Range<usize>, message: String) -> Failure {

@@ -12,6 +12,9 @@ import sys
 
 with open(sys.argv[1], encoding="utf-8") as file:
     rows = json.load(file)["benchmarks"]
+failed = sorted({row["run_name"] for row in rows if row.get("error_occurred")})
+if failed:
+    sys.exit(f"these benchmarks failed: {', '.join(failed)}")
 MEDIAN = {row["run_name"]: row for row in rows if row.get("aggregate_name") == "median"}
 PROCESS = {}
 if os.path.exists(sys.argv[2]):

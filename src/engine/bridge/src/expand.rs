@@ -115,11 +115,13 @@ impl Expansion {
         Ok(())
     }
 
-    /// With an upper bound in the place of what was given.
+    /// With an upper bound in the place of what was given. Inside another component that may have been given to it in
+    /// turn, so it counts there again.
     fn settled(&self, cost: Cost) -> Cost {
         let factor = self.given_max.max(cost.given).saturating_add(1).saturating_pow(self.handed_on);
-        let given = cost.given.saturating_mul(self.instances_max).saturating_mul(factor);
-        Cost { instances: cost.instances.saturating_add(given), given: 0 }
+        let bound = cost.given.saturating_mul(self.instances_max).saturating_mul(factor);
+        let given = if self.open.len() > 1 { cost.given } else { 0 };
+        Cost { instances: cost.instances.saturating_add(bound), given }
     }
 
     fn make(&mut self, cost: Cost) {

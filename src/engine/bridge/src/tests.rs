@@ -326,6 +326,19 @@ fn the_scan_counts_the_instances_that_a_component_becomes() {
     let (good, _, why) = scan(&handed_on(30));
     assert_eq!((good, why), refused);
 
+    // And through several hands: 2^6 uses of what makes 2^6.
+    let big = twice("(component $c0)", 7);
+    let hands = (1..7).fold(
+        r#"(component $q0 (import "x" (component $x)) (instance (instantiate $x)))"#.to_owned(),
+        |inner, n| {
+            let use_it = format!(r#"(instance (instantiate $q{} (with "x" (component $x))))"#, n - 1);
+            format!(r#"(component $q{n} (import "x" (component $x)) {inner} {use_it} {use_it})"#)
+        },
+    );
+    let (good, _, why) =
+        scan(&format!(r#"(component {big} {hands} (instance (instantiate $q6 (with "x" (component $c6)))))"#));
+    assert_eq!((good, why), refused);
+
     // And in instances that export them.
     let wrapped = |times: usize| {
         let mut text = r#"(component (component $big) (instance $i0 (export "c" (component $big)))

@@ -96,6 +96,13 @@ class BridgedRun : public Run {
  public:
   explicit BridgedRun(bridge::BridgeRun* raw) : raw_(raw) {}
 
+  void wake_to(const std::shared_ptr<WakeTarget>& target) final {
+    WakeTarget::hold(target);
+    bridge::bridge_run_wake_to(raw_, {.data = target.get(),
+                                      .wake = [](void* data) { static_cast<WakeTarget*>(data)->wake(); },
+                                      .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }});
+    aimed_ = true;
+  }
   Poll poll() final {
     const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_));
     over_ = polled == Poll::Done;
@@ -147,18 +154,29 @@ class BridgedRun : public Run {
   }
 
  protected:
-  [[nodiscard]] bool over() const noexcept { return over_; }
+  void begin_again() noexcept { over_ = false; }
+  /// Ends what is still going on, and forgets who was to be woken.
+  void end() noexcept {
+    if (!over_) {
+      cancel();
+    }
+    if (std::exchange(aimed_, false)) {
+      bridge::bridge_run_wake_nobody(raw_);
+    }
+  }
 
  private:
   bridge::BridgeRun* raw_;
   std::shared_ptr<HostCalls> calls_;
-  bool over_ = false;
+  bool over_ = true;
+  bool aimed_ = false;
 };
 
 /// A store with one operation in it.
 class FreshRun final : public BridgedRun {
  public:
   explicit FreshRun(RunHandle handle) : BridgedRun(handle.get()), handle_(std::move(handle)) {}
+  void let_go() noexcept override { delete this; }
 
  private:
   RunHandle handle_;
@@ -166,37 +184,25 @@ class FreshRun final : public BridgedRun {
 
 class BridgedStore final : public Store {
  public:
-  explicit BridgedStore(RunHandle owned) : handle(std::move(owned)) {}
+  explicit BridgedStore(RunHandle owned) : handle_(std::move(owned)), operation_(handle_.get()) {}
 
-  Try<std::unique_ptr<Run>> instantiate(const Budget& budget) override;
-  Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function, const Arguments& arguments) override;
-  Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint64_t number) override;
-  RunHandle handle;
+  Try<RunPtr> instantiate(const Budget& budget) override;
+  Try<RunPtr> call(const Budget& budget, const Function& function, const Arguments& arguments) override;
+  Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t number) override;
 
  private:
-  Try<std::unique_ptr<Run>> begun(bool good, OutFailure& failure);
-};
+  /// The operation under way. Let go before its end, it takes the store's memory with it.
+  class Current final : public BridgedRun {
+   public:
+    using BridgedRun::begin_again;
+    using BridgedRun::BridgedRun;
+    void let_go() noexcept override { end(); }
+  };
+  Try<RunPtr> begun(bool good, OutFailure& failure);
 
-/// One operation of a store that lives on. Let go before its end, it takes the store's memory with it.
-class StoreRun final : public BridgedRun {
- public:
-  using BridgedRun::BridgedRun;
-  StoreRun(const StoreRun&) = delete;
-  StoreRun& operator=(const StoreRun&) = delete;
-  ~StoreRun() override {
-    if (!over()) {
-      cancel();
-    }
-  }
+  RunHandle handle_;
+  Current operation_;
 };
-
-/// The waker as the bridge wants it: any thread may call it, and it holds the target until the last waker is gone.
-bridge::BridgeWake wake_up(const std::shared_ptr<WakeTarget>& target) {
-  WakeTarget::hold(target);
-  return {.data = target.get(),
-          .wake = [](void* data) { static_cast<WakeTarget*>(data)->wake(); },
-          .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }};
-}
 
 Try<WasiHandle> grant(const Wasi& wasi) {
   WasiHandle handle(bridge::bridge_wasi_new(wasi.random_bytes_max));
@@ -268,29 +274,30 @@ bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& fu
   return bridge::bridge_run_call(run, &limits, entry, slice(arguments.encoded), failure);
 }
 
-Try<std::unique_ptr<Run>> BridgedStore::begun(bool good, OutFailure& failure) {
+Try<RunPtr> BridgedStore::begun(bool good, OutFailure& failure) {
   if (!good) {
     return std::unexpected(failure.take());
   }
-  return std::make_unique<StoreRun>(handle.get());
+  operation_.begin_again();
+  return RunPtr(&operation_);
 }
 
-Try<std::unique_ptr<Run>> BridgedStore::instantiate(const Budget& budget) {
+Try<RunPtr> BridgedStore::instantiate(const Budget& budget) {
   const auto limits = raw(budget);
   OutFailure failure;
-  return begun(bridge::bridge_run_instantiate(handle.get(), &limits, failure), failure);
+  return begun(bridge::bridge_run_instantiate(handle_.get(), &limits, failure), failure);
 }
 
-Try<std::unique_ptr<Run>> BridgedStore::call(const Budget& budget, const Function& function,
+Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function,
                                              const Arguments& arguments) {
   OutFailure failure;
-  return begun(begin_call(handle.get(), budget, function, arguments, failure), failure);
+  return begun(begin_call(handle_.get(), budget, function, arguments, failure), failure);
 }
 
-Try<std::unique_ptr<Run>> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number) {
+Try<RunPtr> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number) {
   const auto limits = raw(budget);
   OutFailure failure;
-  return begun(bridge::bridge_run_drop_handle(handle.get(), &limits, number, failure), failure);
+  return begun(bridge::bridge_run_drop_handle(handle_.get(), &limits, number, failure), failure);
 }
 
 class BridgedPrepared final : public Prepared {
@@ -301,10 +308,9 @@ class BridgedPrepared final : public Prepared {
         wasi_(bridge::bridge_prepared_needs_wasi(handle_.get())) {}
 
   [[nodiscard]] bool needs_wasi() const noexcept override { return wasi_; }
-  [[nodiscard]] Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
-                                               const Budget& budget, const Function& function,
-                                               const Arguments& arguments) const override {
-    auto run = fresh(wasi, waker);
+  [[nodiscard]] Try<RunPtr> call(const Wasi* wasi, const Budget& budget, const Function& function,
+                                 const Arguments& arguments) const override {
+    auto run = fresh(wasi);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
@@ -312,11 +318,10 @@ class BridgedPrepared final : public Prepared {
     if (!begin_call(run->get(), budget, function, arguments, failure)) {
       return std::unexpected(failure.take());
     }
-    return std::make_unique<FreshRun>(std::move(*run));
+    return RunPtr(new FreshRun(std::move(*run)));
   }
-  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi,
-                                                  const std::shared_ptr<WakeTarget>& waker) const override {
-    auto run = fresh(wasi, waker);
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override {
+    auto run = fresh(wasi);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
@@ -324,7 +329,7 @@ class BridgedPrepared final : public Prepared {
   }
 
  private:
-  [[nodiscard]] Try<RunHandle> fresh(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker) const {
+  [[nodiscard]] Try<RunHandle> fresh(const Wasi* wasi) const {
     WasiHandle granted;
     if (wasi_ && wasi != nullptr) {
       auto made = grant(*wasi);
@@ -334,7 +339,7 @@ class BridgedPrepared final : public Prepared {
       granted = std::move(*made);
     }
     OutFailure failure;
-    RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), wake_up(waker), failure));
+    RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), failure));
     if (!run) {
       return std::unexpected(failure.take());
     }

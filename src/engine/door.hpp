@@ -126,19 +126,19 @@ struct Wasi {
 /// One store whose operations follow one another: an instance that keeps its state. After an operation that did not
 /// return, it can only be freed.
 ///
-/// Threads: one operation at a time, which goes before the store does.
+/// Threads: one operation at a time, which is let go before the store is freed.
 class Store {
  public:
   Store() = default;
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
   virtual ~Store() = default;
-  [[nodiscard]] virtual Try<std::unique_ptr<Run>> instantiate(const Budget& budget) = 0;
+  [[nodiscard]] virtual Try<RunPtr> instantiate(const Budget& budget) = 0;
   /// `function` and `arguments` outlive the run.
-  [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Budget& budget, const Function& function,
+  [[nodiscard]] virtual Try<RunPtr> call(const Budget& budget, const Function& function,
                                                        const Arguments& arguments) = 0;
   /// Drops a handle that the guest handed out; its destructor is guest code.
-  [[nodiscard]] virtual Try<std::unique_ptr<Run>> drop_handle(const Budget& budget, std::uint64_t handle) = 0;
+  [[nodiscard]] virtual Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t handle) = 0;
 };
 
 /// A component with its imports linked: makes runs.
@@ -150,12 +150,10 @@ class Prepared {
   virtual ~Prepared() = default;
   [[nodiscard]] virtual bool needs_wasi() const noexcept = 0;
   /// A fresh store in which `function` will be called once. `function` and `arguments` outlive the run.
-  [[nodiscard]] virtual Try<std::unique_ptr<Run>> call(const Wasi* wasi, const std::shared_ptr<WakeTarget>& waker,
-                                                       const Budget& budget, const Function& function,
-                                                       const Arguments& arguments) const = 0;
-  /// A store for many operations; `waker` is told of all of them.
-  [[nodiscard]] virtual Try<std::unique_ptr<Store>> store(const Wasi* wasi,
-                                                          const std::shared_ptr<WakeTarget>& waker) const = 0;
+  [[nodiscard]] virtual Try<RunPtr> call(const Wasi* wasi, const Budget& budget, const Function& function,
+                                         const Arguments& arguments) const = 0;
+  /// A store for many operations.
+  [[nodiscard]] virtual Try<std::unique_ptr<Store>> store(const Wasi* wasi) const = 0;
 };
 
 class Component {

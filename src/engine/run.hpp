@@ -161,6 +161,8 @@ class Run {
   Run& operator=(const Run&) = delete;
   virtual ~Run() = default;
 
+  /// Whom to wake. Until somebody is named a run never says Waiting, but Slice: most are over before anybody would wait.
+  virtual void wake_to(const std::shared_ptr<WakeTarget>& target) = 0;
   /// Runs the guest for one slice at most. Never blocks.
   virtual Poll poll() = 0;
   /// After `Done`, once.
@@ -170,6 +172,13 @@ class Run {
   [[nodiscard]] virtual Counters counters() const noexcept = 0;
   [[nodiscard]] virtual std::vector<Denial> denials() const = 0;
   [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;
+  /// Whoever holds it is through with it: it frees itself, or goes back to the store that it is an operation of.
+  virtual void let_go() noexcept = 0;
 };
+
+struct LetGo {
+  void operator()(Run* run) const noexcept { run->let_go(); }
+};
+using RunPtr = std::unique_ptr<Run, LetGo>;
 
 }  // namespace airssys::wasm::engine

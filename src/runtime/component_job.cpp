@@ -23,8 +23,14 @@ ComponentJob::ComponentJob(CallPlan&& plan, const JobSurroundings& around, const
   }
 }
 
-std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin(
-    const std::shared_ptr<engine::WakeTarget>& waker, const engine::Budget& budget) {
+/// Only when something was thrown on the way: what the instance did is not known.
+ComponentJob::~ComponentJob() {
+  if (plan_.instance) {
+    plan_.instance->ended(true);
+  }
+}
+
+std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(const engine::Budget& budget) {
   std::optional<engine::Wasi> granted;
   if (own_) {
     auto opened = streams_->open(own_->wasi, own_->limits);
@@ -35,12 +41,12 @@ std::expected<std::unique_ptr<engine::Run>, engine::Failure> ComponentJob::begin
   }
   const auto* wasi = granted ? &*granted : nullptr;
   if (plan_.instance) {
-    return plan_.instance->begin(plan_, wasi, waker, budget);
+    return plan_.instance->begin(plan_, wasi, budget);
   }
-  return plan_.prepared->call(wasi, waker, budget, *plan_.function->function, plan_.arguments());
+  return plan_.prepared->call(wasi, budget, *plan_.function->function, plan_.arguments());
 }
 
-void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<engine::HostCalls>& calls,
+void ComponentJob::host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
                              engine::ParkedCall call) noexcept {
   const auto& entry = plan_.component->host()->at(call.function);
   const auto* type = plan_.component->imported(call.function);
@@ -51,7 +57,7 @@ void ComponentJob::host_call(const ExecutionCore& run, const std::shared_ptr<eng
     return;
   }
   const auto pending = std::make_shared<PendingCall>(calls, call.ticket, &type->result, plan_.component);
-  HostCall view(run.id(), run.component(), run.deadline(), run.fuel_left(), run.cancelled(), pending);
+  HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancelled(), pending);
   call_host(entry, view, call.arguments.bytes(), pending);
 }
 
@@ -111,32 +117,28 @@ void ComponentJob::complete(Report& report) {
   }
 }
 
-ExecutionParts::ExecutionParts(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits)
-    : job(std::in_place, std::move(plan), around, limits) {}
-
 ExecutionParts::ExecutionParts(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun)
-    : report(std::make_unique<Report>(std::move(begun))) {
+    : report(std::move(begun)) {
   if (plan) {
-    job.emplace(std::move(*plan), around, report->budget.limits);
+    job.emplace(std::move(*plan), around, report.budget.limits);
   } else {
-    report->result = std::unexpected(std::move(plan.error()));
+    report.result = std::unexpected(std::move(plan.error()));
   }
 }
 
-ComponentExecution::ComponentExecution(CallPlan&& plan, const JobSurroundings& around, Report& begun)
-    : ExecutionParts(std::move(plan), around, begun.budget.limits), ExecutionCore(&*job, begun, around.settings) {}
-
 ComponentExecution::ComponentExecution(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun)
     : ExecutionParts(std::move(plan), around, std::move(begun)),
-      ExecutionCore(job ? &*job : nullptr, *report, around.settings) {}
+      ExecutionCore(job ? &*job : nullptr, report, around.settings) {}
 
 void run_here(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report& begun,
               const std::stop_token& stop) {
-  if (plan) {
-    scheduler.run_here(std::make_shared<ComponentExecution>(std::move(*plan), around, begun), stop);
-  } else {
+  if (!plan) {
     begun.result = std::unexpected(std::move(plan.error()));
+    return;
   }
+  ComponentJob job(std::move(*plan), around, begun.budget.limits);
+  Operation operation(job, begun, around.settings);
+  scheduler.run_here(operation, stop);
 }
 
 Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report begun) {

@@ -27,9 +27,10 @@ class ComponentJob final : public Job {
  public:
   ComponentJob(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits);
 
-  std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
-                                                                     const engine::Budget& budget) override;
-  void host_call(const ExecutionCore& run, const std::shared_ptr<engine::HostCalls>& calls,
+  ~ComponentJob() override;
+
+  std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget& budget) override;
+  void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
                  engine::ParkedCall call) noexcept override;
   void polled() override;
   std::expected<std::optional<Value>, Error> result(engine::Answer answer) override;
@@ -56,18 +57,14 @@ class ComponentJob final : public Job {
 
 /// A base of `ComponentExecution`, so that the core is gone before what it works with.
 struct ExecutionParts {
-  ExecutionParts(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits);
   ExecutionParts(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
-  /// Apart: most runs block, and what is small comes from the allocator's cache.
-  std::unique_ptr<Report> report;
+  Report report;
   std::optional<ComponentJob> job;
 };
 
-/// A run with all that belongs to it, in one allocation.
+/// A started run with all that belongs to it, in one allocation.
 class ComponentExecution final : private ExecutionParts, public ExecutionCore {
  public:
-  /// For a caller that waits for the end, and whose own the report is.
-  ComponentExecution(CallPlan&& plan, const JobSurroundings& around, Report& begun);
   /// A plan that failed leaves a report that says so, and is over.
   ComponentExecution(Result<CallPlan>&& plan, const JobSurroundings& around, Report begun);
 };

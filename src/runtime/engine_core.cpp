@@ -253,7 +253,7 @@ Result<engine::Artefact> EngineCore::compile(std::span<const std::uint8_t> bytes
   if (!found) {
     return std::unexpected(found.error());
   }
-  return compile(Source{bytes, {}, ExecutionCore::Clock::now() + config_.load.timeout, stop}, found->concurrency);
+  return compile(Source{bytes, {}, Operation::Clock::now() + config_.load.timeout, stop}, found->concurrency);
 }
 
 /// Maps an artefact into the pooling engine where it fits a slot, else into the on-demand one.
@@ -333,11 +333,11 @@ Result<ComponentHandle> EngineCore::load(std::span<const std::uint8_t> bytes, st
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
     return load_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(name), stop);
   }
-  return finish_load({bytes, std::move(name), ExecutionCore::Clock::now() + config_.load.timeout, stop});
+  return finish_load({bytes, std::move(name), Operation::Clock::now() + config_.load.timeout, stop});
 }
 
 Result<ComponentHandle> EngineCore::load_text(std::string_view text, std::string name, const std::stop_token& stop) {
-  const auto deadline = ExecutionCore::Clock::now() + config_.load.timeout;
+  const auto deadline = Operation::Clock::now() + config_.load.timeout;
   const auto bytes = translate(text);
   if (!bytes) {
     return std::unexpected(bytes.error());

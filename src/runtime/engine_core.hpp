@@ -57,7 +57,7 @@ class EngineCore {
   struct Source {
     std::span<const std::uint8_t> bytes;
     std::string name;
-    ExecutionCore::Clock::time_point deadline;
+    Operation::Clock::time_point deadline;
     std::stop_token stop;
   };
   EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host);

@@ -21,22 +21,6 @@ bool InstancePlaces::take() noexcept {
   return false;
 }
 
-void InstanceCore::WakeRelay::wake() noexcept {
-  std::shared_ptr<engine::WakeTarget> target;
-  {
-    const std::lock_guard lock(mutex_);
-    target = target_.lock();
-  }
-  if (target) {
-    target->wake();
-  }
-}
-
-void InstanceCore::WakeRelay::aim(const std::shared_ptr<engine::WakeTarget>& target) {
-  const std::lock_guard lock(mutex_);
-  target_ = target;
-}
-
 InstanceCore::InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours)
     : component_(std::move(component)), neighbours_(std::move(neighbours)), streams_(neighbours_.relay) {}
 
@@ -45,17 +29,15 @@ InstanceCore::~InstanceCore() {
   neighbours_.places->give_back();
 }
 
-engine::Try<std::unique_ptr<engine::Run>> InstanceCore::begin(const CallPlan& plan, const engine::Wasi* wasi,
-                                                              const std::shared_ptr<engine::WakeTarget>& waker,
-                                                              const engine::Budget& budget) {
-  waker_->aim(waker);
+engine::Try<engine::RunPtr> InstanceCore::begin(const CallPlan& plan, const engine::Wasi* wasi,
+                                                const engine::Budget& budget) {
   if (plan.function != nullptr) {
     return store_->call(budget, *plan.function->function, plan.arguments());
   }
   if (plan.dropped) {
     return store_->drop_handle(budget, *plan.dropped);
   }
-  auto made = plan.prepared->store(wasi, waker_);
+  auto made = plan.prepared->store(wasi);
   if (!made) {
     return std::unexpected(std::move(made.error()));
   }

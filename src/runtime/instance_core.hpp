@@ -4,7 +4,6 @@
 #include <airssys/wasm/execution.hpp>
 #include <atomic>
 #include <memory>
-#include <mutex>
 #include <stop_token>
 
 #include "runtime/call_plan.hpp"
@@ -58,25 +57,13 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   [[nodiscard]] bool spent() const noexcept { return spent_.load(); }
 
   /// By the job, on its thread: begins the operation of `plan`.
-  [[nodiscard]] engine::Try<std::unique_ptr<engine::Run>> begin(const CallPlan& plan, const engine::Wasi* wasi,
-                                                                const std::shared_ptr<engine::WakeTarget>& waker,
-                                                                const engine::Budget& budget);
+  [[nodiscard]] engine::Try<engine::RunPtr> begin(const CallPlan& plan, const engine::Wasi* wasi,
+                                                  const engine::Budget& budget);
   [[nodiscard]] GuestStreams& streams() noexcept { return streams_; }
   /// By the job, at its end: the next call may come, or none.
   void ended(bool spent) noexcept;
 
  private:
-  /// The store knows one waker for life; each operation has another target.
-  class WakeRelay final : public engine::WakeTarget {
-   public:
-    void wake() noexcept override;
-    void aim(const std::shared_ptr<engine::WakeTarget>& target);
-
-   private:
-    std::mutex mutex_;
-    std::weak_ptr<engine::WakeTarget> target_;
-  };
-
   /// Fills in `report` what is known before the call, and `plan` what is this instance's; or an error.
   void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget);
   [[nodiscard]] Report run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
@@ -84,7 +71,6 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
 
   const std::shared_ptr<LoadedComponent> component_;
   const InstanceNeighbours neighbours_;
-  const std::shared_ptr<WakeRelay> waker_ = std::make_shared<WakeRelay>();
   GuestStreams streams_;
   std::unique_ptr<engine::Store> store_;
   /// Of the store, for its whole life.

@@ -13,6 +13,19 @@ namespace {
 
 Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
 
+/// What the first poll said; nothing when the operation is over.
+std::optional<engine::Poll> first_slice(Operation& operation, Operation::Clock::time_point now) {
+  if (!operation.begin(now)) {
+    return {};
+  }
+  const auto polled = operation.poll(now);
+  if (polled != engine::Poll::Done) {
+    return polled;
+  }
+  operation.collect();
+  return {};
+}
+
 }  // namespace
 
 std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
@@ -28,11 +41,12 @@ std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
   return scheduler;
 }
 
-Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && seats_.empty()); }
+Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && !places_.any_taken()); }
 
 void Scheduler::shutdown() {
   std::list<Queued> refused;
   std::vector<Core> running;
+  std::set<std::shared_ptr<Caller>> callers;
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
@@ -43,8 +57,9 @@ void Scheduler::shutdown() {
       }
       at = next;
     }
-    std::ranges::transform(seats_, std::back_inserter(running),
-                           [](const Seat& seat) { return seat.core->shared_from_this(); });
+    settle();
+    running = seats_;
+    callers = callers_;
   }
   place_.notify_all();
   for (const auto& queued : refused) {
@@ -53,9 +68,12 @@ void Scheduler::shutdown() {
   for (const auto& core : running) {
     core->cancel();
   }
+  for (const auto& caller : callers) {
+    caller->cancel();
+  }
   {
     Lock lock(mutex_);
-    empty_.wait(lock, [&] { return seats_.empty() && queue_.empty(); });
+    empty_.wait(lock, [&] { return !places_.any_taken() && queue_.empty(); });
   }
   work_.notify_all();
   for (auto& worker : workers_) {
@@ -73,94 +91,142 @@ void Scheduler::shutdown() {
 void Scheduler::submit(const Core& core) {
   core->drive_by(shared_from_this());
   Lock lock(mutex_);
-  if (closing_) {
-    lock.unlock();
-    core->refuse(cancelled_in_queue());
-    return;
-  }
-  if (seats_.size() < limits_.concurrent_max && queue_.empty()) {
-    take_place(*core, core);
-    core->admit();
-    ready_.push(core, core->cpu_time());
-  } else if (queue_.size() < limits_.queued_max) {
+  const bool placed = take_place();
+  const bool queued = !placed && !closing_ && queue_.size() < limits_.queued_max;
+  if (placed) {
+    seat(core);
+  } else if (queued) {
     queue_.push_back({core, nullptr});
-  } else {
+  }
+  settle();
+  if (!placed && !queued) {
+    auto why = closing_ ? cancelled_in_queue() : queue_full();
     lock.unlock();
-    core->refuse(queue_full());
+    core->refuse(std::move(why));
     return;
   }
   work_.notify_one();
 }
 
-void Scheduler::run_here(const Core& core, const std::stop_token& stop) {
-  // A late stop request may still be in `cancel` when the engine goes.
-  const auto self = stop.stop_possible() ? shared_from_this() : nullptr;
-  const auto cancel = [&] {
-    core->cancel();
-    const std::lock_guard lock(mutex_);
-    place_.notify_all();
-  };
-  const std::stop_callback on_stop(stop, cancel);
-  std::optional<Clock::time_point> now;
-  {
-    Lock lock(mutex_);
-    now = wait_for_place(core, lock);
-  }
-  if (!now) {
-    return;
-  }
-  // Also when memory runs out on the way: nobody else holds this core.
-  const struct Leaving {
-    Scheduler& scheduler;
-    const ExecutionCore& core;
-    ~Leaving() {
-      const std::lock_guard lock(scheduler.mutex_);
-      scheduler.leave(core);
-    }
-  } leaving{*this, *core};
-  for (;; now = Clock::now()) {
-    core->claim_alone();
-    const auto next = core->step(*now);
-    if (next == ExecutionCore::Next::Done) {
+void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
+  std::shared_ptr<Caller> caller;
+  auto began = operation.created();
+  if (stop.stop_requested() || !places_.take_freely()) {
+    caller = std::make_shared<Caller>();
+    const auto admitted = wait_for_place(operation, *caller, stop);
+    if (!admitted) {
       return;
     }
-    if (next == ExecutionCore::Next::Wait) {
-      core->wait_for_wake();
-    }
+    began = *admitted;
+  }
+  const PlaceHeld held{*this};
+  // Most are over with their first slice: nobody had to hear of them.
+  if (const auto polled = first_slice(operation, began)) {
+    go_on_here(operation, *polled, caller ? caller : std::make_shared<Caller>(), stop);
   }
 }
 
-void Scheduler::take_place(ExecutionCore& core, Core held) {
-  core.seat = seats_.size();
-  seats_.push_back({&core, std::move(held)});
+Scheduler::PlaceHeld::~PlaceHeld() {
+  if (scheduler.places_.give_back()) {
+    const std::lock_guard lock(scheduler.mutex_);
+    scheduler.hand_on_places();
+  }
 }
 
-/// When `core` came to hold a place; nothing when it was refused instead.
-std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(const Core& core, Lock& lock) {
-  if (seats_.size() < limits_.concurrent_max && queue_.empty() && !closing_) {
-    take_place(*core, nullptr);
-    return core->created();
-  }
+/// When the caller came to hold a place; nothing when its operation was refused instead.
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation& operation, Caller& caller,
+                                                                      const std::stop_token& stop) {
+  // A late stop request may still be in here when the engine goes.
+  const auto self = shared_from_this();
+  const std::stop_callback on_stop(stop, [&] {
+    caller.cancel();
+    const std::lock_guard lock(mutex_);
+    place_.notify_all();
+  });
+  Lock lock(mutex_);
   Error why = cancelled_in_queue();
-  if (!closing_ && queue_.size() >= limits_.queued_max) {
-    why = queue_full();
-  } else if (!closing_) {
-    bool admitted = false;
-    const auto mine = queue_.insert(queue_.end(), {core, &admitted});
-    const auto decided = [&] { return admitted || closing_ || core->cancelled(); };
-    const bool in_time = place_.wait_until(lock, core->created() + limits_.queue_timeout, decided);
-    if (admitted) {
-      return Clock::now();
+  if (!closing_ && !caller.cancelled()) {
+    const bool placed = take_place();
+    if (placed) {
+      settle();
+      return operation.created();
     }
-    queue_.erase(mine);
-    if (!in_time) {
-      why = queue_timeout(core);
+    if (queue_.size() >= limits_.queued_max) {
+      why = queue_full();
+    } else {
+      bool admitted = false;
+      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted});
+      const auto decided = [&] { return admitted || closing_ || caller.cancelled(); };
+      const bool in_time = place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
+      if (admitted) {
+        return Clock::now();
+      }
+      queue_.erase(mine);
+      if (!in_time) {
+        why = queue_timeout(operation.created());
+      }
+      empty_.notify_all();
     }
-    empty_.notify_all();
+    settle();
   }
   lock.unlock();
-  core->refuse(std::move(why));
+  operation.refuse(std::move(why));
   return {};
+}
+
+void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
+                           const std::stop_token& stop) {
+  const CallerListed listed(*this, caller);
+  operation.cancelled_by(caller->cancelled());
+  operation.wake_to(caller);
+  const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
+  for (;;) {
+    if (polled == engine::Poll::HostCall) {
+      operation.answer_host_calls();
+    } else if (polled == engine::Poll::Waiting) {
+      caller->wait_until(operation.deadline());
+    }
+    const auto now = Clock::now();
+    if (const auto why = operation.due(now)) {
+      operation.stop(*why);
+      return;
+    }
+    polled = operation.poll(now);
+    if (polled == engine::Poll::Done) {
+      operation.collect();
+      return;
+    }
+  }
+}
+
+Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller)
+    : scheduler_(scheduler), caller_(caller) {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.insert(caller_);
+  if (scheduler_.closing_) {
+    caller_->cancel();
+  }
+}
+
+Scheduler::CallerListed::~CallerListed() {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.erase(caller_);
+}
+
+/// Takes a place unless others wait for one. Whatever becomes of that, `settle` has to follow under the same lock.
+bool Scheduler::take_place() {
+  places_.by_the_lock(true);
+  return queue_.empty() && !closing_ && places_.take();
+}
+
+void Scheduler::settle() { places_.by_the_lock(closing_ || !queue_.empty()); }
+
+/// Gives a started run the place that was taken for it.
+void Scheduler::seat(Core core) {
+  core->seat = seats_.size();
+  core->admit();
+  ready_.push(core, core->cpu_time());
+  seats_.push_back(std::move(core));
 }
 
 void Scheduler::ready(const Core& core) noexcept {
@@ -273,32 +339,36 @@ void Scheduler::refuse_overdue(Lock& lock) {
     Core core = std::move(found->core);
     queue_.erase(found);
     lock.unlock();
-    core->refuse(queue_timeout(core));
+    core->refuse(queue_timeout(core->created()));
     core.reset();
     lock.lock();
   }
 }
 
-/// Gives the place to whoever has waited longest.
 void Scheduler::leave(const ExecutionCore& core) {
   std::swap(seats_.at(core.seat), seats_.back());
-  seats_.at(core.seat).core->seat = core.seat;
+  seats_.at(core.seat)->seat = core.seat;
   seats_.pop_back();
-  if (!queue_.empty() && !closing_) {
-    const auto [next, admitted] = std::move(queue_.front());
+  static_cast<void>(places_.give_back());  // The lock is held already.
+  hand_on_places();
+}
+
+/// Gives free places to those who have waited longest.
+void Scheduler::hand_on_places() {
+  while (!queue_.empty() && !closing_ && places_.take()) {
+    auto [next, admitted] = std::move(queue_.front());
     queue_.pop_front();
-    take_place(*next, admitted == nullptr ? next : nullptr);
     if (admitted != nullptr) {
       *admitted = true;
       place_.notify_all();
     } else {
-      next->admit();
-      ready_.push(next, next->cpu_time());
+      seat(std::move(next));
       work_.notify_one();
     }
   }
+  settle();
   // Waking idle workers after every run would cost more than the run: bench/run_bench.cpp, fresh_run.
-  if (closing_ && seats_.empty()) {
+  if (closing_ && !places_.any_taken()) {
     empty_.notify_all();
     work_.notify_all();
   }
@@ -324,8 +394,8 @@ Error Scheduler::queue_full() const {
           {}};
 }
 
-Error Scheduler::queue_timeout(const Core& core) const {
-  const auto waited = Clock::now() - core->created();
+Error Scheduler::queue_timeout(Clock::time_point created) const {
+  const auto waited = Clock::now() - created;
   return {QueueTimeout{limits_.queue_timeout, waited},
           Phase::Queue,
           fmt::format("no execution slot became free in {}", base::show_duration(limits_.queue_timeout)),

@@ -14,7 +14,9 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/caller.hpp"
 #include "runtime/execution_core.hpp"
+#include "runtime/places.hpp"
 #include "runtime/ready_queue.hpp"
 
 namespace airssys::wasm::runtime {
@@ -44,7 +46,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Queues or admits; the core is refused when the queue is full.
   void submit(const std::shared_ptr<ExecutionCore>& core);
   /// Runs to the end on this thread.
-  void run_here(const std::shared_ptr<ExecutionCore>& core, const std::stop_token& stop);
+  void run_here(Operation& operation, const std::stop_token& stop);
   void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
   void cancelled(const std::shared_ptr<ExecutionCore>& core) noexcept override;
 
@@ -58,24 +60,43 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
     /// Of a caller that blocks: where it learns that it was admitted. Null for a started run.
     bool* admitted = nullptr;
   };
-  struct Seat {
-    ExecutionCore* core;
-    /// Null where a blocked caller holds it: two atomic operations less for each such run.
-    Core held;
+
+  /// A place that a caller has taken, given back at the end.
+  struct PlaceHeld {
+    Scheduler& scheduler;
+    ~PlaceHeld();
+  };
+  /// A caller that the end of the scheduler has to reach.
+  class CallerListed {
+   public:
+    CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller);
+    CallerListed(const CallerListed&) = delete;
+    CallerListed& operator=(const CallerListed&) = delete;
+    ~CallerListed();
+
+   private:
+    Scheduler& scheduler_;
+    const std::shared_ptr<Caller>& caller_;
   };
 
-  explicit Scheduler(const SchedulerLimits& limits) : limits_(limits) {}
+  explicit Scheduler(const SchedulerLimits& limits) : limits_(limits), places_(limits.concurrent_max) {}
   void work();
   void step(Core core, Lock& lock);
   void pass_the_clock_on();
   void stop_expired(Lock& lock);
   void refuse_overdue(Lock& lock);
+  [[nodiscard]] bool take_place();
+  void seat(Core core);
   void leave(const ExecutionCore& core);
-  void take_place(ExecutionCore& core, Core held);
-  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(const Core& core, Lock& lock);
+  void hand_on_places();
+  void settle();
+  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(Operation& operation, Caller& caller,
+                                                                const std::stop_token& stop);
+  void go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
+                  const std::stop_token& stop);
   [[nodiscard]] Clock::time_point next_event() const;
   [[nodiscard]] Error queue_full() const;
-  [[nodiscard]] Error queue_timeout(const Core& core) const;
+  [[nodiscard]] Error queue_timeout(Clock::time_point created) const;
 
   const SchedulerLimits limits_;
   std::mutex mutex_;
@@ -85,9 +106,12 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   ReadyQueue<Core> ready_;
   /// Runs that have begun and are not over, by deadline.
   std::set<std::pair<Clock::time_point, Core>> deadlines_;
+  Places places_;
   std::list<Queued> queue_;
-  /// Runs that hold a place, whoever polls them. Each knows where it is (`seat`).
-  std::vector<Seat> seats_;
+  /// Started runs that hold a place. Each knows where it is (`ExecutionCore::seat`).
+  std::vector<Core> seats_;
+  /// Callers whose operations were not over with their first slice.
+  std::set<std::shared_ptr<Caller>> callers_;
   bool closing_ = false;
   /// Workers that sleep, and those of them that wake up by themselves for the next deadline.
   unsigned idle_ = 0, watching_ = 0;

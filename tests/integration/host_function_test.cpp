@@ -101,6 +101,7 @@ TEST_F(HostFunctionTest, AnAnswerThatNeverComesIsATimeout) {
   const Heartbeat neighbour(engine);
   EXPECT_THAT(run(kAsk, with_deadline(50ms)), Stops("timeout"));
   EXPECT_FALSE(kept->complete(one(std::uint32_t{1}))) << "the run is gone";
+  EXPECT_LT(neighbour.longest_gap(), 500ms);
 }
 
 TEST_F(HostFunctionTest, ACompletionThatIsDroppedIsAFailure) {

@@ -17,9 +17,10 @@ using Step = std::function<engine::Poll(engine::Counters&, const std::shared_ptr
 /// A guest that follows a script: the last step repeats for ever.
 class FakeRun final : public engine::Run {
  public:
-  FakeRun(std::vector<Step> script, std::shared_ptr<engine::WakeTarget> waker)
-      : script_(std::move(script)), waker_(std::move(waker)) {}
+  explicit FakeRun(std::vector<Step> script) : script_(std::move(script)) {}
 
+  void wake_to(const std::shared_ptr<engine::WakeTarget>& target) override { waker_ = target; }
+  void let_go() noexcept override { delete this; }
   engine::Poll poll() override {
     EXPECT_FALSE(polling_.exchange(true)) << "two threads poll one run";
     engine::Counters now = counters();
@@ -32,7 +33,7 @@ class FakeRun final : public engine::Run {
       counters_ = now;
     }
     polling_ = false;
-    return result;
+    return result == engine::Poll::Waiting && !waker_ ? engine::Poll::Slice : result;
   }
   std::expected<engine::Answer, engine::Failure> take_result() override { return engine::Answer{}; }
   void cancel() noexcept override {}
@@ -55,11 +56,10 @@ class FakeRun final : public engine::Run {
 class FakeJob final : public runtime::Job {
  public:
   explicit FakeJob(std::vector<Step> script) : script_(std::move(script)) {}
-  std::expected<std::unique_ptr<engine::Run>, engine::Failure> begin(const std::shared_ptr<engine::WakeTarget>& waker,
-                                                                     const engine::Budget&) override {
-    return std::make_unique<FakeRun>(script_, waker);
+  std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget&) override {
+    return engine::RunPtr(new FakeRun(script_));
   }
-  void host_call(const runtime::ExecutionCore&, const std::shared_ptr<engine::HostCalls>&,
+  void host_call(const runtime::Operation&, const std::shared_ptr<engine::HostCalls>&,
                  engine::ParkedCall) noexcept override {}
   void polled() override {}
   std::expected<std::optional<Value>, Error> result(engine::Answer) override { return std::nullopt; }
@@ -71,15 +71,24 @@ class FakeJob final : public runtime::Job {
 };
 
 struct FakeParts {
-  Report report;
+  Report its_report;
   FakeJob job;
 };
 /// A run of a fake guest, with its report.
 class FakeExecution final : private FakeParts, public runtime::ExecutionCore {
  public:
   FakeExecution(std::vector<Step> script, const CallBudget& budget)
-      : FakeParts{{}, FakeJob(std::move(script))}, ExecutionCore(&job, report, {}) {
-    report.budget = budget;
+      : FakeParts{{}, FakeJob(std::move(script))}, ExecutionCore(&job, its_report, {}) {
+    its_report.budget = budget;
+  }
+};
+
+/// An operation of a fake guest for a caller that polls it itself.
+class FakeOperation final : private FakeParts, public runtime::Operation {
+ public:
+  FakeOperation(std::vector<Step> script, const CallBudget& budget)
+      : FakeParts{{}, FakeJob(std::move(script))}, Operation(job, its_report, {}) {
+    its_report.budget = budget;
   }
 };
 

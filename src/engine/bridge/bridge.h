@@ -200,14 +200,6 @@ struct BridgeScan {
   uint64_t concurrency;
 };
 
-/// Where a wake-up goes. `wake` may come from any thread until `release`, which comes once, from any thread, when the
-/// last waker is gone: that may be after the run itself is freed.
-struct BridgeWake {
-  void *data;
-  void (*wake)(void*);
-  void (*release)(void*);
-};
-
 /// What one operation may use; the numbers are C++'s decisions.
 struct BridgeBudget {
   /// Wasmtime fuel; ignored by an engine without fuel.
@@ -249,6 +241,14 @@ struct BridgeUsage {
   uint64_t refused_request;
   /// Calls that were denied: `bridge_run_denials`.
   uint64_t denied;
+};
+
+/// Where a wake-up goes. `wake` may come from any thread, and must not call back into the door, until `release`, which
+/// comes once: when another target is named, or when the last waker is gone, which may be after the run itself is freed.
+struct BridgeWake {
+  void *data;
+  void (*wake)(void*);
+  void (*release)(void*);
 };
 
 extern "C" {
@@ -378,12 +378,8 @@ bool bridge_prescan(BridgeSlice bytes, const BridgeScan *limits, BridgeScan *fou
 /// WASI.
 ///
 /// # Safety
-/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
-/// even when this fails.
-BridgeRun *bridge_run_new(const BridgePrepared *prepared,
-                          BridgeWasi *wasi,
-                          BridgeWake wake,
-                          BridgeFailure *failure);
+/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`.
+BridgeRun *bridge_run_new(const BridgePrepared *prepared, BridgeWasi *wasi, BridgeFailure *failure);
 
 /// Begins instantiation alone, for an instance that is called later.
 bool bridge_run_instantiate(BridgeRun *run, const BridgeBudget *budget, BridgeFailure *failure);
@@ -467,6 +463,13 @@ bool bridge_wave_print(BridgeSlice value, BridgeBytes *out, BridgeFailure *failu
 /// # Safety
 /// `bytes` is readable for the call.
 bool bridge_wit(BridgeSlice bytes, BridgeBytes *out, BridgeFailure *failure);
+
+/// Names whom to wake, in place of whoever was named before. Until somebody is, a poll says Slice where it would say
+/// Waiting. Between polls only.
+void bridge_run_wake_to(const BridgeRun *run, BridgeWake wake);
+
+/// Between polls only: nobody is to be woken any more, and whoever was named is released.
+void bridge_run_wake_nobody(const BridgeRun *run);
 
 BridgeWasi *bridge_wasi_new(uint64_t random_bytes_max);
 

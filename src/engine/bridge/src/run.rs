@@ -7,7 +7,6 @@ use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::store::{BridgeBudget, BridgePhase, Data, Shared, crossing};
 use crate::value::{decode_all, put};
-use crate::waker::BridgeWake;
 use crate::wasi::{BridgeWasi, missing_context};
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
@@ -109,17 +108,15 @@ enum Task {
 /// WASI.
 ///
 /// # Safety
-/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`. `wake` keeps its promises (see `BridgeWake`); `release` is called
-/// even when this fails.
+/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_run_new(
     prepared: &BridgePrepared,
     wasi: *mut BridgeWasi,
-    wake: BridgeWake,
     failure: &mut BridgeFailure,
 ) -> *mut BridgeRun {
-    let shared = Arc::new(Shared::new(wake));
     raw(guarded(failure, || {
+        let shared = Arc::<Shared>::default();
         // SAFETY: the caller's promise above.
         let mut wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
         if prepared.needs_wasi && wasi.is_none() {

@@ -5,7 +5,7 @@ use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::run::Desk;
 use crate::value::Handles;
-use crate::waker::{BridgeWake, RunWaker};
+use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -35,6 +35,7 @@ pub const TABLE_ELEMENT_BYTES: u64 = 8;
 
 /// What others than the polling thread may touch, but for the desk. The counters are written by that thread and read by
 /// any: each is a figure of its own, so relaxed order is enough.
+#[derive(Default)]
 pub struct Shared {
     pub desk: Desk,
     pub phase: AtomicU32,
@@ -62,23 +63,6 @@ impl Wake for Shared {
 }
 
 impl Shared {
-    pub fn new(wake: BridgeWake) -> Self {
-        Self {
-            desk: Desk::default(),
-            phase: AtomicU32::default(),
-            fuel_left: AtomicU64::default(),
-            slices: AtomicU64::default(),
-            wasi_calls: AtomicU64::default(),
-            memory_now: AtomicU64::default(),
-            memory_peak: AtomicU64::default(),
-            memory_refused: AtomicU64::default(),
-            refused_request: AtomicU64::default(),
-            denials: Denials::default(),
-            calls: OnceLock::new(),
-            waker: RunWaker::new(wake),
-        }
-    }
-
     /// Another operation begins: its figures start anew, but for the memory that is there.
     pub fn begin(&self, fuel: u64) {
         self.set_phase(BridgePhase::Link);

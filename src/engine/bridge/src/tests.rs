@@ -8,7 +8,7 @@ use crate::outcome::{BridgeCause, BridgeFailure, Failure, PINNED};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::run::*;
 use crate::store::{BridgeBudget, BridgePhase};
-use crate::waker::BridgeWake;
+use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
 use std::ffi::c_void;
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -100,13 +100,14 @@ impl Guest {
 
     fn run(&self) -> Box<BridgeRun> {
         let mut why = failure();
-        let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
         // SAFETY: the prepared component lives as long as the guest; the pointer becomes a Box once.
-        unsafe {
-            let run = bridge_run_new(&*self.prepared, std::ptr::null_mut(), wake, &mut why);
+        let run = unsafe {
+            let run = bridge_run_new(&*self.prepared, std::ptr::null_mut(), &mut why);
             assert!(!run.is_null(), "{}", message(&why));
             Box::from_raw(run)
-        }
+        };
+        bridge_run_wake_to(&run, BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore });
+        run
     }
 
     /// Calls `run`, polls at most `polls` times, and answers with the cause (None: returned) unless it goes on.
@@ -199,10 +200,9 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
 fn a_component_without_the_wasi_context_it_needs_is_refused() {
     let wat = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))))"#;
     let guest = Guest::new(wat, &[]);
-    let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
     let mut why = failure();
     // SAFETY: a null context is what is tested.
-    assert!(unsafe { bridge_run_new(&*guest.prepared, std::ptr::null_mut(), wake, &mut why) }.is_null());
+    assert!(unsafe { bridge_run_new(&*guest.prepared, std::ptr::null_mut(), &mut why) }.is_null());
     assert_eq!(why.cause, BridgeCause::Other);
 }
 
@@ -416,10 +416,9 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         needs_wasi: false,
     };
     let component = BridgeComponent { component };
-    let wake = BridgeWake { data: std::ptr::null_mut(), wake: ignore, release: ignore };
     // SAFETY: the pointers come from boxes and become boxes once; everything outlives the polls below.
     let (entry, mut run) = unsafe {
-        let run = bridge_run_new(&prepared, std::ptr::null_mut(), wake, &mut why);
+        let run = bridge_run_new(&prepared, std::ptr::null_mut(), &mut why);
         let entry = crate::function::bridge_component_function(&component, text("run"), &mut why);
         (Box::from_raw(entry), Box::from_raw(run))
     };

@@ -1,10 +1,12 @@
 //! Wake-ups: one word tells a slice (woken while polled) from a wait (woken later, by any thread).
 
+use crate::run::BridgeRun;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Where a wake-up goes. `wake` may come from any thread until `release`, which comes once, from any thread, when the
-/// last waker is gone: that may be after the run itself is freed.
+/// Where a wake-up goes. `wake` may come from any thread, and must not call back into the door, until `release`, which
+/// comes once: when another target is named, or when the last waker is gone, which may be after the run itself is freed.
 #[repr(C)]
 pub struct BridgeWake {
     pub data: *mut c_void,
@@ -14,8 +16,15 @@ pub struct BridgeWake {
 
 // SAFETY: C++ promises with the declaration above that both functions are safe from any thread.
 unsafe impl Send for BridgeWake {}
-// SAFETY: as above.
-unsafe impl Sync for BridgeWake {}
+
+/// Released when dropped.
+struct Target(BridgeWake);
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        (self.0.release)(self.0.data);
+    }
+}
 
 const WAITING: u8 = 0;
 const POLLING: u8 = 1;
@@ -23,12 +32,19 @@ const WOKEN: u8 = 2;
 
 pub struct RunWaker {
     state: AtomicU8,
-    target: BridgeWake,
+    /// Nobody at first: most runs are over after one poll.
+    target: Mutex<Option<Target>>,
+}
+
+impl Default for RunWaker {
+    fn default() -> Self {
+        Self { state: AtomicU8::new(POLLING), target: Mutex::default() }
+    }
 }
 
 impl RunWaker {
-    pub fn new(target: BridgeWake) -> Self {
-        Self { state: AtomicU8::new(POLLING), target }
+    fn target(&self) -> MutexGuard<'_, Option<Target>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn begin_poll(&self) {
@@ -39,20 +55,37 @@ impl RunWaker {
         }
     }
 
-    /// True when the run was woken while it was polled: poll it again, nobody else will say so.
+    /// True when the run is to be polled again, since nobody else will say so: it was woken while it was polled, or there
+    /// is nobody to be woken.
     pub fn end_poll(&self) -> bool {
-        self.state.compare_exchange(POLLING, WAITING, Ordering::SeqCst, Ordering::SeqCst).is_err()
+        self.target().is_none()
+            || self.state.compare_exchange(POLLING, WAITING, Ordering::SeqCst, Ordering::SeqCst).is_err()
     }
 
     pub fn wake(&self) {
-        if self.state.swap(WOKEN, Ordering::SeqCst) == WAITING {
-            (self.target.wake)(self.target.data);
+        if self.state.swap(WOKEN, Ordering::SeqCst) == WAITING
+            && let Some(Target(target)) = &*self.target()
+        {
+            (target.wake)(target.data);
         }
+    }
+
+    fn aim(&self, target: Option<Target>) {
+        let old = std::mem::replace(&mut *self.target(), target);
+        // Not under the lock: releasing runs C++.
+        drop(old);
     }
 }
 
-impl Drop for RunWaker {
-    fn drop(&mut self) {
-        (self.target.release)(self.target.data);
-    }
+/// Names whom to wake, in place of whoever was named before. Until somebody is, a poll says Slice where it would say
+/// Waiting. Between polls only.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_run_wake_to(run: &BridgeRun, wake: BridgeWake) {
+    run.shared.waker.aim(Some(Target(wake)));
+}
+
+/// Between polls only: nobody is to be woken any more, and whoever was named is released.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_run_wake_nobody(run: &BridgeRun) {
+    run.shared.waker.aim(None);
 }

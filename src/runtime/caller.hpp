@@ -1,0 +1,40 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+
+#include "engine/run.hpp"
+#include "runtime/operation.hpp"
+
+namespace airssys::wasm::runtime {
+
+/// A thread that polls an operation of its own: how others wake it and cancel what it does. Shared, since a late wake-up
+/// may still be on its way when the call is over.
+class Caller final : public engine::WakeTarget {
+ public:
+  void wake() noexcept override {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    awake_.notify_all();
+  }
+  void cancel() noexcept {
+    cancelled_.store(true);
+    wake();
+  }
+  [[nodiscard]] const std::atomic<bool>& cancelled() const noexcept { return cancelled_; }
+  /// Until somebody wakes it; at once when somebody has since the last time.
+  void wait_until(Operation::Clock::time_point deadline) {
+    std::unique_lock lock(mutex_);
+    awake_.wait_until(lock, deadline, [&] { return woken_; });
+    woken_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable awake_;
+  bool woken_ = false;
+  std::atomic<bool> cancelled_ = false;
+};
+
+}  // namespace airssys::wasm::runtime

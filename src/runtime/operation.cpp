@@ -1,0 +1,194 @@
+#include "runtime/operation.hpp"
+
+#include <ctime>
+
+namespace airssys::wasm::runtime {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+std::int64_t thread_cpu_ns() noexcept {
+  timespec t{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  constexpr std::int64_t kSecond = 1'000'000'000;
+  return t.tv_sec * kSecond + t.tv_nsec;
+}
+
+std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
+  return std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
+}
+
+/// For a figure that only the stepping thread writes: others read the one or the other value.
+void count(std::atomic<std::int64_t>& figure, std::int64_t more) noexcept {
+  figure.store(figure.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Operation::Operation(Job& job, Report& report, const CoreSettings& settings) noexcept
+    : job_(job), report_(report), settings_(settings) {}
+
+std::unique_lock<std::mutex> Operation::watched() const {
+  return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<std::mutex>();
+}
+
+bool Operation::begin(Clock::time_point now) {
+  last_look_ = now;
+  began_ns_.store(since_epoch(now), std::memory_order_relaxed);
+  deadline_ = now + allowed().timeout;
+  auto run = job_.begin(limits::budget(allowed().limits, settings_.prices, deadline_));
+  if (!run) {
+    fail(std::move(run.error()), readings(now));
+    return false;
+  }
+  const auto lock = watched();
+  run_ = std::move(*run);
+  return true;
+}
+
+std::optional<limits::HostStop> Operation::due(Clock::time_point now) const {
+  if (cancelled()) {
+    return limits::HostStop::Cancelled;
+  }
+  if (now >= deadline_) {
+    return limits::HostStop::Deadline;
+  }
+  if (cpu_ns_.load(std::memory_order_relaxed) >= allowed().limits.max_cpu_time.count()) {
+    return limits::HostStop::CpuTime;
+  }
+  return {};
+}
+
+/// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
+/// cost a third of a small run (bench/run_bench.cpp, fresh_run). The wall clock of one slice is its upper bound.
+engine::Poll Operation::poll(Clock::time_point began) {
+  const bool first = !polled_;
+  polled_ = true;
+  const auto cpu_began = first ? 0 : thread_cpu_ns();
+  const auto polled = run_->poll();
+  last_look_ = Clock::now();
+  const auto ran = (last_look_ - began).count();
+  count(running_ns_, ran);
+  count(cpu_ns_, first ? ran : thread_cpu_ns() - cpu_began);
+  job_.polled();
+  return polled;
+}
+
+void Operation::answer_host_calls() {
+  const auto began = last_look_;
+  const auto cpu_began = thread_cpu_ns();
+  const auto calls = run_->host_calls();
+  while (auto call = calls->next()) {
+    job_.host_call(*this, calls, std::move(*call));
+  }
+  last_look_ = Clock::now();
+  count(running_ns_, (last_look_ - began).count());
+  count(cpu_ns_, thread_cpu_ns() - cpu_began);
+}
+
+void Operation::stop(limits::HostStop why) {
+  run_->cancel();
+  last_look_ = Clock::now();
+  const auto last = readings(last_look_);
+  report_.result = std::unexpected(limits::stopped(why, allowed(), last));
+  finish(last);
+}
+
+void Operation::collect() {
+  const auto last = readings(last_look_);
+  auto answer = run_->take_result();
+  if (!answer) {
+    fail(std::move(answer.error()), last);
+  } else if (auto overdrawn = limits::overdrawn(allowed(), last)) {
+    report_.result = std::unexpected(std::move(*overdrawn));
+    finish(last);
+  } else {
+    report_.result = job_.result(std::move(*answer));
+    finish(last);
+  }
+}
+
+void Operation::refuse(Error error) {
+  last_look_ = Clock::now();
+  began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
+  report_.result = std::unexpected(std::move(error));
+  finish(readings(last_look_));
+}
+
+/// What any thread may read.
+limits::Readings Operation::figures(Clock::time_point now) const {
+  limits::Readings out;
+  if (run_ != nullptr) {
+    out.counters = run_->counters();
+  } else {
+    out.counters.fuel_left = allowed().limits.max_fuel.units;
+  }
+  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
+  out.cpu_time = cpu_time();
+  out.fuel_metered = settings_.fuel_metered;
+  return out;
+}
+
+limits::Readings Operation::readings(Clock::time_point now) const {
+  auto out = figures(now);
+  out.wasm_stack_bytes = settings_.wasm_stack_bytes;
+  out.host_function = job_.last_host_call();
+  return out;
+}
+
+ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
+  ResourceUsage usage;
+  usage.fuel = limits::fuel_used(allowed().limits, readings);
+  usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
+  usage.cpu_time = readings.cpu_time;
+  usage.wall_time = readings.elapsed;
+  usage.running = std::min(nanoseconds(running_ns_.load(std::memory_order_relaxed)), readings.elapsed);
+  usage.waiting = readings.elapsed - usage.running;
+  usage.queued = nanoseconds(began_ns_.load(std::memory_order_relaxed) - since_epoch(created_));
+  usage.memory_peak = Bytes{readings.counters.memory_peak};
+  usage.memory_refused = readings.counters.memory_refused;
+  usage.slices = readings.counters.slices;
+  if (readings.counters.wasi_calls > 0) {
+    usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
+  }
+  return usage;
+}
+
+ResourceUsage Operation::usage() const {
+  if (run_ != nullptr) {
+    return usage_from(figures(Clock::now()));
+  }
+  ResourceUsage usage;
+  usage.queued = Clock::now() - created_;
+  return usage;
+}
+
+void Operation::fail(engine::Failure failure, const limits::Readings& last) {
+  const bool fuel_lost = limits::loses_fuel(failure);
+  report_.result = std::unexpected(limits::failed(std::move(failure), allowed(), last));
+  finish(last, fuel_lost);
+}
+
+/// With the result in the report.
+void Operation::finish(const limits::Readings& last, bool fuel_lost) {
+  report_.resource_usage = usage_from(last);
+  if (settings_.fuel_metered && fuel_lost) {
+    report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
+  }
+  if (run_ != nullptr && last.counters.denied > 0) {
+    for (auto& denial : run_->denials()) {
+      report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
+    }
+  }
+  // The guest's memory goes before anybody hears that it is over.
+  engine::RunPtr run;
+  {
+    const auto lock = watched();
+    run = std::move(run_);
+  }
+  run.reset();
+  job_.complete(report_);
+}
+
+}  // namespace airssys::wasm::runtime

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <airssys/wasm/report.hpp>
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "engine/run.hpp"
+#include "limits/classify.hpp"
+
+namespace airssys::wasm::runtime {
+
+class Operation;
+
+/// What a run is about: makes the guest, answers its host calls, turns its answer into a value.
+class Job {
+ public:
+  Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+  virtual ~Job() = default;
+
+  /// Makes the run; called once, when there is a place for it.
+  [[nodiscard]] virtual std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget& budget) = 0;
+  /// Runs one host call on the polling thread's own stack. Never throws.
+  virtual void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
+                         engine::ParkedCall call) noexcept = 0;
+  /// After each poll, on the polling thread: output may have to be handed on.
+  virtual void polled() = 0;
+  /// The guest's answer as a value; or the error that it amounts to.
+  [[nodiscard]] virtual std::expected<std::optional<Value>, Error> result(engine::Answer answer) = 0;
+  /// Last word on an error (a command's exit(0) is a return), and what only the job knows: output, host calls.
+  virtual void complete(Report& report) = 0;
+  /// `interface#function` of the last host call.
+  [[nodiscard]] virtual std::string_view last_host_call() const = 0;
+};
+
+/// What does not change from run to run.
+struct CoreSettings {
+  limits::Prices prices;
+  bool fuel_metered = true;
+  std::uint64_t wasm_stack_bytes = 0;
+};
+
+/// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came of
+/// it. Who polls when, and who waits for the end, is others' business (`ExecutionCore`, `Scheduler::run_here`).
+///
+/// Threads: one steps it, by any thread in turn. The figures may be read by others at once.
+class Operation {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// `report` has begun (observe::begin_report). Both outlive this.
+  Operation(Job& job, Report& report, const CoreSettings& settings) noexcept;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  /// Whose word ends it. By the stepping thread.
+  void cancelled_by(const std::atomic<bool>& cancelled) noexcept { cancelled_ = &cancelled; }
+  /// Before it begins: others may look (`usage`), under this lock.
+  void watched_under(std::mutex& watch) noexcept { watch_ = &watch; }
+
+  [[nodiscard]] bool begun() const noexcept { return run_ != nullptr; }
+  /// Makes the run; who is to be woken, if anybody waits, comes with `wake_to`. False: that failed, it is over.
+  [[nodiscard]] bool begin(Clock::time_point now);
+  /// From now on the run waits instead of asking to be polled again.
+  void wake_to(const std::shared_ptr<engine::WakeTarget>& target) { run_->wake_to(target); }
+  /// Why it must not be polled on. `now`: a look at the clock that the caller has just made.
+  [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
+  [[nodiscard]] engine::Poll poll(Clock::time_point began);
+  /// After a poll that said HostCall.
+  void answer_host_calls();
+
+  /// The four ends. Afterwards the report is complete and the guest's memory is free.
+  void collect();
+  void stop(limits::HostStop why);
+  /// One that never began.
+  void refuse(Error error);
+
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_ != nullptr && cancelled_->load(); }
+  [[nodiscard]] const Report& report() const noexcept { return report_; }
+  /// When queueing began.
+  [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
+  /// Far away until it has begun.
+  [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_; }
+  [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
+    return std::chrono::nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
+  }
+  /// By the stepping thread: what its host functions may know.
+  [[nodiscard]] Fuel fuel_left() const { return {run_->counters().fuel_left}; }
+  /// Of one that is not over, under the lock of `watched_under`.
+  [[nodiscard]] ResourceUsage usage() const;
+
+ private:
+  [[nodiscard]] const CallBudget& allowed() const noexcept { return report_.budget; }
+  void fail(engine::Failure failure, const limits::Readings& last);
+  void finish(const limits::Readings& last, bool fuel_lost = false);
+  [[nodiscard]] limits::Readings figures(Clock::time_point now) const;
+  [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
+  [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings) const;
+  [[nodiscard]] std::unique_lock<std::mutex> watched() const;
+
+  Job& job_;
+  Report& report_;
+  const CoreSettings settings_;
+  std::mutex* watch_ = nullptr;
+  const std::atomic<bool>* cancelled_ = nullptr;
+
+  Clock::time_point created_ = Clock::now();
+  // Written by the stepping thread, read by `usage` from others.
+  std::atomic<std::int64_t> began_ns_ = 0;
+  std::atomic<std::int64_t> running_ns_ = 0;
+  std::atomic<std::int64_t> cpu_ns_ = 0;
+  /// Only the stepping thread knows these: each look at the clock costs some 25 ns, so what follows one uses it.
+  bool polled_ = false;
+  Clock::time_point last_look_;
+  Clock::time_point deadline_ = Clock::time_point::max();
+  /// Under the watch when others may look: it disappears at the end.
+  engine::RunPtr run_;
+};
+
+}  // namespace airssys::wasm::runtime

@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/engine.hpp>
 #include <airssys/wasm/report.hpp>
+#include <functional>
 #include <string>
 
 #include "cli/options.hpp"
@@ -23,14 +24,20 @@ int validate(const Session& session);
 
 /// The component that the options name, `-` being stdin.
 [[nodiscard]] Result<ComponentHandle> load(const Session& session);
+/// A line for `Progress` while the component called `name` is compiled.
+[[nodiscard]] std::function<std::string()> compiling(const std::string& name, const std::string& what_for);
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
                                                            const std::stop_token& interrupted);
 /// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
 [[nodiscard]] std::string harmless(std::string_view text);
+/// The same for text of many lines, which stay what they are; nothing is cut off.
+[[nodiscard]] std::string harmless_lines(std::string_view text);
 /// True when all that was written to stdout got there; says so otherwise.
 [[nodiscard]] bool written();
 
-/// `error: …` with its help on stderr; answers with the exit code.
+/// `error: …` on stderr, coloured where that is wanted, and what to type about it.
+void say_error(std::string_view message, std::string_view help);
+/// The same for an error with all it knows; answers with the exit code.
 int complain(const Error& error, const std::string& component);
 /// One screen on what a run cost, or why it stopped and what it used.
 [[nodiscard]] std::string screen(const Report& report, const std::string& component, bool colour);

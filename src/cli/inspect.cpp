@@ -10,6 +10,7 @@
 
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
+#include "cli/terminal.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -80,29 +81,32 @@ int inspect(const Session& session) {
   if (!functions || !imports) {
     return complain((!functions ? functions.error() : imports.error()), options.component);
   }
-  std::cout << fmt::format("// {}\n// {} · blake2b {}\n", component->name(), base::show_bytes(component->size().count),
-                           component->digest());
+  std::cout << fmt::format("// {}\n// {} · blake2b {}\n", harmless(component->name()),
+                           base::show_bytes(component->size().count), component->digest());
   if (const auto required = component->required_resources()) {
     std::cout << fmt::format("// needs {}\n", needs(*required));
   } else {
     std::cout << "// imports core modules: what it needs is known only when it is linked\n";
   }
   if (wit) {
-    std::cout << *wit << std::flush;
+    std::cout << harmless_lines(*wit) << std::flush;
   } else {
     std::cout << "// not to be written as a WIT package: " << harmless(wit.error().guest_text) << "\n"
-              << listing(*imports, *functions) << std::flush;
+              << harmless_lines(listing(*imports, *functions)) << std::flush;
   }
   return written() ? 0 : 1;
 }
 
 int compile(const Session& session) {
   const auto& options = session.options;
-  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count, session.interrupted);
+  const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
   if (!bytes) {
     return complain(bytes.error(), options.component);
   }
-  const auto size = session.engine.compile_to_file(*bytes, options.output, session.interrupted);
+  const auto size = [&] {
+    const Progress progress(compiling(options.component, "it is written to " + options.output));
+    return session.engine.compile_to_file(*bytes, options.output, session.interrupted);
+  }();
   if (!size) {
     return complain(size.error(), options.component);
   }
@@ -116,6 +120,10 @@ int validate(const Session& session) {
   const auto component = load(session);
   if (!component) {
     return complain(component.error(), options.component);
+  }
+  // What it exports is described only when somebody asks: a component of which that cannot be said cannot be called.
+  if (const auto functions = component->functions(); !functions) {
+    return complain(functions.error(), options.component);
   }
   std::cout << fmt::format("{}: valid · {} · blake2b {}\n", component->name(),
                            base::show_bytes(component->size().count), component->digest());

@@ -67,7 +67,7 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
       return std::unexpected(unreadable(path, std::strerror(errno)));
     }
     if (bytes.size() > most) {
-      return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}},
+      return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}, "bytes"},
                                    Phase::Load,
                                    fmt::format("{} is larger than {}", path, base::show_bytes(most)),
                                    {},
@@ -80,6 +80,14 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
   }
 }
 
+std::function<std::string()> compiling(const std::string& name, const std::string& what_for) {
+  const auto began = std::chrono::steady_clock::now();
+  return [=] {
+    const auto s = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began).count();
+    return fmt::format("compiling {} ({} s{}{})", harmless(name), s, what_for.empty() ? "" : "; ", what_for);
+  };
+}
+
 Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
@@ -90,18 +98,13 @@ Result<ComponentHandle> load(const Session& session) {
     }
     return component;
   }
-  const auto bytes = read_input(options.component, LoadLimits{}.max_bytes.count, session.interrupted);
+  const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
   const auto name =
       options.component == "-" ? std::string("stdin") : std::filesystem::path(options.component).filename().string();
-  const auto began = std::chrono::steady_clock::now();
-  const Progress progress([&] {
-    const auto s = std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - began).count();
-    return fmt::format("compiling {} ({} s{})", name, s,
-                       options.no_cache ? "" : "; the result is kept, so this happens once");
-  });
+  const Progress progress(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
   auto component = session.engine.load_component(*bytes, name, session.interrupted);
   if (component) {
     for (const auto& note : component->notes()) {

@@ -19,6 +19,7 @@ RuntimeConfig config(const cli::Options& options) {
   out.pool = false;
   out.cache = !options.no_cache;
   out.wasm_stack = options.stack;
+  out.load = options.load;
   out.meter = options.epochs ? Meter::Epoch : Meter::Fuel;
   return out;
 }

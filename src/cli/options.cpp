@@ -56,7 +56,8 @@ class Units {
     app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
   }
   void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, show_bytes(target.count), help, parse_bytes, kMost, [&target](std::uint64_t n) { target.count = n; });
+    add(name, show_bytes(target.count), help, parse_bytes, kLimitMost,
+        [&target](std::uint64_t n) { target.count = n; });
   }
   template <class Number>
   void count(const std::string& name, Number& target, const std::string& help) {
@@ -67,17 +68,23 @@ class Units {
       }
       return n;
     };
-    add(name, show_count(target), help, parse, kMost, [&target](std::uint64_t n) { target = static_cast<Number>(n); });
+    add(name, show_count(target), help, parse, kLimitMost,
+        [&target](std::uint64_t n) { target = static_cast<Number>(n); });
   }
-  void time(const std::string& name, std::chrono::nanoseconds& target, const std::string& help) {
-    add(name, show_duration(target), help, parse_duration, kLongest,
-        [&target](std::chrono::nanoseconds t) { target = t; });
+  template <class Time>
+  void time(const std::string& name, Time& target, const std::string& help) {
+    const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
+      auto t = parse_duration(text);
+      if (t && *t != std::chrono::floor<Time>(*t)) {
+        return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
+      }
+      return t;
+    };
+    add(name, show_duration(target), help, parse, kTimeMost,
+        [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
   }
 
  private:
-  /// The library's own bounds.
-  static constexpr std::uint64_t kMost = 1ULL << 62U;
-  static constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
   CLI::App& app_;
 };
 
@@ -85,21 +92,19 @@ void limits(CLI::App& app, Options& options) {
   auto& context = options.context;
   auto& l = context.limits;
   Units units(app);
-  units.add("--fuel", show_count(l.max_fuel.units), "Wasmtime fuel, about one unit an instruction", parse_count,
-            1ULL << 62U, [&l](std::uint64_t n) { l.max_fuel.units = n; });
+  units.count("--fuel", l.max_fuel.units, "Wasmtime fuel, about one unit an instruction");
   units.time("--timeout", context.timeout, "wall clock, from the first instruction");
   units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
-  constexpr std::uint64_t kStackLeast = 64U << 10U, kStackMost = 64U << 20U;
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
     auto bytes = parse_bytes(text);
-    if (bytes && (*bytes < kStackLeast || *bytes > kStackMost)) {
+    if (bytes && (*bytes < kWasmStackLeast.count || *bytes > kWasmStackMost.count)) {
       return std::unexpected(fmt::format("'{}' is not 64KiB to 64MiB", text));
     }
     return bytes;
   };
-  units.add("--stack", show_bytes(options.stack.count), "the guest's call stack, 64KiB to 64MiB", stack, kStackMost,
-            [&options](std::uint64_t n) { options.stack.count = n; });
+  units.add("--stack", show_bytes(options.stack.count), "the guest's call stack, 64KiB to 64MiB", stack,
+            kWasmStackMost.count, [&options](std::uint64_t n) { options.stack.count = n; });
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
   units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
   units.bytes("--random", l.max_random, "random bytes of one call");
@@ -107,6 +112,7 @@ void limits(CLI::App& app, Options& options) {
   units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
   units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
   units.count("--directory-entries", l.max_directory_entries, "directory entries in open listings");
+  units.count("--open-files", l.max_open_files, "files and directories open at a time");
   units.count("--instances", l.max_instances, "core instances");
   units.count("--memories", l.max_memories, "linear memories");
   units.count("--tables", l.max_tables, "tables");
@@ -115,6 +121,15 @@ void limits(CLI::App& app, Options& options) {
       "stop when the guest asks for what was not granted, do not let it see the refusal");
   app.add_flag("--stop-on-refused-growth", l.stop_on_refused_growth,
                "stop when memory is refused, do not let the guest see it");
+}
+
+/// What loading may take, for every command.
+void load_limits(CLI::App& app, LoadLimits& l) {
+  Units units(app);
+  units.bytes("--component-size", l.max_bytes, "size of the component");
+  units.time("--load-timeout", l.timeout, "wall clock of loading and compiling");
+  units.time("--compile-cpu-time", l.max_compile_cpu, "CPU time of compiling, in whole seconds");
+  units.bytes("--compile-memory", l.max_compile_memory, "memory of compiling");
 }
 
 DirectoryGrant directory(const std::string& text) {
@@ -189,7 +204,17 @@ void run_options(CLI::App& run, Options& options) {
   };
   run.add_option_function<std::string>("--random-seed", seed, "answer all random interfaces from this seed")
       ->type_name("N");
+  const auto coarse = [&options](const std::string& text) {
+    const auto step = parse_duration(text);
+    if (!step || step->count() <= 0) {
+      throw CLI::ValidationError("--coarse-clock", step ? "the step is zero" : step.error());
+    }
+    options.context.wasi.coarse_clock = *step;
+  };
+  run.add_option_function<std::string>("--coarse-clock", coarse, "clocks show whole steps of this size only")
+      ->type_name("STEP");
   limits(run, options);
+  load_limits(run, options.load);
   grants(run, options);
   run.positionals_at_end(false);
   run.prefix_command(false);
@@ -250,6 +275,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   auto* validate = app.add_subcommand("validate", "load and check, without running");
   for (auto* sub : {inspect, compile, validate}) {
     sub->add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
+    load_limits(*sub, options.load);
   }
   inspect->add_flag("--json", options.json, "as one JSON object");
   compile->add_option("-o,--output", options.output, "where to write the compiled component")
@@ -283,8 +309,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
                                         : &app;
     const auto name = at == &app ? std::string() : at->get_name() + " ";
     const auto unknown = unknown_word(*at, {words.begin(), ours_end});
-    std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(unknown.value_or(error.what()))
-              << "\n  help:   airssys-wasm " << name << "--help\n";
+    say_error(unknown.value_or(error.what()), fmt::format("airssys-wasm {}--help", name));
     if (at == run && !options.component.empty() && unknown) {
       std::cerr << "          options of the guest come after --: airssys-wasm run COMPONENT -- --its-option\n";
     }

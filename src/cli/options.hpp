@@ -25,6 +25,7 @@ struct Options {
   bool no_cache = false;
   bool epochs = false;
   Bytes stack = RuntimeConfig{}.wasm_stack;
+  LoadLimits load;
   ExecutionContext context;
 };
 

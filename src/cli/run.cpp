@@ -123,6 +123,7 @@ class ReportFile {
       }
     }
   }
+  [[nodiscard]] bool is_stdout() const noexcept { return path_ == "-"; }
   /// Why it cannot be opened, or empty.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   [[nodiscard]] bool write(const Report& report) {
@@ -133,7 +134,7 @@ class ReportFile {
     if (out << to_json(report) << '\n' << std::flush) {
       return true;
     }
-    std::cerr << "error: the report could not be written to " << (file_ ? path_ : "stdout") << '\n';
+    say_error(fmt::format("the report could not be written to {}", file_ ? path_ : "stdout"), {});
     return false;
   }
 
@@ -193,7 +194,7 @@ int run(const Session& session) {
     problem = redirect_stdin(options.stdin_file).value_or("");
   }
   if (!problem.empty()) {
-    std::cerr << "error: " << harmless(problem) << '\n';
+    say_error(problem, "airssys-wasm run --help");
     return kUsageError;
   }
   if (!component) {
@@ -214,12 +215,20 @@ int run(const Session& session) {
   }
   // A command owns the terminal; a line of ours would run into its output.
   const Report& report = await(*execution, context, session, !options.invoke.empty());
-  engine.flush_output();
+  const auto flushed = engine.flush_output();
+  // What is ours begins a line also where the guest has ended none.
+  if (flushed.stdout_in_line && ((report && report.value()) || file.is_stdout())) {
+    std::cout << '\n';
+  }
   bool good = print_result(report, options.json);
+  if (flushed.os_error != 0) {
+    say_error(fmt::format("the guest's output could not be written: {}", std::strerror(flushed.os_error)), {});
+    good = false;
+  }
   good = file.write(report) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
   if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
-    std::cerr << screen(report, options.component, colour_wanted());
+    std::cerr << (flushed.stderr_in_line ? "\n" : "") << screen(report, options.component, colour_wanted());
   }
   if (!good) {
     return 1;

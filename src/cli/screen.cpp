@@ -120,6 +120,19 @@ struct Advice {
     return k.capability == "filesystem" ? "grant what it needs with --dir HOST::GUEST:rw"
                                         : "run without --stop-on-denied to let the guest see the refusal";
   }
+  std::string operator()(const LoadFailed& k) const {
+    // What the whole load may take; the other bounds are those of programs that embed the library.
+    const auto seconds = [](std::uint64_t ns) { return more_time(std::chrono::nanoseconds(ns)); };
+    if (k.limit == "load_timeout" || k.limit == "compile_cpu_time") {
+      return fmt::format("raise it with {} {}", k.limit == "load_timeout" ? "--load-timeout" : "--compile-cpu-time",
+                         seconds(k.allowed));
+    }
+    if (k.limit == "compile_memory" || k.limit == "bytes") {
+      return fmt::format("raise it with {} {}", k.limit == "bytes" ? "--component-size" : "--compile-memory",
+                         more_bytes(std::max(k.allowed * 2, k.found.value_or(0))));
+    }
+    return {};
+  }
   std::string operator()(const BadCall&) const {
     return fmt::format("list what can be called: airssys-wasm inspect {}", component);
   }
@@ -150,11 +163,23 @@ std::string harmless(std::string_view text) {
   return out.size() < kMost ? out : out + "...";
 }
 
+std::string harmless_lines(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto [code, size] = wit::first_char(text);
+    const bool plain = code && (*code == '\n' || *code == '\t' || !drives_terminals(*code));
+    out += plain ? text.substr(0, size) : " ";
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
 bool written() {
   if (std::cout.flush()) {
     return true;
   }
-  std::cerr << "error: not everything could be written to stdout\n";
+  say_error("not everything could be written to stdout", {});
   return false;
 }
 
@@ -164,15 +189,24 @@ std::string advice(const Error& error, const std::string& component) {
   return error.help.empty() || of_the_library ? std::visit(Advice{component}, error.kind) : error.help;
 }
 
-int complain(const Error& error, const std::string& component) {
+namespace {
+
+void say(std::string_view message, std::string_view cause, std::string_view help) {
   // Not fmt::print: it throws when stderr is closed.
-  std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(error.message) << '\n';
-  if (!error.guest_text.empty()) {
-    std::cerr << "  cause   " << harmless(error.guest_text) << '\n';
+  std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(message) << '\n';
+  for (const auto& [title, text] : {std::pair{"cause", cause}, std::pair{"help:", help}}) {
+    if (!text.empty()) {
+      std::cerr << fmt::format("  {:8}", title) << harmless(text) << '\n';
+    }
   }
-  if (const auto help = advice(error, component); !help.empty()) {
-    std::cerr << "  help:   " << harmless(help) << '\n';
-  }
+}
+
+}  // namespace
+
+void say_error(std::string_view message, std::string_view help) { say(message, {}, help); }
+
+int complain(const Error& error, const std::string& component) {
+  say(error.message, error.guest_text, advice(error, component));
   return error.exit_code();
 }
 
@@ -181,7 +215,8 @@ std::string screen(const Report& r, const std::string& component, bool colour) {
     return colour ? fmt::format("\033[{}m{}\033[0m", code, text) : std::string(text);
   };
   if (r) {
-    return fmt::format("{} returned in {} · {}\n", paint("32", "✔"), show_duration(r.usage().wall_time), used(r));
+    return fmt::format("{}returned in {} · {}\n", colour ? paint("32", "✔") + " " : "",
+                       show_duration(r.usage().wall_time), used(r));
   }
   const auto& error = r.error();
   const bool refused = r.outcome() == Outcome::Refused;

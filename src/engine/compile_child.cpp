@@ -174,8 +174,9 @@ Result<Artefact> sealed(base::Fd file, std::uint64_t size) {
 
 Error cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
 
-Error limited(std::string limit, std::uint64_t allowed, std::string message) {
-  return {LoadFailed{std::move(limit), allowed, 0, {}}, Phase::Load, std::move(message), {}, {}, {}};
+Error limited(std::string limit, std::uint64_t allowed, std::string_view unit, std::string message) {
+  LoadFailed kind{std::move(limit), allowed, {}, {}, unit};
+  return {std::move(kind), Phase::Load, std::move(message), {}, {}, {}};
 }
 
 Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
@@ -190,7 +191,8 @@ Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
 Error load_error(Failure failure, const LoadLimits& limits) {
   using namespace std::string_literals;
   const auto named = [&](std::uint64_t allowed) {
-    Error error = limited(failure.message, allowed,
+    const bool bytes = failure.message == "body_bytes";
+    Error error = limited(failure.message, allowed, bytes ? "bytes" : "count",
                           fmt::format("the component passes the load limit {} ({} of at most {})", failure.message,
                                       failure.code, allowed));
     std::get<LoadFailed>(error.kind).found = failure.code;
@@ -266,7 +268,7 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
                                         const LoadLimits& limits, steady_clock::time_point deadline,
                                         const std::stop_token& stop) {
   const auto late = [&] {
-    return limited("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()),
+    return limited("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), "ns",
                    "loading took longer than the load timeout");
   };
   auto helper = find_helper(helper_);
@@ -320,7 +322,7 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   }
   // A failed allocation in Rust aborts.
   if (out_of_memory || info.si_status == SIGABRT) {
-    return std::unexpected(limited("compile_memory", limits.max_compile_memory.count,
+    return std::unexpected(limited("compile_memory", limits.max_compile_memory.count, "bytes",
                                    "compiling needs more memory than the load limit compile_memory"));
   }
   if (info.si_status == SIGKILL) {
@@ -329,7 +331,8 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
     return std::unexpected(std::move(error));
   }
   if (info.si_status == SIGXCPU) {
-    return std::unexpected(limited("compile_cpu_time", static_cast<std::uint64_t>(limits.max_compile_cpu.count()),
+    const auto allowed = std::chrono::nanoseconds(limits.max_compile_cpu).count();
+    return std::unexpected(limited("compile_cpu_time", static_cast<std::uint64_t>(allowed), "ns",
                                    "compiling needs more CPU time than the load limit compile_cpu_time"));
   }
   return std::unexpected(Error{LoadFailed{},

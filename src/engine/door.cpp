@@ -260,6 +260,7 @@ bridge::BridgeBudget raw(const Budget& b) {
           .wasi_resources_max = b.wasi_resources_max,
           .host_calls_max = b.host_calls_max,
           .directory_entries_max = b.directory_entries_max,
+          .open_files_max = b.open_files_max,
           .stop_on_denied = b.stop_on_denied};
 }
 
@@ -288,8 +289,7 @@ Try<RunPtr> BridgedStore::instantiate(const Budget& budget) {
   return begun(bridge::bridge_run_instantiate(handle_.get(), &limits, failure), failure);
 }
 
-Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function,
-                                             const Arguments& arguments) {
+Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function, const Arguments& arguments) {
   OutFailure failure;
   return begun(begin_call(handle_.get(), budget, function, arguments, failure), failure);
 }

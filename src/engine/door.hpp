@@ -136,7 +136,7 @@ class Store {
   [[nodiscard]] virtual Try<RunPtr> instantiate(const Budget& budget) = 0;
   /// `function` and `arguments` outlive the run.
   [[nodiscard]] virtual Try<RunPtr> call(const Budget& budget, const Function& function,
-                                                       const Arguments& arguments) = 0;
+                                         const Arguments& arguments) = 0;
   /// Drops a handle that the guest handed out; its destructor is guest code.
   [[nodiscard]] virtual Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t handle) = 0;
 };

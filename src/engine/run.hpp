@@ -45,6 +45,8 @@ enum class Cause : std::uint32_t {
   HandleType,
   HandleGivenTwice,
   DirectoryEntries,
+  RandomBytes,
+  OpenFiles,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,
@@ -78,6 +80,7 @@ struct Budget {
   /// WASI and host functions together.
   std::uint64_t host_calls_max = 0;
   std::uint64_t directory_entries_max = 0;
+  std::uint64_t open_files_max = 0;
   bool stop_on_denied = false;
 };
 
@@ -161,7 +164,8 @@ class Run {
   Run& operator=(const Run&) = delete;
   virtual ~Run() = default;
 
-  /// Whom to wake. Until somebody is named a run never says Waiting, but Slice: most are over before anybody would wait.
+  /// Whom to wake. Until somebody is named a run never says Waiting, but Slice: most are over before anybody would
+  /// wait.
   virtual void wake_to(const std::shared_ptr<WakeTarget>& target) = 0;
   /// Runs the guest for one slice at most. Never blocks.
   virtual Poll poll() = 0;

@@ -23,10 +23,7 @@ class Classifier {
   [[nodiscard]] Error host_stop(HostStop stop) const {
     switch (stop) {
       case HostStop::Deadline: return deadline();
-      case HostStop::CpuTime:
-        return make(CpuTimeExceeded{limits().max_cpu_time, readings_.cpu_time},
-                    fmt::format("CPU time limit of {} reached (used {})", show_duration(limits().max_cpu_time),
-                                show_duration(readings_.cpu_time)));
+      case HostStop::CpuTime: return cpu_time();
       case HostStop::Cancelled: break;
     }
     return make(Cancelled{}, "cancelled");
@@ -38,6 +35,9 @@ class Classifier {
     }
     if (readings_.elapsed >= allowed_.timeout) {
       return deadline();
+    }
+    if (readings_.cpu_time >= limits().max_cpu_time) {
+      return cpu_time();
     }
     return {};
   }
@@ -90,6 +90,11 @@ class Classifier {
     return make(ExecutionTimeout{allowed_.timeout, readings_.elapsed},
                 fmt::format("time limit of {} reached (used {})", show_duration(allowed_.timeout),
                             show_duration(readings_.elapsed)));
+  }
+  [[nodiscard]] Error cpu_time() const {
+    return make(CpuTimeExceeded{limits().max_cpu_time, readings_.cpu_time},
+                fmt::format("CPU time limit of {} reached (used {})", show_duration(limits().max_cpu_time),
+                            show_duration(readings_.cpu_time)));
   }
   [[nodiscard]] Error memory(std::optional<TrapCode> trap) const {
     const Bytes requested{counters().refused_request};
@@ -151,6 +156,8 @@ class Classifier {
       case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
       case Cause::HostCalls: return resource("host_calls", limits().max_host_calls, failure.code, "count");
       case Cause::DirectoryEntries: return resource("directory_entries", limits().max_directory_entries, {}, "count");
+      case Cause::RandomBytes: return resource("random_bytes", limits().max_random.count, failure.code, "bytes");
+      case Cause::OpenFiles: return resource("open_files", limits().max_open_files, failure.code, "count");
       case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
       case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
       case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
@@ -218,6 +225,7 @@ engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
           .wasi_resources_max = limits.max_wasi_resources,
           .host_calls_max = limits.max_host_calls,
           .directory_entries_max = limits.max_directory_entries,
+          .open_files_max = limits.max_open_files,
           .stop_on_denied = limits.on_denied == OnDenied::Stop};
 }
 
@@ -252,7 +260,9 @@ std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readin
 }
 
 bool loses_fuel(const Failure& failure) noexcept {
-  return failure.cause == Cause::Trap && static_cast<TrapCode>(failure.code) != TrapCode::OutOfFuel;
+  // Growing a memory is a crossing for which fuel is not written back, and a deadline may be met there.
+  return failure.cause == Cause::RefusedGrowth || failure.cause == Cause::Deadline ||
+         (failure.cause == Cause::Trap && static_cast<TrapCode>(failure.code) != TrapCode::OutOfFuel);
 }
 
 }  // namespace airssys::wasm::limits

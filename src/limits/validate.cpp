@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 
+#include <airssys/wasm/context.hpp>
 #include <airssys/wasm/limits.hpp>
+
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm {
 
 namespace {
-
-constexpr std::uint64_t kMost = 1ULL << 62U;
-constexpr std::chrono::nanoseconds kLongest = std::chrono::hours{24 * 365};
 
 /// Every field by its name, until one is found bad.
 template <class Number, class Time>
@@ -18,12 +18,22 @@ bool all(const CallBudget& budget, const Number& number, const Time& time) {
          number("max_random", limits.max_random.count) && number("max_handles", limits.max_handles) &&
          number("max_wasi_resources", limits.max_wasi_resources) && number("max_host_calls", limits.max_host_calls) &&
          number("max_directory_entries", limits.max_directory_entries) &&
-         number("max_instances", limits.max_instances) && number("max_memories", limits.max_memories) &&
-         number("max_tables", limits.max_tables) && time("max_cpu_time", limits.max_cpu_time) &&
-         time("timeout", timeout);
+         number("max_open_files", limits.max_open_files) && number("max_instances", limits.max_instances) &&
+         number("max_memories", limits.max_memories) && number("max_tables", limits.max_tables) &&
+         time("max_cpu_time", limits.max_cpu_time) && time("timeout", timeout);
 }
 
-Error nonsense(const CallBudget& budget) {
+/// Without the counts: no memory at all, say, is a limit that makes sense.
+template <class Number, class Time>
+bool all(const LoadLimits& limits, const Number& number, const Time& time) {
+  return number("max_bytes", limits.max_bytes.count) && number("max_text", limits.max_text.count) &&
+         number("max_body", limits.max_body.count) && number("max_type_nodes", limits.max_type_nodes) &&
+         time("timeout", limits.timeout) && time("max_compile_cpu", limits.max_compile_cpu) &&
+         number("max_compile_memory", limits.max_compile_memory.count);
+}
+
+template <class Fields>
+Error nonsense(const Fields& fields) {
   std::string_view bad, why;
   const auto note = [&](std::string_view field, std::string_view reason) {
     bad = field;
@@ -31,26 +41,75 @@ Error nonsense(const CallBudget& budget) {
     return reason.empty();
   };
   all(
-      budget,
+      fields,
       [&](std::string_view field, std::uint64_t value) {
-        return note(field, value == 0 ? "is zero" : value > kMost ? "is larger than 2^62" : "");
+        return note(field, value == 0 ? "is zero" : value > kLimitMost ? "is larger than 2^62" : "");
       },
-      [&](std::string_view field, std::chrono::nanoseconds value) {
-        return note(field, value.count() <= 0 ? "is not positive" : value > kLongest ? "is longer than a year" : "");
+      [&](std::string_view field, auto value) {
+        return note(field, value.count() <= 0                                       ? "is not positive"
+                           : value > std::chrono::floor<decltype(value)>(kTimeMost) ? "is longer than a year"
+                                                                                    : "");
       });
   return {BadCall{}, Phase::Queue, fmt::format("{} {}", bad, why), fmt::format("give {} a positive value", bad), {},
           {}};
 }
 
-}  // namespace
-
-Result<void> validate(const CallBudget& budget) {
+template <class Fields>
+Result<void> checked(const Fields& fields) {
   // Before every run: the names cost nothing until one of them is needed.
   const bool good = all(
-      budget, [](std::string_view, std::uint64_t value) { return value != 0 && value <= kMost; },
-      [](std::string_view, std::chrono::nanoseconds value) { return value.count() > 0 && value <= kLongest; });
+      fields, [](std::string_view, std::uint64_t value) { return value != 0 && value <= kLimitMost; },
+      [](std::string_view, auto value) {
+        return value.count() > 0 && value <= std::chrono::floor<decltype(value)>(kTimeMost);
+      });
   if (!good) {
-    return std::unexpected(nonsense(budget));
+    return std::unexpected(nonsense(fields));
+  }
+  return {};
+}
+
+Result<void> bad_grant(std::string message, std::string help) {
+  return std::unexpected(Error{BadCall{}, Phase::Queue, std::move(message), std::move(help), {}, {}});
+}
+
+}  // namespace
+
+Result<void> validate(const CallBudget& budget) { return checked(budget); }
+Result<void> validate(const LoadLimits& limits) { return checked(limits); }
+
+Result<void> validate(const WasiGrants& grants) {
+  if (grants.coarse_clock && (grants.coarse_clock->count() <= 0 || *grants.coarse_clock > kTimeMost)) {
+    return bad_grant("coarse_clock is not positive or longer than a year", "give it a step, like 10ms");
+  }
+  const auto text = [](std::string_view what, std::size_t number, std::string_view bytes) -> Result<void> {
+    if (wit::is_utf8(bytes)) {
+      return {};
+    }
+    return bad_grant(fmt::format("{} {} is not UTF-8", what, number), "guests can be given UTF-8 only");
+  };
+  std::size_t number = 0;
+  for (const auto& argument : grants.arguments) {
+    if (auto good = text("argument", number++, argument); !good) {
+      return good;
+    }
+  }
+  number = 0;
+  for (const auto& [name, value] : grants.environment) {
+    ++number;
+    for (const auto* part : {&name, &value}) {
+      if (auto good = text("environment variable", number, *part); !good) {
+        return good;
+      }
+    }
+  }
+  number = 0;
+  for (const auto& directory : grants.directories) {
+    ++number;
+    for (const auto* part : {&directory.host, &directory.guest}) {
+      if (auto good = text("directory", number, *part); !good) {
+        return good;
+      }
+    }
   }
   return {};
 }

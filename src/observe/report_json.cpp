@@ -53,7 +53,7 @@ struct Limits {
   Json operator()(const QueueFull& k) const { return {limit("queue", k.limit, {}, {}, "count")}; }
   Json operator()(const QueueTimeout& k) const { return {limit("queue", ns(k.limit), ns(k.waited), {}, "ns")}; }
   Json operator()(const LoadFailed& k) const {
-    return k.limit.empty() ? Json::array() : Json{limit(k.limit, k.allowed, {}, k.found, "count")};
+    return k.limit.empty() ? Json::array() : Json{limit(k.limit, k.allowed, {}, k.found, k.unit)};
   }
   template <class Other>
   Json operator()(const Other&) const {
@@ -99,6 +99,7 @@ Json limits(const Report& r) {
           {"wasi_resources", l.max_wasi_resources},
           {"host_calls", l.max_host_calls},
           {"directory_entries", l.max_directory_entries},
+          {"open_files", l.max_open_files},
           {"instances", l.max_instances},
           {"memories", l.max_memories},
           {"tables", l.max_tables}};

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "wit/codec.hpp"
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -99,6 +100,13 @@ Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const Ca
                             typed::Arguments arguments) {
   if (arguments.bad) {
     return std::unexpected(bad_call({}, "an argument is no value of its type: an enumerator without a name"));
+  }
+  for (std::size_t i = 0; i < arguments.plain_count; ++i) {
+    const auto bytes = arguments.plain.at(i);
+    if (arguments.tags.at(i) == encoding::Tag::String &&
+        !wit::is_utf8({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
+      return std::unexpected(bad_call({}, fmt::format("argument {} is not UTF-8", i)));
+    }
   }
   auto planned = plan(std::move(component));
   if (planned) {

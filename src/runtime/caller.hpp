@@ -9,8 +9,8 @@
 
 namespace airssys::wasm::runtime {
 
-/// A thread that polls an operation of its own: how others wake it and cancel what it does. Shared, since a late wake-up
-/// may still be on its way when the call is over.
+/// A thread that polls an operation of its own: how others wake it and cancel what it does. Shared, since a late
+/// wake-up may still be on its way when the call is over.
 class Caller final : public engine::WakeTarget {
  public:
   void wake() noexcept override {

@@ -71,8 +71,8 @@ Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t>
   return core_->load(bytes, std::move(name), stop);
 }
 
-Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name) {
-  return core_->load_text(wat, std::move(name), {});
+Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop) {
+  return core_->load_text(wat, std::move(name), stop);
 }
 
 Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop) {
@@ -249,7 +249,7 @@ std::string to_json(const Value& value) {
   return wit::to_json(value).dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-void WasmEngine::flush_output() { core_->flush_output(); }
+FlushedOutput WasmEngine::flush_output() { return core_->flush_output(); }
 
 Result<std::string> to_wave(const Value& value) {
   // Through the door each byte would become a value of 40 bytes.

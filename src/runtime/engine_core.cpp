@@ -33,7 +33,7 @@ Error setting(std::string_view field, std::string_view why) {
 
 std::optional<Error> nonsense(const RuntimeConfig& config) {
   constexpr unsigned kMost = 100'000, kThreadsMost = 1'024;
-  constexpr Bytes kStackLeast{64U << 10U}, kStackMost{64U << 20U};
+  constexpr Fuel kSliceMost{10'000'000};
   if (config.workers == 0 || config.workers > kThreadsMost) {
     return setting("workers", "must be 1 to 1024");
   }
@@ -49,11 +49,22 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   if (config.max_queued > kMost) {
     return setting("max_queued", "must be at most 100000");
   }
-  if (config.slice.units == 0) {
-    return setting("slice", "must not be zero");
+  if (config.queue_timeout.count() <= 0 || config.queue_timeout > kTimeMost) {
+    return setting("queue_timeout", "must be positive and at most a year");
   }
-  if (config.wasm_stack < kStackLeast || config.wasm_stack > kStackMost) {
+  if (config.slice.units == 0 || config.slice > kSliceMost) {
+    return setting("slice", "must be 1 to 10000000");
+  }
+  for (const auto price : {config.wasi_call_price, config.host_call_price, config.host_byte_price}) {
+    if (price.units > kLimitMost) {
+      return setting("wasi_call_price, host_call_price and host_byte_price", "must be at most 2^62");
+    }
+  }
+  if (config.wasm_stack < kWasmStackLeast || config.wasm_stack > kWasmStackMost) {
     return setting("wasm_stack", "must be 64 KiB to 64 MiB");
+  }
+  if (auto good = validate(config.load); !good) {
+    return setting("load", "must make sense: " + good.error().message);
   }
   return {};
 }
@@ -84,7 +95,7 @@ Error load_failed(std::string message, std::string help = {}) {
 }
 
 Error too_large(std::string_view limit, std::uint64_t allowed, std::uint64_t found) {
-  return {LoadFailed{std::string(limit), allowed, found, {}},
+  return {LoadFailed{std::string(limit), allowed, found, {}, "bytes"},
           Phase::Load,
           fmt::format("the component passes the load limit {} ({} of at most {})", limit, found, allowed),
           {},
@@ -369,7 +380,11 @@ void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const Compone
                            std::string_view function, const ExecutionContext& context) const {
   observe::begin_report(report, {component.id(), function, core_settings_.fuel_metered},
                         {context.limits, context.timeout});
-  if (auto good = validate(report.budget); !good) {
+  auto good = validate(report.budget);
+  if (good) {
+    good = validate(context.wasi);
+  }
+  if (!good) {
     plan = std::unexpected(std::move(good.error()));
   }
 }

@@ -51,7 +51,7 @@ class EngineCore {
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
-  void flush_output() { relay_->flush(); }
+  FlushedOutput flush_output() { return relay_->flush(); }
 
  private:
   struct Source {

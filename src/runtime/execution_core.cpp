@@ -51,27 +51,20 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
   if (!run.begun()) {
     // Before anything is made: a kept instance that was not touched is not spent.
     if (run.cancelled()) {
-      refuse({Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}});
+      run.refuse({Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}});
       return Next::Done;
     }
     if (!run.begin(now)) {
-      publish();
       return Next::Done;
     }
     run.wake_to(shared_from_this());
   } else if (const auto why = run.due(now)) {
     run.stop(*why);
-    publish();
     return Next::Done;
   }
   switch (run.poll(now)) {
-    case engine::Poll::Done:
-      run.collect();
-      publish();
-      return Next::Done;
-    case engine::Poll::HostCall:
-      run.answer_host_calls();
-      [[fallthrough]];
+    case engine::Poll::Done: run.collect(); return Next::Done;
+    case engine::Poll::HostCall: run.answer_host_calls(); [[fallthrough]];
     case engine::Poll::Slice: state_.store(State::Ready); return Next::Again;
     case engine::Poll::Waiting: break;
   }
@@ -83,7 +76,6 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
   return Next::Again;
 }
 
-/// The report is complete: whoever waits for it hears of it.
 void ExecutionCore::publish() {
   std::vector<std::function<void(const Report&)>> callbacks;
   {

@@ -49,8 +49,11 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   /// Takes the right to step. False when another thread has it, or when it is over.
   [[nodiscard]] bool claim() noexcept;
   enum class Next : std::uint8_t { Again, Wait, Done };
-  /// Polls once; only after `claim`. Gives the right back. `now`: a look at the clock that the caller has just made.
+  /// Polls once; only after `claim`. Gives the right back unless it is Done, which wants `publish`. `now`: a look at
+  /// the clock that the caller has just made.
   [[nodiscard]] Next step(Clock::time_point now);
+  /// After the last step: whoever waits hears of the end. Its place is to be free by then.
+  void publish();
   /// Ends a run that never began. Only while Queued or claimed.
   void refuse(Error error);
 
@@ -75,8 +78,6 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
 
  private:
   enum class State : std::uint8_t { Queued, Ready, Running, RunningWoken, Waiting, Done };
-
-  void publish();
 
   std::shared_ptr<Driver> driver_;
   std::atomic<State> state_;

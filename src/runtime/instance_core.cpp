@@ -88,7 +88,11 @@ Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, con
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
   max_output_ = context.limits.max_output;
   max_random_ = context.limits.max_random;
-  instantiation_ = run(plan(component_), {}, {context.limits, context.timeout}, &context.wasi, stop);
+  auto planned = plan(component_);
+  if (auto good = validate(context.wasi); !good) {
+    planned = std::unexpected(std::move(good.error()));
+  }
+  instantiation_ = run(std::move(planned), {}, {context.limits, context.timeout}, &context.wasi, stop);
 }
 
 Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,

@@ -44,8 +44,8 @@ struct CoreSettings {
   std::uint64_t wasm_stack_bytes = 0;
 };
 
-/// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came of
-/// it. Who polls when, and who waits for the end, is others' business (`ExecutionCore`, `Scheduler::run_here`).
+/// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came
+/// of it. Who polls when, and who waits for the end, is others' business (`ExecutionCore`, `Scheduler::run_here`).
 ///
 /// Threads: one steps it, by any thread in turn. The figures may be read by others at once.
 class Operation {
@@ -90,7 +90,7 @@ class Operation {
   }
   /// By the stepping thread: what its host functions may know.
   [[nodiscard]] Fuel fuel_left() const { return {run_->counters().fuel_left}; }
-  /// Of one that is not over, under the lock of `watched_under`.
+  /// At any time, under the lock of `watched_under`.
   [[nodiscard]] ResourceUsage usage() const;
 
  private:
@@ -119,6 +119,8 @@ class Operation {
   Clock::time_point deadline_ = Clock::time_point::max();
   /// Under the watch when others may look: it disappears at the end.
   engine::RunPtr run_;
+  /// Where it was watched: what it had used when that happened.
+  std::optional<ResourceUsage> at_the_end_;
 };
 
 }  // namespace airssys::wasm::runtime

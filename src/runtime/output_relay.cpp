@@ -1,6 +1,9 @@
 #include "runtime/output_relay.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 
 #include "base/fd.hpp"
 
@@ -49,10 +52,11 @@ void OutputRelay::detach(const std::shared_ptr<engine::Output>& output) {
   wake_.notify_one();
 }
 
-void OutputRelay::flush() {
+FlushedOutput OutputRelay::flush() {
   nudge();
   std::unique_lock lock(mutex_);
   idle_.wait(lock, [&] { return chunks_.empty() && !writing_ && !nudged_; });
+  return written_;
 }
 
 void OutputRelay::gather() {
@@ -80,11 +84,13 @@ void OutputRelay::work() {
       chunks_.pop_front();
       writing_ = true;
       lock.unlock();
-      // What cannot be written (a closed pipe, a full disk) is dropped: the guest has been told nothing else by any
-      // pipe.
-      static_cast<void>(base::write_all(chunk.descriptor, chunk.bytes.bytes()));
+      // What cannot be written (a closed pipe, a full disk) is lost; the guest is not told, whoever flushes is.
+      const int error = base::write_all(chunk.descriptor, chunk.bytes.bytes()) ? 0 : errno;
       lock.lock();
       writing_ = false;
+      written_.os_error = written_.os_error != 0 ? written_.os_error : error;
+      auto& in_line = chunk.descriptor == STDERR_FILENO ? written_.stderr_in_line : written_.stdout_in_line;
+      in_line = chunk.bytes.bytes().back() != '\n';
       left_bytes_ -= chunk.left ? weight(chunk.bytes) : 0;
     }
     idle_.notify_all();

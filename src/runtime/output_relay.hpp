@@ -7,6 +7,8 @@
 #include <mutex>
 #include <thread>
 
+#include <airssys/wasm/context.hpp>
+
 #include "engine/door.hpp"
 
 namespace airssys::wasm::runtime {
@@ -34,8 +36,8 @@ class OutputRelay {
   void nudge();
   /// Takes the rest and forgets the output.
   void detach(const std::shared_ptr<engine::Output>& output);
-  /// Blocks until everything handed over is written.
-  void flush();
+  /// Blocks until everything handed over is written, and says what became of all of it so far.
+  FlushedOutput flush();
 
  private:
   struct Source {
@@ -59,6 +61,7 @@ class OutputRelay {
   std::list<Source> sources_;
   std::deque<Chunk> chunks_;
   std::size_t left_bytes_ = 0;
+  FlushedOutput written_;
   bool nudged_ = false;
   bool writing_ = false;
   bool closing_ = false;

@@ -305,7 +305,10 @@ void Scheduler::step(Core core, Lock& lock) {
   if (next == ExecutionCore::Next::Done) {
     deadlines_.erase({core->deadline(), core});
     leave(*core);
-    let_go();
+    lock.unlock();
+    core->publish();
+    core.reset();
+    lock.lock();
     return;
   }
   // Another worker may have finished it already: it can be claimed from the moment the step was over.

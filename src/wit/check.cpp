@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "wit/codec.hpp"
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -56,7 +58,9 @@ struct Check {
   Why operator()(std::uint64_t) const { return scalar(Kind::U64); }
   Why operator()(float) const { return scalar(Kind::F32); }
   Why operator()(double) const { return scalar(Kind::F64); }
-  Why operator()(const std::string&) const { return scalar(Kind::String); }
+  Why operator()(const std::string& text) const {
+    return type.kind == Kind::String && !is_utf8(text) ? Why("is not UTF-8") : scalar(Kind::String);
+  }
   Why operator()(char32_t c) const {
     constexpr char32_t kMax = 0x10FFFF, kSurrogates = 0xD800, kAfterSurrogates = 0xE000;
     if (type.kind == Kind::Char && (c > kMax || (c >= kSurrogates && c < kAfterSurrogates))) {
@@ -104,8 +108,19 @@ struct Check {
     return type.kind == Kind::Enum && member(type, chosen.name) != nullptr ? Why() : wrong(type);
   }
   Why operator()(const Flags& flags) const {
-    const auto known = [&](const auto& name) { return member(type, name) != nullptr; };
-    return type.kind == Kind::Flags && std::ranges::all_of(flags.names, known) ? Why() : wrong(type);
+    if (type.kind != Kind::Flags) {
+      return wrong(type);
+    }
+    std::set<std::string_view> seen;
+    for (const auto& name : flags.names) {
+      if (member(type, name) == nullptr) {
+        return wrong(type);
+      }
+      if (!seen.insert(name).second) {
+        return "has the flag " + name + " twice";
+      }
+    }
+    return {};
   }
   Why operator()(const Option& option) const {
     if (type.kind != Kind::Option) {

@@ -1,8 +1,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
+#include <set>
 
+#include "wit/codec.hpp"
 #include "wit/json.hpp"
 #include "wit/utf8.hpp"
 
@@ -46,7 +49,8 @@ template <class Number>
 Made real(const Json& json, const Type& type) {
   using Limits = std::numeric_limits<Number>;
   if (json.is_number()) {
-    return static_cast<Number>(json.get<double>());
+    const auto number = static_cast<Number>(json.get<double>());
+    return std::isfinite(number) ? Made(number) : wrong(json, type);
   }
   if (json == "nan") {
     return Limits::quiet_NaN();
@@ -179,7 +183,11 @@ Made flags(const Json& json, const Type& type) {
   if (!json.is_array() || !std::ranges::all_of(json, known)) {
     return wrong(json, type);
   }
-  return Flags{json.get<std::vector<std::string>>()};
+  Flags out{json.get<std::vector<std::string>>()};
+  if (const auto why = mismatch(out, type)) {
+    return std::unexpected(*why);
+  }
+  return out;
 }
 
 Made handle(const Json& json, const Type& type) {
@@ -225,15 +233,24 @@ Made from_json(const Json& json, const Type& type) {
 
 std::expected<Json, std::string> parse_json(std::string_view text) {
   constexpr int kDeepest = 200;
-  bool too_deep = false;
-  const auto watch = [&](int depth, Json::parse_event_t, const Json&) {
-    too_deep = too_deep || depth > kDeepest;
-    return !too_deep;
+  std::string bad;
+  std::vector<std::set<std::string>> open;
+  const auto watch = [&](int depth, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) {
+      open.emplace_back();
+    } else if (event == Json::parse_event_t::object_end) {
+      open.pop_back();
+    } else if (event == Json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) {
+      bad = fmt::format("it names {} twice", parsed.dump());
+    }
+    if (depth > kDeepest) {
+      bad = fmt::format("it nests deeper than {}", kDeepest);
+    }
+    return bad.empty();
   };
   try {
     auto json = Json::parse(text, watch);
-    return too_deep ? std::unexpected(fmt::format("it nests deeper than {}", kDeepest))
-                    : std::expected<Json, std::string>(std::move(json));
+    return bad.empty() ? std::expected<Json, std::string>(std::move(json)) : std::unexpected(bad);
   } catch (const Json::exception& error) {
     // "[json.exception.parse_error.101] parse error at line 1, column 3: ..."
     const std::string_view what = error.what();

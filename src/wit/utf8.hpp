@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,7 +39,33 @@ namespace airssys::wasm::wit {
     }
     c = (c << 6U) | (static_cast<unsigned char>(byte) & 0x3fU);
   }
+  const bool longer_than_needed = (size == 3 && c < 0x800) || (size == 4 && c < 0x10000);
+  const bool surrogate = c >= 0xd800 && c < 0xe000;
+  if (longer_than_needed || surrogate || c > 0x10ffff) {
+    return {std::nullopt, 1};
+  }
   return {c, size};
+}
+
+[[nodiscard]] inline bool is_utf8(std::string_view text) {
+  // Long texts are mostly ASCII, and that is told eight bytes at a time.
+  constexpr std::uint64_t kBeyondAscii = 0x8080808080808080U;
+  while (!text.empty()) {
+    std::uint64_t eight = 0;
+    if (text.size() >= sizeof(eight)) {
+      std::memcpy(&eight, text.data(), sizeof(eight));
+      if ((eight & kBeyondAscii) == 0) {
+        text.remove_prefix(sizeof(eight));
+        continue;
+      }
+    }
+    const auto [c, size] = first_char(text);
+    if (!c) {
+      return false;
+    }
+    text.remove_prefix(size);
+  }
+  return true;
 }
 
 /// The one scalar value that `text` (valid UTF-8) consists of, or nothing when it is none or several.

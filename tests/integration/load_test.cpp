@@ -31,7 +31,8 @@ std::vector<std::uint8_t> side_by_side(int n) {
 
 class LoadTest : public HostTest {
  protected:
-  static LoadFailed refusal(const Result<ComponentHandle>& loaded) {
+  template <class T>
+  static LoadFailed refusal(const Result<T>& loaded) {
     if (loaded) {
       ADD_FAILURE() << "it loaded";
       return {};
@@ -64,17 +65,27 @@ TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
     std::string field;
     void (*change)(RuntimeConfig&);
   };
-  for (const auto& row : {Row{"workers", [](RuntimeConfig& c) { c.workers = 0; }},
-                          Row{"workers", [](RuntimeConfig& c) { c.workers = 1'025; }},
-                          Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 0; }},
-                          Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 1'025; }},
-                          Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 0; }},
-                          Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 100'001; }},
-                          Row{"max_instances", [](RuntimeConfig& c) { c.max_instances = 100'001; }},
-                          Row{"max_queued", [](RuntimeConfig& c) { c.max_queued = 100'001; }},
-                          Row{"slice", [](RuntimeConfig& c) { c.slice = 0_fuel; }},
-                          Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 1_KiB; }},
-                          Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 65_MiB; }}}) {
+  for (const auto& row :
+       {Row{"workers", [](RuntimeConfig& c) { c.workers = 0; }},
+        Row{"workers", [](RuntimeConfig& c) { c.workers = 1'025; }},
+        Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 0; }},
+        Row{"file_threads", [](RuntimeConfig& c) { c.file_threads = 1'025; }},
+        Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 0; }},
+        Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 100'001; }},
+        Row{"max_instances", [](RuntimeConfig& c) { c.max_instances = 100'001; }},
+        Row{"max_queued", [](RuntimeConfig& c) { c.max_queued = 100'001; }},
+        Row{"queue_timeout", [](RuntimeConfig& c) { c.queue_timeout = 0ns; }},
+        Row{"queue_timeout", [](RuntimeConfig& c) { c.queue_timeout = std::chrono::nanoseconds::max(); }},
+        Row{"slice", [](RuntimeConfig& c) { c.slice = 0_fuel; }},
+        Row{"slice", [](RuntimeConfig& c) { c.slice = 10'000'001_fuel; }},
+        Row{"wasi_call_price, host_call_price and host_byte_price",
+            [](RuntimeConfig& c) { c.host_byte_price = Fuel{~0ULL}; }},
+        Row{"load", [](RuntimeConfig& c) { c.load.max_bytes = 0_B; }},
+        Row{"load", [](RuntimeConfig& c) { c.load.timeout = -1ns; }},
+        Row{"load", [](RuntimeConfig& c) { c.load.max_compile_cpu = std::chrono::seconds::max(); }},
+        Row{"load", [](RuntimeConfig& c) { c.load.max_compile_memory = Bytes{~0ULL}; }},
+        Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 1_KiB; }},
+        Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 65_MiB; }}}) {
     auto settings = config();
     row.change(settings);
     const auto made = WasmEngine::create(settings);
@@ -107,6 +118,53 @@ TEST_F(LoadTest, InstancesThatDoubleAreRefusedByName) {
 }
 
 TEST_F(LoadTest, DeepNestingIsRefusedByName) { EXPECT_EQ(refusal(engine.load_text(nested(60))).limit, "nesting"); }
+
+/// A component with one type: `depth` types, each begun by `open` inside the one before it.
+std::vector<std::uint8_t> types_in_types(std::size_t depth, std::uint8_t open) {
+  constexpr std::uint8_t kOneMore = 1, kType = 1, kEmptyInstance = 0x42;
+  std::vector<std::uint8_t> section = {1};
+  for (std::size_t i = 0; i < depth; ++i) {
+    section.insert(section.end(), {open, kOneMore, kType});
+  }
+  section.insert(section.end(), {kEmptyInstance, 0});
+  std::vector<std::uint8_t> bytes = {0, 'a', 's', 'm', 0x0d, 0, 1, 0, 7};
+  auto size = section.size();
+  do {
+    bytes.push_back(static_cast<std::uint8_t>((size & 0x7fU) | (size > 0x7f ? 0x80U : 0U)));
+    size >>= 7U;
+  } while (size > 0);
+  bytes.insert(bytes.end(), section.begin(), section.end());
+  return bytes;
+}
+
+// Three bytes a level: what reads them must not call itself for each.
+TEST_F(LoadTest, TypesInTypesAreRefusedByName) {
+  for (const auto open : {std::uint8_t{0x41}, std::uint8_t{0x42}}) {
+    EXPECT_TRUE(engine.load_component(types_in_types(10, open)));
+    const auto kind = refusal(engine.load_component(types_in_types(1'000'000, open)));
+    EXPECT_EQ(kind.limit, "nesting");
+    EXPECT_EQ(kind.allowed, 50U);
+    EXPECT_EQ(kind.found, 51U);
+  }
+}
+
+// Types share parts: 40 KB in which one enum of 100 long names is the type of a hundred parameters of 10 functions.
+TEST_F(LoadTest, NamesOfTypesCountWhereverTheyAreWrittenOut) {
+  std::string names, parameters, functions;
+  for (int i = 0; i < 100; ++i) {
+    names += " \"" + std::string(300, 'a') + std::to_string(i) + "\"";
+    parameters += "(param \"p" + std::to_string(i) + "\" $long)";
+  }
+  for (int i = 0; i < 10; ++i) {
+    functions += "(import \"f" + std::to_string(i) + "\" (func " + parameters + "))";
+  }
+  const auto wat = "(component (type $e (enum" + names + ")) (import \"e\" (type $long (eq $e)))" + functions + ")";
+  const auto guest = engine.load_text(wat);
+  ASSERT_TRUE(guest) << guest.error();
+  const auto kind = refusal(guest->imports());
+  EXPECT_EQ(kind.limit, "type_nodes");
+  EXPECT_EQ(kind.allowed, 100'000U);
+}
 
 TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
   const auto wat = component(R"((type (func)) (memory 1) (table 1 funcref) (func (export "a")) (func (export "b")))",
@@ -167,7 +225,8 @@ TEST_F(LoadTest, ACompilerThatBurnsItsCpuTimeIsStoppedByName) {
   body += R"() (local.get 0)) (memory 1) (func (export "run") (result i32) i32.const 1))";
   const auto kind = refusal(with([](auto& c) { c.load.max_compile_cpu = 1s; }).load_text(component(body, kRun)));
   EXPECT_EQ(kind.limit, "compile_cpu_time");
-  EXPECT_EQ(kind.allowed, 1U);
+  EXPECT_EQ(kind.allowed, 1'000'000'000U);
+  EXPECT_EQ(kind.unit, "ns");
 }
 
 // Against a compiler that hangs: one load is cancelled in it, one while it waits for the places of the first two.
@@ -283,6 +342,41 @@ TEST_F(LoadTest, ADamagedArtefactIsReplaced) {
   ASSERT_TRUE(guest) << guest.error();
   EXPECT_EQ(second.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
   EXPECT_GT(std::filesystem::file_size(kept), 1'000U);
+}
+
+// The oldest goes first; what was kept is mapped and not compiled again.
+TEST(CacheTest, HoldsNoMoreThanItMay) {
+  const Scratch scratch;
+  const auto files = [&] {
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(scratch.path())) {
+      bytes += entry.file_size();
+      ++count;
+    }
+    return std::pair{count, bytes};
+  };
+  auto settings = config();
+  settings.cache_directory = scratch.path();
+  const auto numbered = [](int n) {
+    return component("(func (export \"run\") (result i32) i32.const " + std::to_string(n) + ")", kRun);
+  };
+  ASSERT_TRUE(WasmEngine::create(settings).value().load_text(numbered(0)));
+  const auto one = files().second;
+  ASSERT_EQ(files().first, 1U);
+  settings.cache_max = Bytes{one * 7 / 2};
+  auto engine = WasmEngine::create(settings).value();
+  for (int n = 1; n < 8; ++n) {
+    const auto loaded = engine.load_text(numbered(n));
+    ASSERT_TRUE(loaded);
+    EXPECT_TRUE(loaded->notes().empty());
+    EXPECT_LE(files().second, settings.cache_max.count);
+  }
+  EXPECT_EQ(files().first, 3U);
+  settings.cache_max = 1_KiB;
+  const auto too_large = WasmEngine::create(settings).value().load_text(numbered(9));
+  ASSERT_TRUE(too_large);
+  EXPECT_EQ(too_large->notes().size(), 1U) << "it says that it was not kept";
 }
 
 }  // namespace

@@ -133,7 +133,12 @@ TEST_F(WasiTest, MoreRandomBytesThanGrantedAreRefused) {
   auto context = small();
   context.limits.max_random = 100_B;
   EXPECT_TRUE(run(guest("(call $random-bytes (i64.const 100) (i32.const 16)) (i32.const 1)"), context));
-  EXPECT_THAT(run(guest("(call $random-bytes (i64.const 101) (i32.const 16)) (i32.const 1)"), context), Stops("trap"));
+  const auto report = run(guest("(call $random-bytes (i64.const 101) (i32.const 16)) (i32.const 1)"), context);
+  const auto kind = kind_of<ResourceLimitExceeded>(report);
+  EXPECT_EQ(kind.resource, "random_bytes");
+  EXPECT_EQ(kind.limit, 100U);
+  EXPECT_EQ(kind.attempted, 101U);
+  EXPECT_EQ(report.error().phase, Phase::Call);
 }
 
 TEST_F(WasiTest, ExitIsAStopInALibraryCall) {
@@ -208,6 +213,34 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   EXPECT_EQ(last.outcome(), Outcome::Refused);
   EXPECT_GT(returned, 64 * 250);
   EXPECT_TRUE(after) << after.error();
+}
+
+// The reader is slow, not the guest: it waits in its write, holds no thread, and its deadline comes.
+TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
+  const auto component = load(guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)"));
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int saved = ::dup(STDOUT_FILENO);
+  ::dup2(pipe[1], STDOUT_FILENO);
+  ::close(pipe[1]);
+  auto context = with_deadline(300ms);
+  context.wasi.stdout_target = OutputGrant::Inherited;
+  const Heartbeat neighbour(engine);
+  const auto report = engine.start(component, "run", {}, context).wait();
+  const auto gap = neighbour.longest_gap();
+  std::jthread reader([&] {
+    std::vector<char> some(1U << 20U);
+    while (::read(pipe[0], some.data(), some.size()) > 0) {
+    }
+  });
+  engine.flush_output();
+  ::dup2(saved, STDOUT_FILENO);
+  ::close(saved);
+  reader.join();
+  ::close(pipe[0]);
+  EXPECT_THAT(report, Stops("timeout"));
+  EXPECT_GT(report.usage().waiting, report.usage().running);
+  EXPECT_LT(gap, 250ms);
 }
 
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
@@ -321,12 +354,65 @@ TEST_F(WasiTest, NothingOutsideTheDirectoryCanBeOpened) {
   }
 }
 
+/// `open` is done `times` times, with `after` the descriptor that is in local `d`.
+std::string opens(int times, std::string_view after) {
+  auto wat = opener("file", 0, 1);
+  const std::string_view once = "(call $open (i32.load (i32.load (i32.const 16)))";
+  const auto begin = wat.find(once);
+  const auto end = wat.find("(i32.or", begin);
+  const auto call = wat.substr(begin, end - begin);
+  wat.replace(begin, end - begin,
+              "(local.set $n (i32.const " + std::to_string(times) + ")) (loop $l " + call +
+                  " (local.set $d (i32.load (i32.const 36))) " + std::string(after) +
+                  " (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))");
+  const std::string_view head = R"((func (export "run") (result i32) )";
+  wat.insert(wat.find(head, wat.find("core module $m ")) + head.size(), "(local $n i32) (local $d i32) ");
+  const std::string_view imports = "(data (i32.const 64)";
+  wat.insert(wat.find(imports), R"((import "w" "drop" (func $drop (param i32))) )");
+  const std::string_view given = R"((export "open" (func $open)))";
+  wat.insert(wat.find(given), R"((export "drop" (func $drop)) )");
+  wat.insert(wat.find("(core module $m "), "(core func $drop (canon resource.drop $descriptor)) ");
+  return wat;
+}
+
+// Each is a descriptor of this process, which one guest must not use up.
+TEST_F(WasiTest, OpenFilesAreBounded) {
+  std::ofstream(directory / "file") << "x";
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  context.limits.max_open_files = 4;
+  EXPECT_EQ(code_of(run(opens(4, ""), context)), 0U) << "as many as allowed";
+  EXPECT_EQ(code_of(run(opens(20, "(call $drop (local.get $d))"), context)), 0U) << "what is dropped is not open";
+  const auto report = run(opens(5, ""), context);
+  const auto kind = kind_of<ResourceLimitExceeded>(report);
+  EXPECT_EQ(kind.resource, "open_files");
+  EXPECT_EQ(kind.limit, 4U);
+  EXPECT_EQ(kind.attempted, 5U);
+  EXPECT_EQ(report.error().phase, Phase::Call);
+}
+
+TEST_F(WasiTest, TextThatIsNotUtf8IsRefusedBeforeAnythingRuns) {
+  auto context = small();
+  context.wasi.arguments = {"\xff"};
+  const auto report = run(guest("(i32.const 1)"), context);
+  EXPECT_THAT(report, Stops("bad_call"));
+  EXPECT_EQ(report.outcome(), Outcome::Refused);
+}
+
 // Opening a FIFO would block a thread until somebody opens the other end.
 TEST_F(WasiTest, FifosAreRefused) {
   ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", true}};
   EXPECT_EQ(code_of(run(opener("fifo", 0, 1), context)), kNotPermitted);
+}
+
+TEST_F(WasiTest, DevicesAreRefused) {
+  auto context = small();
+  context.wasi.directories = {{"/dev", "/data", true}};
+  for (const auto* device : {"null", "zero", "random"}) {
+    EXPECT_EQ(code_of(run(opener(device, 0, 1), context)), kNotPermitted) << device;
+  }
 }
 
 /// Whoever opens the file waits until the lease is gone, as in a dead network mount.

@@ -62,6 +62,8 @@ CallBudget allowed() {
   budget.limits.max_output = 14_B;
   budget.limits.max_host_calls = 15;
   budget.limits.max_directory_entries = 19;
+  budget.limits.max_random = 20_B;
+  budget.limits.max_open_files = 21;
   budget.limits.max_instances = 16;
   budget.limits.max_memories = 17;
   budget.limits.max_tables = 18;
@@ -126,6 +128,8 @@ const std::vector<Row> kRows = {
     {Cause::Output, 99, half(), "output_bytes 14 99 bytes"},
     {Cause::HostCalls, 99, half(), "host_calls 15 99 count"},
     {Cause::DirectoryEntries, 0, half(), "directory_entries 19 count"},
+    {Cause::RandomBytes, 99, half(), "random_bytes 20 99 bytes"},
+    {Cause::OpenFiles, 22, half(), "open_files 21 22 count"},
     {Cause::Instances, 0, in(RunPhase::Instantiate), "instances 16 count"},
     {Cause::Memories, 0, in(RunPhase::Instantiate), "memories 17 count"},
     {Cause::Tables, 0, in(RunPhase::Instantiate), "tables 18 count"},
@@ -202,6 +206,11 @@ TEST(Classify, AReturnIsHeldAgainstTheBudget) {
   auto unmetered = with(half(), 0, 89ns);
   unmetered.fuel_metered = false;
   EXPECT_EQ(what(unmetered), "returned");
+  auto busy = half();
+  busy.cpu_time = 69ns;
+  EXPECT_EQ(what(busy), "returned");
+  busy.cpu_time = 70ns;
+  EXPECT_EQ(what(busy), "cpu 70 70");
 }
 
 TEST(Classify, WordsOfTheGuestStayApart) {
@@ -214,10 +223,13 @@ TEST(Classify, WordsOfTheGuestStayApart) {
   EXPECT_EQ(failed({Cause::Deadline, 0, false, "no news", {}}, allowed(), half()).guest_text, "");
 }
 
-TEST(Classify, OnlyATrapInGeneratedCodeLosesFuel) {
+// Generated code writes its fuel back where it calls out, but not where it grows a memory.
+TEST(Classify, AStopInsideGeneratedCodeLosesFuel) {
   EXPECT_TRUE(loses_fuel({Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), true, {}, {}}));
+  EXPECT_TRUE(loses_fuel({Cause::RefusedGrowth, 0, true, {}, {}}));
+  EXPECT_TRUE(loses_fuel({Cause::Deadline, 0, true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::Trap, kTrap(TrapCode::OutOfFuel), true, {}, {}}));
-  EXPECT_FALSE(loses_fuel({Cause::Deadline, 0, true, {}, {}}));
+  EXPECT_FALSE(loses_fuel({Cause::HostCalls, 0, true, {}, {}}));
 }
 
 TEST(Classify, FuelUsedIsWhatIsMissingFromTheBudget) {

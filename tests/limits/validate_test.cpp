@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <airssys/wasm/limits.hpp>
+#include <airssys/wasm/context.hpp>
 #include <functional>
 #include <string>
 #include <vector>
@@ -28,6 +28,7 @@ const std::vector<Number> kNumbers = {
     {"max_wasi_resources", [](auto& l, auto n) { l.max_wasi_resources = n; }},
     {"max_host_calls", [](auto& l, auto n) { l.max_host_calls = n; }},
     {"max_directory_entries", [](auto& l, auto n) { l.max_directory_entries = n; }},
+    {"max_open_files", [](auto& l, auto n) { l.max_open_files = n; }},
     {"max_instances", [](auto& l, auto n) { l.max_instances = static_cast<std::uint32_t>(n); }, false},
     {"max_memories", [](auto& l, auto n) { l.max_memories = static_cast<std::uint32_t>(n); }, false},
     {"max_tables", [](auto& l, auto n) { l.max_tables = static_cast<std::uint32_t>(n); }, false},
@@ -75,6 +76,30 @@ TEST(Validate, EveryTimeIsFrom1NanosecondToAYear) {
     EXPECT_EQ(with(kYear), "good") << field;
     EXPECT_EQ(with(kYear + 1ns), field + " is longer than a year");
   }
+}
+
+std::string verdict(const WasiGrants& grants) {
+  const auto good = validate(grants);
+  return good ? "good" : good.error().message;
+}
+
+TEST(Validate, GrantsAreTextThatGuestsCanRead) {
+  EXPECT_EQ(verdict(WasiGrants{}), "good");
+  EXPECT_EQ(verdict({.arguments = {"tool", "\u00e9\U0001F600"}}), "good");
+  // A byte that starts nothing, a cut character, a surrogate, a character written longer than needed.
+  for (const auto* bad : {"\xff", "\xc3", "\xed\xa0\x80", "\xe0\x80\xaf"}) {
+    EXPECT_EQ(verdict({.arguments = {"tool", bad}}), "argument 1 is not UTF-8");
+    EXPECT_EQ(verdict({.environment = {{"A", bad}}}), "environment variable 1 is not UTF-8");
+    EXPECT_EQ(verdict({.environment = {{"A", "b"}, {bad, "c"}}}), "environment variable 2 is not UTF-8");
+    EXPECT_EQ(verdict({.directories = {{".", bad, false}}}), "directory 1 is not UTF-8");
+  }
+}
+
+TEST(Validate, ACoarseClockHasSteps) {
+  EXPECT_EQ(verdict({.coarse_clock = 1ns}), "good");
+  EXPECT_EQ(verdict({.coarse_clock = 0ns}), "coarse_clock is not positive or longer than a year");
+  EXPECT_EQ(verdict({.coarse_clock = std::chrono::nanoseconds::max()}),
+            "coarse_clock is not positive or longer than a year");
 }
 
 }  // namespace

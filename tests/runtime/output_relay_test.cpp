@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +46,28 @@ struct Pipe {
   }
   base::Fd read, write;
 };
+
+TEST(OutputRelayTest, SaysWhatIsLostAndWhetherALineIsOpen) {
+  std::string line = "a line\n", part = "a part", lost = "lost";
+  const auto write = [](OutputRelay& relay, std::string& text, int descriptor) {
+    const auto ended =
+        std::make_shared<WrittenOutput>(std::span(reinterpret_cast<std::uint8_t*>(text.data()), text.size()));
+    EXPECT_TRUE(relay.attach(ended, descriptor));
+    relay.detach(ended);
+    return relay.flush();
+  };
+  OutputRelay relay;
+  Pipe pipe;
+  auto flushed = write(relay, line, pipe.write.get());
+  EXPECT_EQ(flushed.os_error, 0);
+  EXPECT_FALSE(flushed.stdout_in_line);
+  flushed = write(relay, part, pipe.write.get());
+  EXPECT_TRUE(flushed.stdout_in_line);
+  EXPECT_FALSE(flushed.stderr_in_line);
+  const base::Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  EXPECT_EQ(write(relay, lost, full.get()).os_error, ENOSPC);
+  EXPECT_EQ(write(relay, line, pipe.write.get()).os_error, ENOSPC) << "what is lost stays lost";
+}
 
 TEST(OutputRelayTest, WritesWhatALiveAndAnEndedRunLeftInOrder) {
   Pipe pipe;

@@ -325,6 +325,41 @@ TEST_F(SchedulerTest, HonestRunsFinishAmongHostileOnes) {
   }
 }
 
+// A hundred deadlines that pass at once: whoever is ready has a turn after a few of the stops, not after all.
+TEST_F(SchedulerTest, StopsOfOneTurnAreBounded) {
+  start({.workers = 1, .concurrent_max = 2'000});
+  std::atomic<bool> go_on = false;
+  std::atomic<int> stopped = 0;
+  const auto hold = [&](auto&, const auto&) {
+    go_on.wait(false);
+    return engine::Poll::Done;
+  };
+  std::vector<std::shared_ptr<ExecutionCore>> sleepers;
+  for (int i = 0; i < 100; ++i) {
+    sleepers.push_back(submit(core({wait_forever()}, 100ms)));
+    sleepers.back()->on_done([&](const Report&) { ++stopped; });
+  }
+  for (const auto& sleeper : sleepers) {
+    while (sleeper->state() != ExecutionState::Waiting) {
+      std::this_thread::yield();
+    }
+  }
+  submit(core({hold}));
+  std::atomic<int> seen = -1;
+  const auto honest = submit(core({[&](auto&, const auto&) {
+    seen = stopped.load();
+    return engine::Poll::Done;
+  }}));
+  std::this_thread::sleep_for(150ms);
+  go_on = true;
+  go_on.notify_all();
+  EXPECT_EQ(reason(honest->wait()), "returned");
+  EXPECT_LE(seen, 2 * Scheduler::kStopsPerTurn);
+  for (const auto& sleeper : sleepers) {
+    EXPECT_EQ(reason(sleeper->wait()), "timeout");
+  }
+}
+
 TEST_F(SchedulerTest, DoneIsToldOnceAndAtOnceWhenItIsOver) {
   start({.workers = 1});
   std::atomic<int> told = 0;

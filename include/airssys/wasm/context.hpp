@@ -44,6 +44,17 @@ struct WasiGrants {
   std::optional<std::uint64_t> random_seed{};
 };
 
+/// What became of the output that guests inherited.
+struct FlushedOutput {
+  /// The operating system's error for the first output that could not be written and is lost; 0 for none.
+  int os_error = 0;
+  /// The last byte written there by a guest was no line break.
+  bool stdout_in_line = false, stderr_in_line = false;
+};
+
+/// Refuses what no guest can be shown: text that is not UTF-8, a clock without steps. BadCall with what and where.
+[[nodiscard]] Result<void> validate(const WasiGrants& grants);
+
 /// Everything one execution is given: limits, wall clock, grants.
 struct ExecutionContext {
   ResourceLimits limits{};

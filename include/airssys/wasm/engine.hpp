@@ -45,6 +45,9 @@ enum class Meter : std::uint8_t {
   Epoch
 };
 
+/// Bounds of `RuntimeConfig::wasm_stack`.
+inline constexpr Bytes kWasmStackLeast{64ULL << 10U}, kWasmStackMost{64ULL << 20U};
+
 /// Settings of an engine, fixed for its life.
 struct RuntimeConfig {
   /// Threads that run started executions: 1 to 1024.
@@ -58,6 +61,7 @@ struct RuntimeConfig {
   unsigned max_concurrent = 1'000;
   /// Executions that wait for a place beyond that, at most 100,000, and how long.
   unsigned max_queued = 1'000;
+  /// Up to a year.
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
   /// Instances that are kept at a time, at most 100,000; each holds its memory as long as it lives.
   unsigned max_instances = 100;
@@ -66,14 +70,15 @@ struct RuntimeConfig {
   /// pool.
   bool pool = true;
   Meter meter = Meter::Fuel;
-  /// Fuel after which a run makes room for others. Smaller slices cost more: docs/benchmarks.md.
+  /// Fuel after which a run makes room for others, and its clocks are looked at: 1 to 10 million, which is some
+  /// milliseconds. Smaller slices cost more: docs/benchmarks.md.
   Fuel slice{100'000};
   /// Fuel charged for one call into WASI, so that a flood of calls ends slices like a loop does.
   Fuel wasi_call_price{100};
   /// The same for one call of a host function, and for each byte of its encoded arguments and answer.
   Fuel host_call_price{100};
   Fuel host_byte_price{1};
-  /// Of each guest: 64 KiB to 64 MiB.
+  /// Of each guest: `kWasmStackLeast` to `kWasmStackMost`.
   Bytes wasm_stack{512ULL << 10U};
   LoadLimits load{};
   CompileIsolation compile{};
@@ -151,7 +156,8 @@ class WasmEngine {
   [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
                                                        std::string name = "component",
                                                        const std::stop_token& stop = {});
-  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component");
+  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component",
+                                                  const std::stop_token& stop = {});
   [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {});
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
   /// only what you compiled yourself.
@@ -161,15 +167,15 @@ class WasmEngine {
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                               const std::stop_token& stop = {});
 
-  /// Offers host functions to components loaded from now on; one of the same name takes the place of an earlier one;
-  /// under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty name.
+  /// Offers host functions under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty
+  /// name, to components loaded from now on. One of the same name takes the place of an earlier one.
   [[nodiscard]] HostInterface host(std::string interface);
 
   /// Runs one exported function in a fresh instance until it returns, traps, or meets a limit.
   ///
   /// The limits are armed before guest code starts and hold until its memory is freed.
   ///
-  /// Errors:       in the report; any kind but LoadFailed.
+  /// Errors:       in the report. LoadFailed there only names `max_type_nodes`: types are written out at the first use.
   /// Threads:      blocks the caller and polls on its thread; takes one of `max_concurrent` places.
   /// Cancellation: from another thread by `stop`; within one slice.
   /// Cost:         bench/run_bench.cpp, case `fresh_run`.
@@ -226,8 +232,8 @@ class WasmEngine {
   [[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
 
-  /// Blocks until what guests wrote to inherited streams so far has been written.
-  void flush_output();
+  /// Blocks until what guests wrote to inherited streams so far has been written, and says what became of it.
+  FlushedOutput flush_output();
 
   [[nodiscard]] runtime::EngineCore& core() noexcept { return *core_; }
 

@@ -29,11 +29,14 @@ struct QueueFull {
 struct QueueTimeout {
   std::chrono::nanoseconds limit{}, waited{};
 };
-/// The component could not be loaded. `limit` names the load limit that it passed, or is empty when the bytes are bad.
+/// The component could not be loaded. `limit` names the load limit that it passed, or is empty when the bytes are bad;
+/// `unit` is `bytes`, `ns` or `count`, and `found` is there where it is known.
 struct LoadFailed {
   std::string limit;
-  std::uint64_t allowed = 0, found = 0;
+  std::uint64_t allowed = 0;
+  std::optional<std::uint64_t> found;
   std::optional<std::uint64_t> offset;
+  std::string_view unit = "count";
 };
 /// An import cannot be satisfied.
 struct LinkFailed {
@@ -152,12 +155,13 @@ struct Frame {
 struct Error {
   ErrorKind kind;
   Phase phase = Phase::Load;
-  /// One sentence, of the host's words only.
+  /// One sentence of the host's. Names in it (functions, imports, files) may be a stranger's: escape it before it is
+  /// shown.
   std::string message{};
   /// What to do about it, where we know; ready to show after `help:`.
   std::string help{};
-  /// The cause in the words of the guest, of Wasmtime or of the system, capped; never mixed into `message`. The guest
-  /// may control any of it: escape it before it is shown.
+  /// The cause in the words of the guest, of Wasmtime or of the system, capped. The guest may control any of it: escape
+  /// it before it is shown.
   std::string guest_text{};
   std::vector<Frame> backtrace{};
 

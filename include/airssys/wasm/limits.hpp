@@ -7,6 +7,10 @@
 
 namespace airssys::wasm {
 
+/// No number and no time that is a limit may be larger.
+inline constexpr std::uint64_t kLimitMost = 1ULL << 62U;
+inline constexpr std::chrono::nanoseconds kTimeMost = std::chrono::hours{24 * 365};
+
 /// What happens when a guest asks for something that it was not granted.
 enum class OnDenied : std::uint8_t {
   /// The guest gets the interface's own error; the report counts the denial.
@@ -24,7 +28,8 @@ struct ResourceLimits {
   Bytes max_memory{128ULL << 20U};
   /// CPU time of the threads that run the guest. At most the wall clock limit is useful.
   std::chrono::nanoseconds max_cpu_time{std::chrono::seconds{10}};
-  /// Host memory for one call's arguments or results. One lift cannot be interrupted: 8 MiB take about 10 ms.
+  /// Host memory for what is read out of the guest in one go: a call's result, or a host function's arguments, in which
+  /// each element of a list takes some 30 to 50 bytes. One such lift cannot be interrupted: 8 MiB take about 10 ms.
   Bytes max_host_buffer{16ULL << 20U};
   /// Bytes that the guest may write to stdout and stderr together, when captured or inherited.
   Bytes max_output{16ULL << 20U};
@@ -32,12 +37,15 @@ struct ResourceLimits {
   Bytes max_random{64ULL << 10U};
   /// Live component-model handles.
   std::uint64_t max_handles = 10'000;
-  /// Live WASI resources (streams, descriptors, pollables).
+  /// Live WASI resources (streams, descriptors, pollables), and as many tasks, streams and futures of component-model
+  /// async.
   std::uint64_t max_wasi_resources = 1'000;
   /// Calls into WASI and of host functions together.
   std::uint64_t max_host_calls = 10'000'000;
   /// Directory entries in all listings that the guest holds at a time: they lie in host memory, some 100 bytes each.
   std::uint64_t max_directory_entries = 100'000;
+  /// Files and directories that the guest has opened and something still uses: each is a descriptor of this process.
+  std::uint64_t max_open_files = 100;
   std::uint32_t max_instances = 200;
   std::uint32_t max_memories = 50;
   std::uint32_t max_tables = 50;
@@ -57,6 +65,7 @@ struct CallBudget {
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
   Bytes max_text{8ULL << 20U};
+  /// Components and modules inside components, types inside types.
   std::uint64_t max_nesting = 50;
   std::uint64_t max_modules = 1'000;
   std::uint64_t max_components = 1'000;
@@ -69,7 +78,7 @@ struct LoadLimits {
   std::uint64_t max_exports = 100'000;
   std::uint64_t max_memories = 1'000;
   std::uint64_t max_tables = 1'000;
-  /// Nodes of all types written out.
+  /// Nodes of all types written out: types, names, and every further 64 bytes of a long name.
   std::uint64_t max_type_nodes = 100'000;
   /// Wall clock of the whole load.
   std::chrono::nanoseconds timeout{std::chrono::seconds{60}};
@@ -80,5 +89,6 @@ struct LoadLimits {
 
 /// Refuses zero, overflow and nonsense before anything starts: BadCall with the field's name.
 [[nodiscard]] Result<void> validate(const CallBudget& budget);
+[[nodiscard]] Result<void> validate(const LoadLimits& limits);
 
 }  // namespace airssys::wasm

@@ -42,14 +42,15 @@ struct ResourceUsage {
   std::uint64_t memory_refused = 0;
   /// Calls by interface; all of WASI together under `wasi`.
   std::map<std::string, std::uint64_t> host_calls;
-  /// Encoded arguments and results.
+  /// Arguments and results as they cross: encoded, or the bytes alone where a function takes nothing else (a call that
+  /// blocks with up to two strings or list<u8>).
   Bytes bytes_in, bytes_out;
   /// How often the guest was resumed.
   std::uint64_t slices = 0;
 };
 
-/// Something that was asked for and not granted. The first 32 different ones are kept by name; further ones count with
-/// the last of their capability.
+/// Something that was asked for and not granted. The first 32 different ones, and the first of each capability, are
+/// kept by name; further ones count with the last of their capability.
 struct Denial {
   /// `filesystem`, `network.tcp`, `network.udp`, `network.name-lookup`, `http.outbound`.
   std::string capability;

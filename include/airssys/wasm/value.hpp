@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -71,7 +72,8 @@ struct ResultValue {
 /// The names that are set, in the order of the type.
 struct Flags {
   std::vector<std::string> names;
-  friend bool operator==(const Flags&, const Flags&) = default;
+  /// Their order says nothing.
+  friend bool operator==(const Flags& a, const Flags& b) { return std::ranges::is_permutation(a.names, b.names); }
 };
 /// A resource that a guest handed out, known by its number; passed back as it came, to the instance that it came from.
 struct Handle {

@@ -74,8 +74,12 @@ enum class BridgeCause : uint32_t {
   HandleGivenTwice = 27,
   /// The listings of directories that the guest holds have more entries than granted.
   DirectoryEntries = 28,
+  /// More random bytes in one call than granted; `code` is the figure.
+  RandomBytes = 29,
+  /// More open files than granted; `code` is the figure.
+  OpenFiles = 30,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 29,
+  Other = 31,
 };
 
 enum class BridgePoll : uint32_t {
@@ -182,7 +186,7 @@ struct BridgeHostFunction {
 
 /// Both the limits given and the figures found.
 struct BridgeScan {
-  /// Components and modules inside components.
+  /// Components and modules inside components, types inside types.
   uint64_t nesting;
   uint64_t modules;
   uint64_t components;
@@ -225,6 +229,7 @@ struct BridgeBudget {
   uint64_t host_calls_max;
   /// Entries that all open listings of directories hold together.
   uint64_t directory_entries_max;
+  uint64_t open_files_max;
   /// End the run when something is asked for that was not granted.
   bool stop_on_denied;
 };
@@ -347,7 +352,7 @@ void bridge_output_pair(uint64_t capacity, uint64_t total_max, BridgeOutput **ou
 void bridge_output_take(const BridgeOutput *output, BridgeBytes *out);
 
 /// # Safety
-/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
+/// `output` came from `bridge_output_pair` and is freed once; runs that use it may still live.
 void bridge_output_free(BridgeOutput *output);
 
 /// Links and type-checks everything that can be checked before a store exists.

@@ -6,17 +6,20 @@ use crate::run::BridgeRun;
 use crate::store::Data;
 use crate::value::put_text;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, HostDirectoryEntryStream,
     NewTimestamp, OpenFlags, PathFlags,
 };
+use wasmtime_wasi::p2::bindings::random;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, IpAddressFamily, Network};
 use wasmtime_wasi::p2::{ReaddirIterator, TcpSocket, UdpSocket};
+use wasmtime_wasi::random::WasiRandomCtx;
 use wasmtime_wasi::runtime::spawn_blocking;
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
@@ -56,13 +59,15 @@ impl Denials {
         crate::outcome::truncate(&mut target, TARGET_BYTES_MAX);
         self.1.fetch_add(1, Relaxed);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first of each capability has its row in any case: there are five.
+        let enough = all.len() >= DISTINCT_MAX;
         if let Some(known) = all.iter_mut().find(|d| d.capability == capability && d.target == target) {
             known.count += 1;
-        } else if all.len() < DISTINCT_MAX {
-            all.push(Denial { capability, target, count: 1 });
-        } else if let Some(rest) = all.iter_mut().rfind(|d| d.capability == capability) {
-            // Enough names: further ones only count.
+        } else if let Some(rest) = all.iter_mut().rfind(|d| d.capability == capability).filter(|_| enough) {
+            // Further names only count.
             rest.count += 1;
+        } else {
+            all.push(Denial { capability, target, count: 1 });
         }
     }
 
@@ -97,14 +102,27 @@ pub unsafe extern "C" fn bridge_run_denials(run: *const BridgeRun, out: &mut Bri
 /// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which
 /// the tests of grants would not find.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const RANDOM: &str = "wasi:random/random@0.2.12";
+const INSECURE: &str = "wasi:random/insecure@0.2.12";
 const TCP_CREATE: &str = "wasi:sockets/tcp-create-socket@0.2.12";
 const UDP_CREATE: &str = "wasi:sockets/udp-create-socket@0.2.12";
 const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 
-/// After the group `name` was linked: puts our own functions before those that can be denied.
+/// After the group `name` was linked: puts our own functions before those that can be denied or that have a bound of
+/// ours.
 pub fn watch(linker: &mut Linker<Data>, name: &str) -> Result<()> {
     match name {
         "wasi:filesystem/types" => watch_files(linker),
+        "wasi:random/random" => linker.instance(RANDOM)?.func_wrap("get-random-bytes", |mut cx, (n,): (u64,)| {
+            let random = bound_random(cx.data_mut(), n)?;
+            Ok((random::random::Host::get_random_bytes(random, n)?,))
+        }),
+        "wasi:random/insecure" => {
+            linker.instance(INSECURE)?.func_wrap("get-insecure-random-bytes", |mut cx, (n,): (u64,)| {
+                let random = bound_random(cx.data_mut(), n)?;
+                Ok((random::insecure::Host::get_insecure_random_bytes(random, n)?,))
+            })
+        }
         "wasi:sockets/tcp-create-socket" => {
             type Answer = std::result::Result<Resource<TcpSocket>, SocketError>;
             linker.instance(TCP_CREATE)?.func_wrap("create-tcp-socket", |mut cx, (_,): (IpAddressFamily,)| {
@@ -128,6 +146,14 @@ pub fn watch(linker: &mut Linker<Data>, name: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
+    if n > data.random_bytes_max {
+        let message = "more random bytes in one call than granted".into();
+        return Err(Stopped { cause: BridgeCause::RandomBytes, code: n, message }.into());
+    }
+    Ok(data.ctx().ctx.random())
 }
 
 /// A denial inside a function of ours, which does not ask for WASI's context: it counts as a call here.
@@ -223,6 +249,27 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
     })
 }
 
+/// What a guest has opened, as long as anything still uses it: streams may outlive their descriptors. Descriptors are the
+/// process's, and one guest could take all of them.
+#[derive(Default)]
+pub struct OpenFiles(Vec<Weak<std::fs::File>>);
+
+impl OpenFiles {
+    fn room(&mut self, most: u64) -> Result<()> {
+        self.0.retain(|file| file.strong_count() > 0);
+        let next = self.0.len() as u64 + 1;
+        if next > most {
+            let message = "more open files than granted".into();
+            return Err(Stopped { cause: BridgeCause::OpenFiles, code: next, message }.into());
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, file: Weak<std::fs::File>) {
+        self.0.push(file);
+    }
+}
+
 fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
     let mut types = linker.instance(TYPES)?;
     watched!(types, "[method]descriptor.create-directory-at", create_directory_at, (path: String), path);
@@ -257,7 +304,9 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         "[method]descriptor.open-at",
         |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
             Box::new(async move {
-                let mut fs = cx.data_mut().filesystem();
+                let data = cx.data_mut();
+                data.open_files.room(data.budget.open_files_max)?;
+                let mut fs = data.filesystem();
                 let name = path.clone();
                 // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
                 let same = Resource::new_borrow(dir.rep());
@@ -268,11 +317,17 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
                     ),
                     Err(_) => false,
                 };
-                let result = if special {
-                    Err(ErrorCode::NotPermitted.into())
-                } else {
-                    HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await
-                };
+                if special {
+                    return settle(&mut cx, Err(ErrorCode::NotPermitted.into()), name);
+                }
+                let result = HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await;
+                if let Ok(opened) = &result {
+                    let file = match fs.table.get(opened)? {
+                        Descriptor::File(file) => Arc::downgrade(&file.file),
+                        Descriptor::Dir(dir) => Arc::downgrade(&dir.dir),
+                    };
+                    cx.data_mut().open_files.add(file);
+                }
                 settle(&mut cx, result, name)
             })
         },

@@ -21,6 +21,7 @@ pub mod output;
 pub mod prepared;
 pub mod prescan;
 pub mod run;
+pub mod scan_types;
 pub mod store;
 pub mod text;
 pub mod types;

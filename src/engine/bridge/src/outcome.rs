@@ -63,8 +63,12 @@ pub enum BridgeCause {
     HandleGivenTwice = 27,
     /// The listings of directories that the guest holds have more entries than granted.
     DirectoryEntries = 28,
+    /// More random bytes in one call than granted; `code` is the figure.
+    RandomBytes = 29,
+    /// More open files than granted; `code` is the figure.
+    OpenFiles = 30,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 29,
+    Other = 31,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.

@@ -158,7 +158,7 @@ pub extern "C" fn bridge_output_take(output: &BridgeOutput, out: &mut BridgeByte
 }
 
 /// # Safety
-/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
+/// `output` came from `bridge_output_pair` and is freed once; runs that use it may still live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_output_free(output: *mut BridgeOutput) {
     // SAFETY: the caller's promise above.

@@ -4,13 +4,14 @@
 use crate::expand::Expansion;
 use crate::ffi::{BridgeSlice, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use wasmparser::{CanonicalFunction, CanonicalOption, ComponentDefinedType, ComponentType, Parser, Payload};
+use crate::scan_types;
+use wasmparser::{BinaryReader, CanonicalFunction, CanonicalOption, Parser, Payload};
 
 /// Both the limits given and the figures found.
 #[repr(C)]
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct BridgeScan {
-    /// Components and modules inside components.
+    /// Components and modules inside components, types inside types.
     pub nesting: u64,
     pub modules: u64,
     pub components: u64,
@@ -59,7 +60,7 @@ fn count(name: &str, so_far: &mut u64, more: u32, limit: u64) -> Result<(), Fail
     at_most(name, *so_far, limit)
 }
 
-fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
+pub fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
     Failure::new(BridgeCause::Malformed, error.message()).with_code(error.offset() as u64)
 }
 
@@ -90,14 +91,15 @@ fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(),
             Payload::TypeSection(s) => count("types", &mut found.types, s.count(), limits.types)?,
             Payload::CoreTypeSection(s) => count("types", &mut found.types, s.count(), limits.types)?,
             Payload::ComponentTypeSection(s) => {
-                count("types", &mut found.types, s.count(), limits.types)?;
-                for ty in s {
-                    if let ComponentType::Defined(ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_)) =
-                        ty.map_err(malformed)?
-                    {
-                        found.concurrency = 1;
-                    }
-                }
+                let contents = BinaryReader::new(&bytes[s.range()], s.range().start);
+                let (types, around) = (found.types, depth);
+                let inside = scan_types::read(contents, |inside| {
+                    at_most("types", types + inside.types, limits.types)?;
+                    at_most("nesting", around + inside.nesting, limits.nesting)
+                })?;
+                found.types += inside.types;
+                found.nesting = found.nesting.max(depth + inside.nesting);
+                found.concurrency |= u64::from(inside.concurrency);
             }
             Payload::InstanceSection(s) => count("instances", &mut found.instances, s.count(), limits.instances)?,
             Payload::ComponentInstanceSection(s) => {

@@ -279,6 +279,10 @@ fn arm(store: &mut Store<Data>, budget: &BridgeBudget) -> Result<(), Failure> {
     }
     store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
     store.set_max_component_handles(budget.handles_max as usize);
+    // Tasks, waitables and streams of component-model async.
+    if let Some(table) = store.concurrent_resource_table() {
+        table.set_max_capacity(budget.wasi_resources_max as usize);
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What one run's store carries: counters that C++ reads live, the limiter, and the hook at every crossing.
 
 use crate::calls::Calls;
-use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
+use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests, OpenFiles};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::run::Desk;
 use crate::value::Handles;
@@ -125,6 +125,7 @@ pub struct BridgeBudget {
     pub host_calls_max: u64,
     /// Entries that all open listings of directories hold together.
     pub directory_entries_max: u64,
+    pub open_files_max: u64,
     /// End the run when something is asked for that was not granted.
     pub stop_on_denied: bool,
 }
@@ -144,6 +145,9 @@ pub struct Data {
     table: ResourceTable,
     /// Entries that each open listing of a directory holds.
     pub listings: HashMap<u32, u64>,
+    pub open_files: OpenFiles,
+    /// Of one call.
+    pub random_bytes_max: u64,
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
@@ -159,8 +163,10 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn new(shared: Arc<Shared>, fuel_metered: bool, wasi: Option<WasiCtx>) -> Self {
-        let granted = wasi.map(|wasi| {
+    /// `wasi`: the context and the random bytes that one call may ask for.
+    pub fn new(shared: Arc<Shared>, fuel_metered: bool, wasi: Option<(WasiCtx, u64)>) -> Self {
+        let random_bytes_max = wasi.as_ref().map_or(0, |(_, most)| *most);
+        let granted = wasi.map(|(wasi, _)| {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
             Box::new(Granted { wasi, http, hooks: NoRequests(shared.clone()) })
@@ -172,6 +178,8 @@ impl Data {
             granted,
             table: ResourceTable::new(),
             listings: HashMap::new(),
+            open_files: OpenFiles::default(),
+            random_bytes_max,
             handles: Handles::default(),
             wasi_calls: 0,
             own_calls: 0,

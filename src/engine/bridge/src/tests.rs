@@ -6,13 +6,17 @@ use crate::ffi::{BridgeBytes, BridgeSlice};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, PINNED};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
+use crate::prescan::{BridgeScan, bridge_prescan};
 use crate::run::*;
 use crate::store::{BridgeBudget, BridgePhase};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
 use std::ffi::c_void;
-use std::sync::Arc;
-use wasmtime::Engine;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use wasmtime::component::Component;
+use wasmtime::{Engine, Trap};
 
 const SETTINGS: BridgeEngineConfig = BridgeEngineConfig {
     fuel: true,
@@ -43,6 +47,7 @@ const BUDGET: BridgeBudget = BridgeBudget {
     wasi_resources_max: 50,
     host_calls_max: 1_000,
     directory_entries_max: 1_000,
+    open_files_max: 10,
     stop_on_denied: false,
 };
 
@@ -196,6 +201,87 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
     }
 }
 
+/// Counts what C++ would be told.
+#[derive(Default)]
+struct Told {
+    woken: AtomicU32,
+    released: AtomicU32,
+}
+
+impl Told {
+    fn wake(&self) -> BridgeWake {
+        extern "C" fn wake(data: *mut c_void) {
+            // SAFETY: `data` is a `Told` that outlives the run.
+            unsafe { &*data.cast::<Told>() }.woken.fetch_add(1, Relaxed);
+        }
+        extern "C" fn release(data: *mut c_void) {
+            // SAFETY: as above.
+            unsafe { &*data.cast::<Told>() }.released.fetch_add(1, Relaxed);
+        }
+        BridgeWake { data: std::ptr::from_ref(self).cast_mut().cast(), wake, release }
+    }
+
+    fn figures(&self) -> (u32, u32) {
+        (self.woken.load(Relaxed), self.released.load(Relaxed))
+    }
+}
+
+#[test]
+fn a_run_waits_only_when_somebody_is_named_to_be_woken() {
+    let guest = Guest::new(&core(&format!(r#"(func (export "run") (result i32) {LOOP} i32.const 1)"#), LIFT), &[]);
+    let (first, second) = (Told::default(), Told::default());
+    let mut run = guest.run();
+    bridge_run_wake_nobody(&run);
+    let waker = Arc::new(Mutex::new(None));
+    let kept = waker.clone();
+    run.replace_operation(poll_fn(move |cx| {
+        *kept.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Pending
+    }));
+    let wake = || waker.lock().unwrap().as_ref().unwrap().wake_by_ref();
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::Slice, "nobody would poll it again");
+    bridge_run_wake_to(&run, first.wake());
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
+    wake();
+    wake();
+    assert_eq!(first.figures(), (1, 0), "one wake-up a wait");
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
+    bridge_run_wake_to(&run, second.wake());
+    assert_eq!(first.figures(), (1, 1), "whoever is replaced is let go");
+    wake();
+    assert_eq!((first.figures(), second.figures()), ((1, 1), (1, 0)));
+    bridge_run_wake_nobody(&run);
+    assert_eq!(second.figures(), (1, 1));
+    wake();
+    bridge_run_wake_to(&run, second.wake());
+    drop(run);
+    assert_eq!(second.figures(), (1, 1), "a waker that is kept keeps the run's target");
+    wake();
+    *waker.lock().unwrap() = None;
+    assert_eq!(second.figures().1, 2);
+}
+
+#[test]
+fn traps_have_the_names_that_cpp_gives_them() {
+    let names = include_str!("../../../base/trap.cpp");
+    let of_cpp: Vec<_> = names.lines().filter_map(|l| l.split_once("string_view{\"")?.1.split_once('"')).collect();
+    let mut of_wasmtime = Vec::new();
+    while let Some(trap) = Trap::from_u8(of_wasmtime.len() as u8) {
+        let mut name = String::new();
+        for c in format!("{trap:?}").chars() {
+            if c.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.extend(c.to_lowercase());
+        }
+        of_wasmtime.push(name);
+    }
+    let of_cpp: Vec<_> = of_cpp.iter().map(|(name, _)| *name).collect();
+    let (ours, own) = of_cpp.split_at(of_wasmtime.len());
+    assert_eq!(ours, of_wasmtime);
+    assert_eq!(own, ["canonical_abi", "host"]);
+}
+
 #[test]
 fn a_component_without_the_wasi_context_it_needs_is_refused() {
     let wat = r#"(component (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string)))))))"#;
@@ -234,60 +320,62 @@ fn every_pinned_text_is_what_wasmtime_says() {
     assert_eq!(lend, 2, "the second text, for lending, is provoked through C++ where handles are passed in");
 }
 
+/// Scans WAT within `most`: what was found, and the reason where that was too much.
+fn scan(wat: &str, most: &BridgeScan) -> Result<BridgeScan, String> {
+    let bytes = wat::parse_str(wat).unwrap();
+    let (mut found, mut why) = (BridgeScan::default(), failure());
+    let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
+    // SAFETY: the bytes live for the call.
+    let good = unsafe { bridge_prescan(slice, most, &mut found, &mut why) };
+    if good { Ok(found) } else { Err(message(&why)) }
+}
+
+const MOST: BridgeScan = BridgeScan {
+    nesting: 50,
+    modules: 50,
+    components: 100,
+    instances: 1_000,
+    functions: 9,
+    body_bytes: 99,
+    types: 99,
+    imports: 99,
+    exports: 99,
+    memories: 9,
+    tables: 9,
+    concurrency: 0,
+};
+
 #[test]
 fn only_component_model_async_asks_for_the_concurrency_engine() {
-    let scan = |wat: &str| {
-        let bytes = wat::parse_str(wat).unwrap();
-        let most = crate::prescan::BridgeScan {
-            nesting: 9,
-            modules: 9,
-            components: 9,
-            instances: 9,
-            functions: 9,
-            body_bytes: 99,
-            types: 9,
-            imports: 9,
-            exports: 9,
-            memories: 9,
-            tables: 9,
-            concurrency: 0,
-        };
-        let (mut found, mut why) = (crate::prescan::BridgeScan::default(), failure());
-        let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
-        // SAFETY: the bytes live for the call.
-        let good = unsafe { crate::prescan::bridge_prescan(slice, &most, &mut found, &mut why) };
-        (good, found.concurrency, message(&why))
-    };
-    assert_eq!(scan(&core(r#"(func (export "run") (result i32) i32.const 1)"#, LIFT)), (true, 0, String::new()));
-    assert_eq!(scan("(component (core func (canon task.cancel)))").1, 1);
+    let concurrency = |wat: &str| scan(wat, &MOST).unwrap().concurrency;
+    assert_eq!(concurrency(&core(r#"(func (export "run") (result i32) i32.const 1)"#, LIFT)), 0);
+    assert_eq!(concurrency("(component (core func (canon task.cancel)))"), 1);
+    assert_eq!(concurrency("(component (type (future u32)))"), 1);
+    assert_eq!(
+        concurrency(r#"(component (import "i" (instance (type $s (stream u8)) (export "s" (type (eq $s))))))"#),
+        1
+    );
+}
+
+#[test]
+fn the_scan_counts_types_in_types() {
+    let types = r#"(component (type (component (type (instance (type (func)) (type u8)))
+        (import "i" (instance (type 0))))))"#;
+    let found = scan(types, &MOST).unwrap();
+    assert_eq!((found.types, found.nesting), (4, 3));
+    assert_eq!(scan(types, &BridgeScan { types: 3, ..MOST }).unwrap_err(), "types");
+    assert_eq!(scan(types, &BridgeScan { nesting: 2, ..MOST }).unwrap_err(), "nesting");
+    let inside = format!("(component (component {types}))");
+    assert_eq!(scan(&inside, &MOST).unwrap().nesting, 5);
     let deep = "(component ".repeat(12) + &")".repeat(12);
-    assert_eq!(scan(&deep), (false, 0, "components".to_owned()));
+    assert_eq!(scan(&deep, &BridgeScan { components: 9, ..MOST }).unwrap_err(), "components");
 }
 
 #[test]
 fn the_scan_counts_the_instances_that_a_component_becomes() {
-    use crate::prescan::{BridgeScan, bridge_prescan};
-    let scan = |wat: &str| {
-        let bytes = wat::parse_str(wat).unwrap();
-        let most = BridgeScan {
-            nesting: 50,
-            modules: 50,
-            components: 100,
-            instances: 1_000,
-            functions: 9,
-            body_bytes: 99,
-            types: 99,
-            imports: 99,
-            exports: 99,
-            memories: 9,
-            tables: 9,
-            concurrency: 0,
-        };
-        let (mut found, mut why) = (BridgeScan::default(), failure());
-        let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
-        // SAFETY: the bytes live for the call.
-        let good = unsafe { bridge_prescan(slice, &most, &mut found, &mut why) };
-        (good, found.instances, message(&why))
+    let scan = |wat: &str| match scan(wat, &MOST) {
+        Ok(found) => (true, found.instances, String::new()),
+        Err(why) => (false, 0, why),
     };
     let refused = (false, "instances".to_owned());
     let twice = |inner: &str, depth: usize| {

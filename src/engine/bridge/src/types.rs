@@ -22,17 +22,21 @@ use wasmtime::component::{ResourceType, Type};
 /// Instances in instances deeper than this are refused; types are bounded by Wasmtime's own validation.
 const DEPTH_MAX: u32 = 100;
 
+/// Bytes of a name that count as one node.
+const NODE_TEXT_BYTES: usize = 64;
+
 pub struct Describer<'a> {
     engine: &'a Engine,
     out: Vec<u8>,
     resources: Vec<ResourceType>,
+    nodes_max: u64,
     nodes_left: u64,
     depth: u32,
 }
 
 impl<'a> Describer<'a> {
     pub fn new(engine: &'a Engine, nodes_max: u64) -> Self {
-        Self { engine, out: Vec::new(), resources: Vec::new(), nodes_left: nodes_max, depth: 0 }
+        Self { engine, out: Vec::new(), resources: Vec::new(), nodes_max, nodes_left: nodes_max, depth: 0 }
     }
 
     pub fn finish(self) -> Vec<u8> {
@@ -40,9 +44,9 @@ impl<'a> Describer<'a> {
     }
 
     /// Types share parts, so what is small in the component can be huge written out: every node is paid for.
-    fn node(&mut self) -> Result<(), Failure> {
-        self.nodes_left =
-            self.nodes_left.checked_sub(1).ok_or_else(|| Failure::new(BridgeCause::TooLarge, "type_nodes"))?;
+    fn nodes(&mut self, n: u64) -> Result<(), Failure> {
+        let too_many = || Failure::new(BridgeCause::TooLarge, "type_nodes").with_code(self.nodes_max.saturating_add(1));
+        self.nodes_left = self.nodes_left.checked_sub(n).ok_or_else(too_many)?;
         Ok(())
     }
 
@@ -50,8 +54,16 @@ impl<'a> Describer<'a> {
         self.out.extend_from_slice(&(n as u32).to_le_bytes());
     }
 
-    fn text(&mut self, text: &str) {
+    /// A name is a node, and so is every further part of a long one.
+    fn text(&mut self, text: &str) -> Result<(), Failure> {
+        self.nodes(1 + (text.len() / NODE_TEXT_BYTES) as u64)?;
         put_text(&mut self.out, text);
+        Ok(())
+    }
+
+    fn names<'n>(&mut self, names: impl ExactSizeIterator<Item = &'n str>) -> Result<(), Failure> {
+        self.count(names.len());
+        names.into_iter().try_for_each(|name| self.text(name))
     }
 
     fn resource(&mut self, ty: ResourceType) {
@@ -67,12 +79,11 @@ impl<'a> Describer<'a> {
         let items: Vec<_> = items.collect();
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return Err(Failure::new(BridgeCause::TooLarge, "nesting"));
+            return Err(Failure::new(BridgeCause::TooLarge, "nesting").with_code(u64::from(self.depth)));
         }
         self.count(items.len());
         for (name, item) in items {
-            self.node()?;
-            self.text(name);
+            self.text(name)?;
             self.item(item)?;
         }
         self.depth -= 1;
@@ -109,7 +120,7 @@ impl<'a> Describer<'a> {
         self.out.push(function.async_() as u8);
         self.count(function.params().len());
         for (name, ty) in function.params() {
-            self.text(name);
+            self.text(name)?;
             self.ty(&ty)?;
         }
         let result = function.results().next();
@@ -127,7 +138,7 @@ impl<'a> Describer<'a> {
     }
 
     fn ty(&mut self, ty: &Type) -> Result<(), Failure> {
-        self.node()?;
+        self.nodes(1)?;
         let plain = match ty {
             Type::Bool => 0,
             Type::S8 => 1,
@@ -164,7 +175,7 @@ impl<'a> Describer<'a> {
             Type::Record(record) => {
                 self.count(record.fields().len());
                 for field in record.fields() {
-                    self.text(field.name);
+                    self.text(field.name)?;
                     self.ty(&field.ty)?;
                 }
                 Ok(())
@@ -173,26 +184,18 @@ impl<'a> Describer<'a> {
             Type::Variant(variant) => {
                 self.count(variant.cases().len());
                 for case in variant.cases() {
-                    self.text(case.name);
+                    self.text(case.name)?;
                     self.optional(case.ty.as_ref())?;
                 }
                 Ok(())
             }
-            Type::Enum(names) => {
-                self.count(names.names().len());
-                names.names().for_each(|name| put_text(&mut self.out, name));
-                Ok(())
-            }
+            Type::Enum(names) => self.names(names.names()),
             Type::Option(option) => self.ty(&option.ty()),
             Type::Result(result) => {
                 self.optional(result.ok().as_ref())?;
                 self.optional(result.err().as_ref())
             }
-            Type::Flags(names) => {
-                self.count(names.names().len());
-                names.names().for_each(|name| put_text(&mut self.out, name));
-                Ok(())
-            }
+            Type::Flags(names) => self.names(names.names()),
             Type::Own(resource) | Type::Borrow(resource) => {
                 self.resource(*resource);
                 Ok(())

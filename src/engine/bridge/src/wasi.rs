@@ -77,13 +77,15 @@ const GROUPS: &[(&str, Add)] = &[
     ("wasi:http/outgoing-handler", |l| http::outgoing_handler::add_to_linker::<Data, WasiHttp>(l, Data::http)),
 ];
 
-/// Links the group of `import` (a name with or without version); false when WASI 0.2 has no such interface.
+/// The group of `import`, a name with or without version; nothing when WASI 0.2 has no such interface.
+fn find(import: &str) -> Option<&'static (&'static str, Add)> {
+    let (name, version) = import.split_once('@').unwrap_or((import, "0.2.0"));
+    GROUPS.iter().find(|(group, _)| version.starts_with("0.2.") && *group == name)
+}
+
+/// Links the group of `import`; false when WASI 0.2 has no such interface.
 pub fn link(linker: &mut Linker<Data>, import: &str) -> Result<bool> {
-    let (name, version) = import.split_once('@').unwrap_or((import, "0.2"));
-    if !version.starts_with("0.2") {
-        return Ok(false);
-    }
-    let Some((_, add)) = GROUPS.iter().find(|(group, _)| *group == name) else { return Ok(false) };
+    let Some((name, add)) = find(import) else { return Ok(false) };
     add(linker)?;
     denied::watch(linker, name)?;
     Ok(true)
@@ -128,11 +130,13 @@ pub struct BridgeWasi {
     builder: WasiCtxBuilder,
     /// The granted directories, one after the other: whoever has the same shares threads.
     pub directories: String,
+    random_bytes_max: u64,
 }
 
 impl BridgeWasi {
-    pub fn build(&mut self) -> WasiCtx {
-        self.builder.build()
+    /// The context, and the random bytes that one call may ask for.
+    pub fn build(&mut self) -> (WasiCtx, u64) {
+        (self.builder.build(), self.random_bytes_max)
     }
 }
 
@@ -141,7 +145,7 @@ pub extern "C" fn bridge_wasi_new(random_bytes_max: u64) -> *mut BridgeWasi {
     let mut builder = WasiCtxBuilder::new();
     // The network is off: nothing here allows an address, and these refuse even asking.
     builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false).max_random_size(random_bytes_max);
-    Box::into_raw(Box::new(BridgeWasi { builder, directories: String::new() }))
+    Box::into_raw(Box::new(BridgeWasi { builder, directories: String::new(), random_bytes_max }))
 }
 
 /// # Safety
@@ -250,12 +254,6 @@ pub extern "C" fn bridge_wasi_seeded_random(wasi: &mut BridgeWasi, seed: u64) {
         .insecure_random_seed(u128::from(seed));
 }
 
-/// A name that this library can link, for messages: the interface without its version.
-pub fn known(import: &str) -> bool {
-    let name = import.split_once('@').map_or(import, |(name, _)| name);
-    GROUPS.iter().any(|(group, _)| *group == name)
-}
-
 /// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
 ///
 /// # Safety
@@ -263,7 +261,7 @@ pub fn known(import: &str) -> bool {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_wasi_knows(import: BridgeSlice) -> bool {
     // SAFETY: the caller's promise above.
-    unsafe { import.text() }.is_ok_and(known)
+    unsafe { import.text() }.is_ok_and(|import| find(import).is_some())
 }
 
 pub fn missing_context() -> Failure {

@@ -1,0 +1,607 @@
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <pty.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "support/scratch.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+/// Imports and lowered functions that the guests below share.
+constexpr std::string_view kImports = R"(
+ (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+ (alias export $error "error" (type $e))
+ (import "wasi:io/streams@0.2.0" (instance $streams
+   (alias outer 1 $e (type $oe)) (export "error" (type $err (eq $oe)))
+   (export "output-stream" (type $out (sub resource)))
+   (export "input-stream" (type $in (sub resource)))
+   (type $se' (variant (case "last-operation-failed" (own $err)) (case "closed")))
+   (export "stream-error" (type $se (eq $se')))
+   (export "[method]output-stream.blocking-write-and-flush" (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $se)))))
+   (export "[method]input-stream.blocking-read" (func (param "self" (borrow $in)) (param "len" u64) (result (result (list u8) (error $se)))))))
+ (alias export $streams "output-stream" (type $output))
+ (alias export $streams "input-stream" (type $input))
+ (import "wasi:cli/stdout@0.2.0" (instance $stdout (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stdout" (func (result (own $o))))))
+ (import "wasi:cli/stderr@0.2.0" (instance $stderr (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stderr" (func (result (own $o))))))
+ (import "wasi:cli/stdin@0.2.0" (instance $stdin (alias outer 1 $input (type $oi)) (export "input-stream" (type $i (eq $oi))) (export "get-stdin" (func (result (own $i))))))
+ (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
+ (import "wasi:cli/environment@0.2.0" (instance $environment (export "get-arguments" (func (result (list string)))) (export "get-environment" (func (result (list (tuple string string)))))))
+ (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64))) (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+ (import "wasi:filesystem/types@0.2.0" (instance $files
+   (export "descriptor" (type $d (sub resource)))
+   (type $pf' (flags "symlink-follow")) (export "path-flags" (type $pf (eq $pf')))
+   (type $of' (flags "create" "directory" "exclusive" "truncate")) (export "open-flags" (type $of (eq $of')))
+   (type $df' (flags "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync" "mutate-directory")) (export "descriptor-flags" (type $df (eq $df')))
+   (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
+   (export "error-code" (type $ec (eq $ec')))
+   (export "[method]descriptor.open-at" (func (param "self" (borrow $d)) (param "path-flags" $pf) (param "path" string) (param "open-flags" $of) (param "flags" $df) (result (result (own $d) (error $ec)))))
+   (export "[method]descriptor.read" (func (param "self" (borrow $d)) (param "length" u64) (param "offset" u64) (result (result (tuple (list u8) bool) (error $ec)))))
+   (export "[method]descriptor.write" (func (param "self" (borrow $d)) (param "buffer" (list u8)) (param "offset" u64) (result (result u64 (error $ec)))))))
+ (alias export $files "descriptor" (type $descriptor))
+ (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
+   (export "get-directories" (func (result (list (tuple (own $d) string)))))))
+ (core module $memory (memory (export "mem") 8) (global $top (mut i32) (i32.const 4096))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+     (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3)))))
+ (core instance $mi (instantiate $memory))
+ (alias core export $mi "mem" (core memory $mem))
+ (alias core export $mi "realloc" (core func $realloc))
+ (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem)))
+ (core func $read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $mem) (realloc (func $realloc))))
+ (core func $get-stdout (canon lower (func $stdout "get-stdout")))
+ (core func $get-stderr (canon lower (func $stderr "get-stderr")))
+ (core func $get-stdin (canon lower (func $stdin "get-stdin")))
+ (core func $exit (canon lower (func $exit "exit")))
+ (core func $arguments (canon lower (func $environment "get-arguments") (memory $mem) (realloc (func $realloc))))
+ (core func $variables (canon lower (func $environment "get-environment") (memory $mem) (realloc (func $realloc))))
+ (core func $random64 (canon lower (func $random "get-random-u64")))
+ (core func $random-bytes (canon lower (func $random "get-random-bytes") (memory $mem) (realloc (func $realloc))))
+ (core func $dirs (canon lower (func $preopens "get-directories") (memory $mem) (realloc (func $realloc))))
+ (core func $open (canon lower (func $files "[method]descriptor.open-at") (memory $mem)))
+ (core func $read-file (canon lower (func $files "[method]descriptor.read") (memory $mem) (realloc (func $realloc))))
+ (core func $write-file (canon lower (func $files "[method]descriptor.write") (memory $mem)))
+ (core instance $wasi
+   (export "mem" (memory $mem)) (export "write" (func $write)) (export "read" (func $read)) (export "exit" (func $exit))
+   (export "stdout" (func $get-stdout)) (export "stderr" (func $get-stderr)) (export "stdin" (func $get-stdin))
+   (export "arguments" (func $arguments)) (export "variables" (func $variables))
+   (export "random64" (func $random64)) (export "random-bytes" (func $random-bytes))
+   (export "dirs" (func $dirs)) (export "open" (func $open)) (export "read-file" (func $read-file)) (export "write-file" (func $write-file)))
+)";
+
+/// What the core modules below can call. Answers of WASI go to 16 and 32, the guest's data lies at 64, a line break
+/// at 8.
+constexpr std::string_view kCore = R"(
+ (import "w" "mem" (memory 8)) (import "w" "write" (func $write (param i32 i32 i32 i32)))
+ (import "w" "read" (func $read (param i32 i64 i32))) (import "w" "exit" (func $exit (param i32)))
+ (import "w" "stdout" (func $stdout (result i32))) (import "w" "stderr" (func $stderr (result i32))) (import "w" "stdin" (func $stdin (result i32)))
+ (import "w" "arguments" (func $arguments (param i32))) (import "w" "variables" (func $variables (param i32)))
+ (import "w" "random64" (func $random64 (result i64))) (import "w" "random-bytes" (func $random-bytes (param i64 i32)))
+ (import "w" "dirs" (func $dirs (param i32))) (import "w" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
+ (import "w" "read-file" (func $read-file (param i32 i64 i64 i32))) (import "w" "write-file" (func $write-file (param i32 i32 i32 i64 i32)))
+ (data (i32.const 8) "\n")
+ (global $o (mut i32) (i32.const 0))
+ (func $out (param $at i32) (param $size i32)
+   (if (i32.eqz (global.get $o)) (then (global.set $o (call $stdout))))
+   (call $write (global.get $o) (local.get $at) (local.get $size) (i32.const 48)))
+ (func $line (param $at i32) (param $size i32) (call $out (local.get $at) (local.get $size)) (call $out (i32.const 8) (i32.const 1)))
+ (func $lines (param $texts i32) (param $n i32)
+   (block $end (loop $next (br_if $end (i32.eqz (local.get $n)))
+     (call $line (i32.load (local.get $texts)) (i32.load offset=4 (local.get $texts)))
+     (local.set $texts (i32.add (local.get $texts) (i32.const 8))) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br $next))))
+)";
+
+/// A command whose core body is this, with this at 64; 0 is wasi:cli/run's ok and 1 its err.
+std::string command(std::string_view body, std::string_view data = "") {
+  return "(component " + std::string(kImports) + "(core module $m " + std::string(kCore) + R"((data (i32.const 64) ")" +
+         std::string(data) + R"(") (func (export "run") (result i32) (local $s i32) )" + std::string(body) + R"())
+ (core instance $i (instantiate $m (with "w" (instance $wasi))))
+ (func $run (result (result)) (canon lift (core func $i "run")))
+ (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs))))";
+}
+
+const std::string kArguments = command(R"((call $arguments (i32.const 16))
+  (call $lines (i32.load (i32.const 16)) (i32.load (i32.const 20))) (i32.const 0))");
+/// Names and values on lines of their own.
+const std::string kVariables = command(R"((call $variables (i32.const 16))
+  (call $lines (i32.load (i32.const 16)) (i32.shl (i32.load (i32.const 20)) (i32.const 1))) (i32.const 0))");
+const std::string kCat = command(R"((local.set $s (call $stdin))
+  (block $end (loop $more (call $read (local.get $s) (i64.const 4096) (i32.const 16)) (br_if $end (i32.load8_u (i32.const 16)))
+    (call $out (i32.load (i32.const 20)) (i32.load (i32.const 24))) (br $more))) (i32.const 0))");
+/// Shows the first directory's name in the guest and the content of its `file`, and makes a `copy` of that there.
+const std::string kCopy = command(R"((call $dirs (i32.const 16)) (local.set $s (i32.load (i32.const 16)))
+  (call $line (i32.load offset=4 (local.get $s)) (i32.load offset=8 (local.get $s)))
+  (call $open (i32.load (local.get $s)) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 32))
+  (if (i32.load8_u (i32.const 32)) (then unreachable))
+  (call $read-file (i32.load (i32.const 36)) (i64.const 4096) (i64.const 0) (i32.const 16))
+  (call $out (i32.load (i32.const 20)) (i32.load (i32.const 24)))
+  (call $open (i32.load (local.get $s)) (i32.const 0) (i32.const 68) (i32.const 4) (i32.const 1) (i32.const 2) (i32.const 32))
+  (if (i32.load8_u (i32.const 32)) (then (return (i32.const 1))))
+  (call $write-file (i32.load (i32.const 36)) (i32.load (i32.const 20)) (i32.load (i32.const 24)) (i64.const 0) (i32.const 32))
+  (i32.load8_u (i32.const 32)))",
+                                  "filecopy");
+const std::string kHello = command("(call $out (i32.const 64) (i32.const 6)) (i32.const 0)", R"(hello\n)");
+const std::string kRandom =
+    command(R"((i64.store (i32.const 16) (call $random64)) (call $out (i32.const 16) (i32.const 8))
+  (call $random-bytes (i64.const 8) (i32.const 32)) (call $out (i32.load (i32.const 32)) (i32.const 8)) (i32.const 0))");
+/// A function that answers what it is given, and one that answers a number.
+constexpr std::string_view kMirror = R"((component
+ (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
+   (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+     (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
+     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+   (func (export "mirror") (param i32 i32 i32 i32 i32 i32) (result i32)
+     (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.store (i32.const 24) (local.get 2))
+     (i32.store (i32.const 28) (local.get 3)) (i32.store8 (i32.const 32) (local.get 4)) (i32.store8 (i32.const 33) (local.get 5)) (i32.const 16))
+   (func (export "answer") (result i32) (i32.const 42)))
+ (core instance $i (instantiate $m))
+ (type $r' (record (field "name" string) (field "at" (list s32)) (field "set" (option bool)))) (export $r "r" (type $r'))
+ (func (export "mirror") (param "r" $r) (result $r) (canon lift (core func $i "mirror") (memory $i "mem") (realloc (func $i "realloc"))))
+ (func (export "answer") (result s32) (canon lift (core func $i "answer")))))";
+
+struct Ended {
+  int status = -1;
+  std::string out, err;
+};
+
+/// The command while it runs.
+class Running {
+ public:
+  Running(pid_t child, int out, int err) : child_(child), out_(out), err_(err) {}
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  ~Running() = default;
+
+  Ended end() {
+    Ended ended;
+    std::array<pollfd, 2> open = {pollfd{out_, POLLIN, 0}, pollfd{err_, POLLIN, 0}};
+    std::array<char, 4096> chunk{};
+    while (open[0].fd >= 0 || open[1].fd >= 0) {
+      ::poll(open.data(), open.size(), -1);
+      for (auto& one : open) {
+        if (one.fd < 0 || one.revents == 0) {
+          continue;
+        }
+        // A terminal ends with an error.
+        const auto n = ::read(one.fd, chunk.data(), chunk.size());
+        if (n <= 0) {
+          ::close(one.fd);
+          one.fd = -1;
+        } else {
+          (&one == open.data() ? ended.out : ended.err).append(chunk.data(), static_cast<std::size_t>(n));
+        }
+      }
+    }
+    int status = 0;
+    ::waitpid(child_, &status, 0);
+    ended.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    return ended;
+  }
+
+ private:
+  pid_t child_;
+  int out_, err_;
+};
+
+class GrantsTest : public ::testing::Test {
+ protected:
+  void write(const std::string& name, std::string_view bytes) { std::ofstream(directory / name) << bytes; }
+  [[nodiscard]] std::string content(const std::string& name) const {
+    std::stringstream bytes;
+    bytes << std::ifstream(directory / name).rdbuf();
+    return bytes.str();
+  }
+
+  Running start(std::vector<std::string> words, std::string_view input = "") {
+    words.insert(words.begin(), AIRSSYS_WASM_TEST_PROGRAM);
+    std::vector<std::string> variables;
+    for (const auto& [name, value] : environment) {
+      variables.push_back(name + "=" + value);
+    }
+    for (char** inherited = environ; *inherited != nullptr; ++inherited) {
+      variables.emplace_back(*inherited);  // The first of a name counts.
+    }
+    std::array<std::array<int, 2>, 3> pipes{};
+    for (auto& pipe : pipes) {
+      EXPECT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+    }
+    // A pipe holds more than any of these.
+    EXPECT_EQ(::write(pipes[0][1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
+    ::close(pipes[0][1]);
+    if (stderr_is_terminal) {
+      ::close(pipes[2][0]);
+      ::close(pipes[2][1]);
+      EXPECT_EQ(::openpty(&pipes[2][0], &pipes[2][1], nullptr, nullptr, nullptr), 0);
+    }
+    posix_spawn_file_actions_t actions;
+    ::posix_spawn_file_actions_init(&actions);
+    ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
+    ::posix_spawn_file_actions_adddup2(&actions, pipes[0][0], STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, pipes[1][1], STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, pipes[2][1], STDERR_FILENO);
+    const auto pointers = [](std::vector<std::string>& texts) {
+      std::vector<char*> out;
+      for (auto& text : texts) {
+        out.push_back(text.data());
+      }
+      out.push_back(nullptr);
+      return out;
+    };
+    pid_t child = 0;
+    EXPECT_EQ(::posix_spawn(&child, words.front().c_str(), &actions, nullptr, pointers(words).data(),
+                            pointers(variables).data()),
+              0);
+    ::posix_spawn_file_actions_destroy(&actions);
+    ::close(pipes[0][0]);
+    ::close(pipes[1][1]);
+    ::close(pipes[2][1]);
+    return {child, pipes[1][0], pipes[2][0]};
+  }
+  Ended run(std::vector<std::string> words, std::string_view input = "") {
+    return start(std::move(words), input).end();
+  }
+
+  const Scratch scratch;
+  const std::filesystem::path& directory = scratch.path();
+  std::map<std::string, std::string> environment = {
+      {"XDG_CACHE_HOME", AIRSSYS_WASM_TEST_CACHE}, {"TERM", "xterm"}, {"NO_COLOR", ""}};
+  bool stderr_is_terminal = false;
+};
+
+/// All bytes there are, more of them than one read or write of a guest takes.
+std::string many_bytes() {
+  std::string bytes;
+  for (int i = 0; i < 20'000; ++i) {
+    bytes += static_cast<char>(i * 7 + i / 256);
+  }
+  return bytes;
+}
+
+TEST_F(GrantsTest, ArgumentsReachTheGuest) {
+  write("args.wat", kArguments);
+  const auto ended = run({"run", "args.wat", "one", "--fuel", "10M", "zwei drei", "ß", "", "--", "--fuel", "-5", "--"});
+  EXPECT_EQ(ended.out, "args.wat\none\nzwei drei\nß\n\n--fuel\n-5\n--\n");
+  EXPECT_EQ(ended.err, "");
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_EQ(run({"run", "args.wat"}).out, "args.wat\n");
+}
+
+TEST_F(GrantsTest, OnlyVariablesThatAreGrantedReachTheGuest) {
+  write("env.wat", kVariables);
+  environment["OURS"] = "1";
+  EXPECT_EQ(run({"run", "env.wat"}).out, "");
+  const auto ended = run({"run", "env.wat", "--env", "A=B", "--env", "C=d e=ß", "--env", "EMPTY="});
+  EXPECT_EQ(ended.out, "A\nB\nC\nd e=ß\nEMPTY\n\n");
+  EXPECT_EQ(ended.status, 0);
+}
+
+TEST_F(GrantsTest, ADirectoryIsReadOnlyUnlessItIsGrantedForWriting) {
+  write("copy.wat", kCopy);
+  std::filesystem::create_directory(directory / "data");
+  const auto bytes = many_bytes().substr(0, 1000);
+  write("data/file", bytes);
+  for (const auto* grant : {"data::/in/guest", "data::/in/guest:ro"}) {
+    const auto refused = run({"run", "copy.wat", "--dir", grant, "--report", "report.json"});
+    EXPECT_EQ(refused.out, "/in/guest\n" + bytes);
+    EXPECT_EQ(refused.status, 1);
+    EXPECT_FALSE(std::filesystem::exists(directory / "data" / "copy"));
+    EXPECT_EQ(Json::parse(content("report.json"))["denials"],
+              Json::parse(R"([{"capability": "filesystem", "target": "copy", "count": 1}])"));
+  }
+  const auto granted = run({"run", "copy.wat", "--dir", "data::/in/guest:rw", "--report", "report.json"});
+  EXPECT_EQ(granted.out, "/in/guest\n" + bytes);
+  EXPECT_EQ(granted.status, 0) << granted.err;
+  EXPECT_EQ(content("data/copy"), bytes);
+  EXPECT_EQ(Json::parse(content("report.json"))["denials"], Json::array());
+}
+
+TEST_F(GrantsTest, EachDirectoryHasItsOwnRights) {
+  // It reads from the first directory and writes to the second.
+  write("copy.wat", command(R"((call $dirs (i32.const 16)) (local.set $s (i32.load (i32.const 16)))
+    (call $line (i32.load offset=4 (local.get $s)) (i32.load offset=8 (local.get $s)))
+    (call $line (i32.load offset=16 (local.get $s)) (i32.load offset=20 (local.get $s)))
+    (call $open (i32.load offset=12 (local.get $s)) (i32.const 0) (i32.const 64) (i32.const 4) (i32.const 1) (i32.const 2) (i32.const 32))
+    (i32.load8_u (i32.const 32)))",
+                            "copy"));
+  std::filesystem::create_directory(directory / "a");
+  std::filesystem::create_directory(directory / "b");
+  const auto ended = run({"run", "copy.wat", "--dir", "a::/a", "--dir", "b::/b:rw"});
+  EXPECT_EQ(ended.out, "/a\n/b\n");
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_TRUE(std::filesystem::exists(directory / "b" / "copy"));
+  EXPECT_EQ(run({"run", "copy.wat", "--dir", "b::/b:rw", "--dir", "a::/a"}).status, 1);
+  EXPECT_FALSE(std::filesystem::exists(directory / "a" / "copy"));
+}
+
+TEST_F(GrantsTest, StdinIsAPipeOrAFileByteByByte) {
+  write("cat.wat", kCat);
+  const auto bytes = many_bytes();
+  const auto piped = run({"run", "cat.wat"}, bytes);
+  EXPECT_EQ(piped.out, bytes);
+  EXPECT_EQ(piped.err, "");
+  EXPECT_EQ(piped.status, 0);
+  write("input", bytes);
+  const auto from_file = run({"run", "cat.wat", "--stdin", "input"}, "not this");
+  EXPECT_EQ(from_file.out, bytes);
+  EXPECT_EQ(from_file.status, 0);
+  EXPECT_EQ(run({"run", "cat.wat"}).out, "") << "an empty stdin has an end";
+}
+
+// What a terminal would act on, what is no text, and no line break at the end.
+TEST_F(GrantsTest, OutputComesThroughAsItWasWritten) {
+  write("both.wat", command(R"((call $out (i32.const 64) (i32.const 8)) (local.set $s (call $stderr))
+    (call $write (local.get $s) (i32.const 72) (i32.const 7) (i32.const 16)) (call $out (i32.const 64) (i32.const 3)) (i32.const 0))",
+                            R"(\00\ff\0d\0a\1b[1m\fe\c3\00e\0a\0d\e2)"));
+  const auto ended = run({"run", "both.wat"});
+  EXPECT_EQ(ended.out, std::string_view("\x00\xff\r\n\x1b[1m\x00\xff\r", 11));
+  EXPECT_EQ(ended.err, std::string_view("\xfe\xc3\x00"
+                                        "e\n\r\xe2",
+                                        7));
+  EXPECT_EQ(ended.status, 0);
+}
+
+TEST_F(GrantsTest, TheExitStatusIsTheGuests) {
+  write("zero.wat",
+        command("(call $out (i32.const 64) (i32.const 6)) (call $exit (i32.const 0)) unreachable", R"(hello\n)"));
+  write("one.wat",
+        command("(call $out (i32.const 64) (i32.const 6)) (call $exit (i32.const 1)) unreachable", R"(hello\n)"));
+  write("ok.wat", command("(i32.const 0)"));
+  write("err.wat", command("(i32.const 1)"));
+  for (const auto& [guest, status] :
+       std::vector<std::pair<std::string, int>>{{"zero.wat", 0}, {"one.wat", 1}, {"ok.wat", 0}, {"err.wat", 1}}) {
+    SCOPED_TRACE(guest);
+    const auto ended = run({"run", guest, "--report", "report.json"});
+    EXPECT_EQ(ended.out, guest == "zero.wat" || guest == "one.wat" ? "hello\n" : "");
+    EXPECT_EQ(ended.err, "") << "it is the guest who says why";
+    EXPECT_EQ(ended.status, status);
+    const auto report = Json::parse(content("report.json"));
+    EXPECT_EQ(report["outcome"], status == 0 ? "returned" : "stopped");
+    EXPECT_EQ(report["stop"].is_null(), status == 0);
+    if (status != 0) {
+      EXPECT_EQ(report["stop"]["reason"], "exited");
+      EXPECT_EQ(report["stop"]["exit_status"], status);
+    }
+  }
+}
+
+TEST_F(GrantsTest, AnExitWithANumberHasThatStatus) {
+  write("exit.wat", R"((component
+    (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit-with-code" (func (param "status-code" u8)))))
+    (import "wasi:cli/environment@0.2.0" (instance $environment (export "get-arguments" (func (result (list string))))))
+    (core module $memory (memory (export "mem") 1) (global $top (mut i32) (i32.const 64))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (i32.const 64)))))
+    (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
+    (core func $exit (canon lower (func $exit "exit-with-code")))
+    (core func $arguments (canon lower (func $environment "get-arguments") (memory $mem) (realloc (func $realloc))))
+    (core module $m (import "" "mem" (memory 1)) (import "" "exit" (func $exit (param i32))) (import "" "arguments" (func $arguments (param i32)))
+      (func (export "run") (result i32) (call $arguments (i32.const 16)) (call $exit (i32.sub (i32.load8_u (i32.load offset=8 (i32.load (i32.const 16)))) (i32.const 48))) unreachable))
+    (core instance $i (instantiate $m (with "" (instance (export "mem" (memory $mem)) (export "exit" (func $exit)) (export "arguments" (func $arguments))))))
+    (func $run (result (result)) (canon lift (core func $i "run")))
+    (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs))))");
+  EXPECT_EQ(run({"run", "exit.wat", "0"}).status, 0);
+  const auto ended = run({"run", "exit.wat", "7", "--report", "report.json"});
+  EXPECT_EQ(ended.status, 7);
+  EXPECT_EQ(ended.err, "");
+  EXPECT_EQ(Json::parse(content("report.json"))["stop"]["exit_status"], 7);
+}
+
+TEST_F(GrantsTest, ASeedRepeatsItself) {
+  write("random.wat", kRandom);
+  const auto draw = [&](const std::vector<std::string>& options) {
+    std::vector<std::string> words = {"run", "random.wat"};
+    words.insert(words.end(), options.begin(), options.end());
+    const auto ended = run(words);
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    EXPECT_EQ(ended.out.size(), 16U);
+    return ended.out;
+  };
+  EXPECT_EQ(draw({"--random-seed", "7"}), draw({"--random-seed", "7"}));
+  EXPECT_NE(draw({"--random-seed", "7"}), draw({"--random-seed", "8"}));
+  EXPECT_EQ(draw({"--random-seed", "0"}), draw({"--random-seed", "0"})) << "zero is a seed like others";
+  EXPECT_NE(draw({}), draw({}));
+}
+
+/// What is the same in every run of the same call.
+Json steady(const std::string& line) {
+  auto report = Json::parse(line);
+  report.erase("id");
+  report.erase("started_at");
+  for (const auto* time : {"cpu_ns", "wall_ns", "running_ns", "waiting_ns", "queued_ns"}) {
+    report["usage"].erase(time);
+  }
+  return report;
+}
+
+TEST_F(GrantsTest, TheReportIsOneLineAfterTheResultOrInAFile) {
+  write("mirror.wat", kMirror);
+  const std::vector<std::string> call = {"run", "mirror.wat", "--invoke", "answer()", "--report"};
+  auto words = call;
+  words.emplace_back("-");
+  const auto both = run(words);
+  EXPECT_EQ(both.status, 0);
+  EXPECT_EQ(both.err, "");
+  ASSERT_TRUE(both.out.starts_with("42\n{")) << both.out;
+  const auto line = both.out.substr(3);
+  EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
+  words.back() = "report.json";
+  const auto apart = run(words);
+  EXPECT_EQ(apart.status, 0);
+  EXPECT_EQ(apart.out, "42\n");
+  EXPECT_EQ(apart.err, "");
+  const auto file = content("report.json");
+  EXPECT_EQ(file.find('\n'), file.size() - 1) << file;
+  EXPECT_EQ(steady(file), steady(line));
+  EXPECT_EQ(steady(file)["result"], 42);
+  EXPECT_EQ(steady(file)["outcome"], "returned");
+}
+
+TEST_F(GrantsTest, TheReportOfACommandComesAfterItsOutput) {
+  write("hello.wat", kHello);
+  const auto ended = run({"run", "hello.wat", "--report", "-"});
+  ASSERT_TRUE(ended.out.starts_with("hello\n{")) << ended.out;
+  const auto line = ended.out.substr(6);
+  EXPECT_EQ(line.find('\n'), line.size() - 1) << line;
+  const auto report = Json::parse(line);
+  EXPECT_EQ(report["outcome"], "returned");
+  EXPECT_EQ(report["result"], nullptr);
+  EXPECT_EQ(report["usage"]["host_calls"]["wasi"], 2);
+}
+
+TEST_F(GrantsTest, TheReportBeginsALineAlsoWhereTheGuestEndedNone) {
+  write("hell.wat", command("(call $out (i32.const 64) (i32.const 4)) (i32.const 0)", "hell"));
+  const auto ended = run({"run", "hell.wat", "--report", "-"});
+  EXPECT_EQ(ended.status, 0);
+  ASSERT_TRUE(ended.out.starts_with("hell\n{")) << ended.out;
+  EXPECT_EQ(Json::parse(ended.out.substr(5))["outcome"], "returned");
+}
+
+TEST_F(GrantsTest, TheTextReportIsShownOnAPipeWhenAskedFor) {
+  write("hello.wat", kHello);
+  const auto silent = run({"run", "hello.wat", "--fuel", "70K"});
+  EXPECT_EQ(silent.err, "");
+  const auto shown = run({"run", "hello.wat", "--fuel", "70K", "--show-report"});
+  EXPECT_EQ(shown.out, silent.out);
+  EXPECT_THAT(shown.err, ContainsRegex("fuel [0-9]+ of 70 K .*memory 512 KiB of 128 MiB .*2 calls of wasi\n"));
+  EXPECT_EQ(shown.status, 0);
+}
+
+TEST_F(GrantsTest, EscapeSequencesAreForTerminalsWithColour) {
+  write("mirror.wat", kMirror);
+  const std::vector<std::vector<std::string>> commands = {
+      {"run", "mirror.wat", "--invoke", "answer()", "--show-report"},
+      {"run", "mirror.wat", "--invoke", "answer()", "--fuel", "1"},
+      {"run", "mirror.wat", "--invoke", "nobody()"},
+      {"run", "mirror.wat", "--frob"}};
+  const auto escapes = [&](const std::vector<std::string>& words) {
+    const auto ended = run(words);
+    EXPECT_FALSE(ended.err.empty());
+    EXPECT_THAT(ended.out, Not(HasSubstr("\x1b")));
+    return ended.err.contains('\x1b');
+  };
+  for (const auto& words : commands) {
+    SCOPED_TRACE(words.back());
+    stderr_is_terminal = false;
+    environment["NO_COLOR"] = "";
+    environment["TERM"] = "xterm";
+    EXPECT_FALSE(escapes(words)) << "a pipe";
+    stderr_is_terminal = true;
+    EXPECT_TRUE(escapes(words)) << "an empty NO_COLOR is none";
+    environment["NO_COLOR"] = "1";
+    EXPECT_FALSE(escapes(words)) << "a terminal without colour";
+    environment["NO_COLOR"] = "";
+    environment["TERM"] = "dumb";
+    EXPECT_FALSE(escapes(words)) << "a terminal that knows none";
+  }
+}
+
+TEST_F(GrantsTest, TheTickIsForTerminalsWithColour) {
+  write("mirror.wat", kMirror);
+  const auto shown = [&] {
+    return run({"run", "mirror.wat", "--invoke", "answer()", "--show-report"}).err.contains("✔");
+  };
+  EXPECT_FALSE(shown());
+  stderr_is_terminal = true;
+  EXPECT_TRUE(shown());
+  environment["NO_COLOR"] = "1";
+  EXPECT_FALSE(shown());
+}
+
+TEST_F(GrantsTest, ValidateNamesTheDigest) {
+  write("mirror.wat", kMirror);
+  const auto valid = run({"validate", "mirror.wat"});
+  EXPECT_EQ(valid.status, 0);
+  EXPECT_EQ(valid.err, "");
+  EXPECT_EQ(valid.out.find('\n'), valid.out.size() - 1) << "one line";
+  EXPECT_THAT(valid.out, ContainsRegex("blake2b [0-9a-f]{64}\n"));
+  const auto reported = Json::parse(run({"inspect", "--json", "mirror.wat"}).out)["digest"].get<std::string>();
+  EXPECT_THAT(valid.out, HasSubstr("blake2b " + reported.substr(std::string("blake2b:").size())));
+}
+
+TEST_F(GrantsTest, ArgumentsAndResultsAreWaveOrJson) {
+  write("mirror.wat", kMirror);
+  const std::string wave = R"({name: "ß\"\n", at: [-1, 2147483647], set: some(false)})";
+  const std::string json = R"({"name":"ß\"\n","at":[-1,2147483647],"set":false})";
+  for (const auto& ended : {run({"run", "mirror.wat", "--invoke", "mirror(" + wave + ")"}),
+                            run({"run", "mirror.wat", "--invoke", "mirror", "--args-json", "[" + json + "]"})}) {
+    EXPECT_EQ(ended.out, wave + "\n");
+    EXPECT_EQ(ended.err, "");
+    EXPECT_EQ(ended.status, 0);
+  }
+  for (const auto& ended :
+       {run({"run", "mirror.wat", "--json", "--invoke", "mirror(" + wave + ")"}),
+        run({"run", "mirror.wat", "--json", "--invoke", "mirror", "--args-json", "[" + json + "]"})}) {
+    EXPECT_EQ(ended.out, json + "\n");
+    EXPECT_EQ(ended.err, "");
+    EXPECT_EQ(ended.status, 0);
+  }
+  EXPECT_EQ(run({"run", "mirror.wat", "--json", "--invoke", "answer", "--args-json", "[]"}).out, "42\n");
+}
+
+TEST_F(GrantsTest, EpochsMeterNoFuel) {
+  write("mirror.wat", kMirror);
+  const auto ended = run({"run", "mirror.wat", "--epochs", "--invoke", "answer()", "--report", "report.json"});
+  EXPECT_EQ(ended.out, "42\n");
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  const auto report = Json::parse(content("report.json"));
+  EXPECT_EQ(report["usage"]["fuel_precision"], "none");
+  EXPECT_EQ(report["usage"]["fuel"], nullptr);
+  EXPECT_EQ(report["limits"]["fuel"], nullptr);
+}
+
+TEST_F(GrantsTest, TwoAtOnceShareACacheThatIsNotThereYet) {
+  write("hello.wat", kHello);
+  environment["XDG_CACHE_HOME"] = directory / "cache";
+  auto one = start({"run", "hello.wat"});
+  auto other = start({"run", "hello.wat"});
+  for (auto* running : {&one, &other}) {
+    const auto ended = running->end();
+    EXPECT_EQ(ended.out, "hello\n");
+    EXPECT_EQ(ended.err, "");
+    EXPECT_EQ(ended.status, 0);
+  }
+  std::vector<std::filesystem::file_time_type> kept;
+  const auto look = [&] {
+    kept.clear();
+    for (const auto& file : std::filesystem::directory_iterator(directory / "cache" / "airssys-wasm" / "artefacts")) {
+      kept.push_back(file.last_write_time());
+    }
+    return kept;
+  };
+  const auto before = look();
+  EXPECT_EQ(before.size(), 1U) << "whole, and nothing that was on its way";
+  EXPECT_EQ(run({"run", "hello.wat"}).out, "hello\n");
+  EXPECT_EQ(look(), before) << "found, not made again";
+}
+
+TEST_F(GrantsTest, ACommandFromStdinHasAFileForItsOwn) {
+  write("input", "from the file\n");
+  const auto ended = run({"run", "-", "--stdin", "input", "--report", "report.json"}, kCat);
+  EXPECT_EQ(ended.out, "from the file\n");
+  EXPECT_EQ(ended.status, 0) << ended.err;
+  EXPECT_EQ(Json::parse(content("report.json"))["component"]["name"], "stdin");
+  EXPECT_EQ(run({"run", "-"}, kCat).out, "") << "what remains of stdin is nothing";
+  EXPECT_EQ(run({"run", "-", "one"}, kArguments).out, "-\none\n");
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

@@ -70,7 +70,7 @@ void sliced(benchmark::State& state) {
   }
 }
 void unmetered(benchmark::State& state, const std::string& wat, int expected) {
-  const auto* peer = raw(wat, true);
+  const auto* peer = raw(wat, Duty::Unmetered);
   for (auto _ : state) {
     if (peer == nullptr || bench_raw_fresh(peer) != expected) {
       state.SkipWithError("wrong");

@@ -17,15 +17,16 @@ void fresh_run(benchmark::State& state) {
 }
 BENCHMARK(fresh_run);
 
-void raw_fresh_run(benchmark::State& state) {
-  const auto* peer = raw(kHello);
+void raw_fresh_run(benchmark::State& state, Duty duty) {
+  const auto* peer = raw(kHello, duty);
   for (auto _ : state) {
     if (peer == nullptr || bench_raw_fresh(peer) != 42) {
       state.SkipWithError("it failed");
     }
   }
 }
-BENCHMARK(raw_fresh_run);
+BENCHMARK_CAPTURE(raw_fresh_run, same, Duty::Same);
+BENCHMARK_CAPTURE(raw_fresh_run, bare, Duty::Bare);
 
 /// A call into an instance that is there, with its own limits and report.
 void warm_call(benchmark::State& state) {
@@ -39,8 +40,21 @@ void warm_call(benchmark::State& state) {
 }
 BENCHMARK(warm_call);
 
-void raw_warm_call(benchmark::State& state) {
-  const auto* peer = raw(kHello);
+/// The same by a function that was bound once: no look-up, no dynamic values.
+void warm_call_bound(benchmark::State& state) {
+  auto instance = engine().instantiate(engine().load_text(kHello).value(), plenty()).value();
+  const auto call = instance.bind<std::int32_t()>("run").value();
+  const auto budget = plenty_a_call();
+  for (auto _ : state) {
+    if (call(budget).value_or(0) != 42) {
+      state.SkipWithError("it was stopped");
+    }
+  }
+}
+BENCHMARK(warm_call_bound);
+
+void raw_warm_call(benchmark::State& state, Duty duty) {
+  const auto* peer = raw(kHello, duty);
   auto* instance = peer != nullptr ? bench_raw_warm_new(peer) : nullptr;
   for (auto _ : state) {
     if (instance == nullptr || bench_raw_warm_call(peer, instance) != 42) {
@@ -48,7 +62,8 @@ void raw_warm_call(benchmark::State& state) {
     }
   }
 }
-BENCHMARK(raw_warm_call);
+BENCHMARK_CAPTURE(raw_warm_call, same, Duty::Same);
+BENCHMARK_CAPTURE(raw_warm_call, bare, Duty::Bare);
 
 /// A list of 32 records there and back, by dynamic values and by C++ types.
 struct Point {

@@ -51,19 +51,20 @@ inline const std::string kLoop = runs(R"((func (export "run") (result i32) (loop
 /// Raw Wasmtime in the same process and mode: src/engine/bridge/src/bench.rs.
 struct Raw;
 struct RawWarm;
+/// What the peer does beside running the guest: nothing, what a run of ours promises, or not even count fuel.
+enum class Duty : std::uint32_t { Bare, Same, Unmetered };
 extern "C" {
-Raw* bench_raw_new(const bridge::BridgeEngineConfig*, bridge::BridgeSlice wat, bridge::BridgeSlice function,
-                   bool unmetered);
+Raw* bench_raw_new(const bridge::BridgeEngineConfig*, bridge::BridgeSlice wat, bridge::BridgeSlice function, Duty);
 int bench_raw_fresh(const Raw*);
 RawWarm* bench_raw_warm_new(const Raw*);
 int bench_raw_warm_call(const Raw*, RawWarm*);
 }
-inline Raw* raw(std::string_view wat, bool unmetered = false) {
+inline Raw* raw(std::string_view wat, Duty duty) {
   // Few slots: none of these engines is freed, and each slot reserves 4 GiB of address space.
   constexpr unsigned kSlots = 100;
   const bridge::BridgeEngineConfig settings{
       true, false, kSlots, 1, 4, 20'000, 1ULL << 32U, RuntimeConfig{}.wasm_stack.count, 1U << 20U};
-  return bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), unmetered);
+  return bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), duty);
 }
 
 inline double percentile(std::vector<double>& sorted, std::size_t percent) {

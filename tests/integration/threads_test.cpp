@@ -107,7 +107,7 @@ class ThreadsTest : public HostTest {
     offer(out);
     return out;
   }
-  static CallBudget patient() { return {with_deadline(20s).limits, 20s}; }
+  static CallBudget patient() { return {with_deadline(10s).limits, 10s}; }
 
   Seen now, later;
 
@@ -198,7 +198,7 @@ TEST_F(ThreadsTest, ManyThreadsWatchOneExecutionAndCancelIt) {
   const auto guest = load(asking());
   Seen told;
   for (int round = 0; round < 10; ++round) {
-    const auto run = engine.start(guest, "spin", {}, with_deadline(20s));
+    const auto run = engine.start(guest, "spin", {}, with_deadline(10s));
     at_once(kThreads, [&](int) {
       const Execution mine = run;
       mine.on_done([&](const Report& report) {
@@ -291,7 +291,7 @@ class StopTest : public ThreadsTest, public ::testing::WithParamInterface<bool> 
  protected:
   Report blocked(std::string_view function, const std::stop_token& stop) {
     return GetParam() ? kept_.call(function, {}, patient(), stop)
-                      : engine.run(guest_, function, std::span<const Value>(), with_deadline(20s), stop);
+                      : engine.run(guest_, function, std::span<const Value>(), with_deadline(10s), stop);
   }
   [[nodiscard]] bool spent() const { return kept_.spent(); }
 
@@ -369,7 +369,7 @@ TEST_F(ThreadsTest, OneStopEndsAllThatListenToIt) {
     source.request_stop();
   });
   at_once(kThreads, [&](int i) {
-    const auto report = engine.run(guest, i % 2 == 0 ? "wait" : "spin", std::span<const Value>(), with_deadline(20s),
+    const auto report = engine.run(guest, i % 2 == 0 ? "wait" : "spin", std::span<const Value>(), with_deadline(10s),
                                    source.get_token());
     EXPECT_THAT(report, Stops("cancelled"));
   });
@@ -395,7 +395,7 @@ class QueueTest : public ThreadsTest {
 
 TEST_F(QueueTest, ARunThatMayNotWaitIsRefusedAtOnce) {
   queue(0, 50ms);
-  std::jthread blocker([&] { EXPECT_EQ(engine.run(*guest, "wait", {}, with_deadline(20s)).value(), k42); });
+  std::jthread blocker([&] { EXPECT_EQ(engine.run(*guest, "wait", {}, with_deadline(10s)).value(), k42); });
   later.expect(1);
   for (int i = 0; i < 5; ++i) {
     const auto report = i % 2 == 0 ? quick() : engine.start(*guest, "quick", {}, small()).wait();
@@ -411,7 +411,7 @@ TEST_F(QueueTest, ARunThatMayNotWaitIsRefusedAtOnce) {
 
 TEST_F(QueueTest, ARunWaitsAsLongAsTheQueueDoes) {
   queue(1, 50ms);
-  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(20s));
+  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(10s));
   later.expect(1);
   for (int i = 0; i < 4; ++i) {
     const auto report = i % 2 == 0 ? quick() : engine.start(*guest, "quick", {}, small()).wait();
@@ -432,7 +432,7 @@ TEST_F(QueueTest, ARunWaitsAsLongAsTheQueueDoes) {
 
 TEST_F(QueueTest, ARunBeyondTheQueueIsRefusedAndThoseInItHaveTheirTurn) {
   queue(1, 60s);
-  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(20s));
+  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(10s));
   later.expect(1);
   const auto queued = engine.start(*guest, "quick", {}, small());
   EXPECT_EQ(queued.state(), ExecutionState::Queued);
@@ -450,7 +450,7 @@ TEST_F(QueueTest, ARunBeyondTheQueueIsRefusedAndThoseInItHaveTheirTurn) {
 // The caller that waits for a place hears of it, whoever gives it back.
 TEST_F(QueueTest, BlockingRunsWaitTheirTurn) {
   queue(100, 60s);
-  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(20s));
+  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(10s));
   later.expect(1);
   at_once(kThreads + 1, [&](int i) {
     if (i == kThreads) {
@@ -477,7 +477,7 @@ TEST_F(QueueTest, WhoHasSeenTheEndOfARunFindsItsPlaceFree) {
 
 TEST_F(QueueTest, AStopEndsTheWaitForAPlace) {
   queue(1, 60s);
-  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(20s));
+  const auto blocker = engine.start(*guest, "wait", {}, with_deadline(10s));
   later.expect(1);
   for (int i = 0; i < 10; ++i) {
     std::stop_source source;
@@ -500,7 +500,7 @@ TEST_F(ThreadsTest, TheEndIsToldOnceToWhoAsksBeforeAndToWhoAsksAfterwards) {
     EXPECT_EQ(report.value(), k42);
     told.one();
   };
-  const auto run = engine.start(guest, "wait", {}, with_deadline(20s));
+  const auto run = engine.start(guest, "wait", {}, with_deadline(10s));
   later.expect(1);
   run.on_done(tell);
   run.on_done(tell);
@@ -527,7 +527,7 @@ TEST_F(ThreadsTest, ARunThatWasRefusedOrLetGoTellsItsEndToo) {
     told.one();
   });
   EXPECT_TRUE(told.more()) << "it was over at once";
-  engine.start(guest, "wait", {}, with_deadline(20s)).on_done([&](const Report& report) {
+  engine.start(guest, "wait", {}, with_deadline(10s)).on_done([&](const Report& report) {
     EXPECT_EQ(report.value(), k42);
     told.one();
   });
@@ -543,7 +543,7 @@ TEST_F(ThreadsTest, WhoAsksWhileARunEndsIsToldOnce) {
   constexpr int kRounds = 20, kEach = 20;
   std::vector<std::atomic<int>> told(kRounds * kThreads * kEach);
   for (int round = 0; round < kRounds; ++round) {
-    const auto run = engine.start(guest, "wait", {}, with_deadline(20s));
+    const auto run = engine.start(guest, "wait", {}, with_deadline(10s));
     later.expect(1);
     at_once(kThreads, [&](int i) {
       for (int j = 0; j < kEach; ++j) {
@@ -565,7 +565,7 @@ TEST_F(ThreadsTest, TheEndOfAnEngineCancelsWhatWaitsLoopsAndQueues) {
   const auto guest = ending->load_text(asking(), "guest").value();
   std::vector<Execution> runs;
   for (const auto* function : {"wait", "spin", "wait", "spin", "quick", "wait", "spin", "quick"}) {
-    runs.push_back(ending->start(guest, function, {}, with_deadline(20s)));
+    runs.push_back(ending->start(guest, function, {}, with_deadline(10s)));
   }
   later.expect(2);
   now.expect(2);

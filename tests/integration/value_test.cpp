@@ -6,7 +6,7 @@
 namespace airssys::wasm::test {
 namespace {
 
-/// Functions named `echo`: the core function `echo` of `core`, lifted with the parameters and the result of `type`.
+/// One function `echo`: parameters, result and body of the core function in `core`, those of the lifted one in `type`.
 /// `defined` are types that need a name.
 std::string echo_component(const std::string& defined, const std::string& core, const std::string& type) {
   return "(component " + defined + R"((core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
@@ -569,7 +569,7 @@ TEST_F(RefusalTest, APercentSignInWaveIsNoPartOfTheName) {
   }
 }
 
-// As an integer would be: JSON itself makes no difference.
+// JSON has one kind of number: it is the type that decides whether zero has a sign.
 TEST_F(RefusalTest, MinusZeroInJsonNeedsNoFraction) {
   EXPECT_EQ(to_json(json(load(echo_list("", "f64")), "-0").value().at(0)), "[-0.0]");
   EXPECT_EQ(to_json(json(load(echo_list("", "s32")), "-0").value().at(0)), "[0]");

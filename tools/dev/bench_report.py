@@ -80,8 +80,11 @@ def late(what, name, goal_us=None, beside=None):
 ITERATIONS = {"lateness_idle": 200, "lateness_busy": 100, "lateness_among_1000_loops": 100, "honest_idle": 200,
               "honest_among_1000_loops": 200}
 
-against("fresh run of hello: store, limits, instance, call, report", "fresh_run", "raw_fresh_run", 1.3)
-against("call into a kept instance", "warm_call", "raw_warm_call", 1.3)
+against("fresh run of hello: store, limits, instance, call, report", "fresh_run", "raw_fresh_run/same", 1.3)
+against("the same beside raw Wasmtime without deadline and figures", "fresh_run", "raw_fresh_run/bare")
+against("call into a kept instance", "warm_call", "raw_warm_call/same", 1.3)
+against("the same beside raw Wasmtime without deadline and figures", "warm_call", "raw_warm_call/bare")
+against("call into a kept instance by a bound function", "warm_call_bound", "raw_warm_call/same")
 against("32 records there and back, kept instance: C++ types beside dynamic values", "warm_records_typed", "warm_records_dynamic", 1.0)
 under("load of hello from the cache", "cached_load", 0.2e6)
 for size, name in ((64, "64 B"), (1 << 20, "1 MiB"), (16 << 20, "16 MiB")):
@@ -127,7 +130,7 @@ if "--write" in sys.argv:
 
 Written by `./dev bench --write` on {datetime.date.today()} at {commit}: {cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release()}.
 Medians of five repetitions; the peer runs in the same process and mode (raw Wasmtime 48.0.8: async, pooled, fuel in slices, a
-limiter), whole processes alternate with `wasmtime run` 48.0.8 with fuel and a timeout, 50 times each. On a shared machine
+limiter, and by hand what a run of ours promises: a deadline at every crossing, wall time, fuel, memory), whole processes alternate with `wasmtime run` 48.0.8 with fuel and a timeout, 50 times each. On a shared machine
 figures vary by some ten per cent from run to run; ratios less.
 
 """)

@@ -1,23 +1,71 @@
-//! Raw Wasmtime doing what a run of ours does, for the ratios of `./dev bench`: async, pooled, fuel in slices, a memory
-//! limiter, a prepared instance. No hook, no counters, no report.
+//! Raw Wasmtime for the ratios of `./dev bench`, in the same process and mode: async, pooled, fuel in slices, a memory
+//! limiter, a prepared instance. `Duty::Same` does by hand what a run of ours promises (a deadline at every crossing, wall
+//! time, fuel, memory); `Duty::Bare` does without.
 
 use crate::engine::{BridgeEngineConfig, config};
 use crate::ffi::BridgeSlice;
+use crate::store::now_ns;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasmtime::component::{Component, ComponentExportIndex, Instance, InstancePre, Linker, Val};
-use wasmtime::{Engine, Result, Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{CallHook, Engine, ResourceLimiter, Result, Store, StoreContextMut, bail};
+
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    Bare = 0,
+    Same = 1,
+    /// As `Bare`, and without fuel.
+    Unmetered = 2,
+}
 
 pub struct BenchRaw {
     engine: Engine,
-    pre: InstancePre<StoreLimits>,
+    pre: InstancePre<Watch>,
     function: ComponentExportIndex,
-    unmetered: bool,
+    duty: Duty,
+}
+
+/// What an embedder would keep in the store.
+#[derive(Default)]
+struct Watch {
+    deadline_ns: u64,
+    memory: usize,
+    memory_peak: usize,
+    refused: u64,
 }
 
 const FUEL: u64 = 1 << 40;
 const SLICE: u64 = 100_000;
+const MEMORY_MAX: usize = 1 << 30;
+const TIMEOUT_NS: u64 = 60_000_000_000;
+
+impl ResourceLimiter for Watch {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let next = self.memory + (desired - current);
+        if next > MEMORY_MAX {
+            self.refused += 1;
+            return Ok(false);
+        }
+        self.memory = next;
+        self.memory_peak = self.memory_peak.max(next);
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _current: usize, _desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+fn crossing(cx: StoreContextMut<'_, Watch>, why: CallHook) -> Result<()> {
+    if let CallHook::CallingHost = why
+        && now_ns() >= cx.data().deadline_ns
+    {
+        bail!("late");
+    }
+    Ok(())
+}
 
 fn finish<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
@@ -29,41 +77,55 @@ fn finish<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn new(settings: &BridgeEngineConfig, wat: &str, name: &str, unmetered: bool) -> Result<BenchRaw> {
+fn new(settings: &BridgeEngineConfig, wat: &str, name: &str, duty: Duty) -> Result<BenchRaw> {
     let mut config = config(settings).expect("the settings are those of the host");
-    if unmetered {
+    if duty == Duty::Unmetered {
         config.consume_fuel(false);
     }
     let engine = Engine::new(&config)?;
     let component = Component::from_binary(&engine, &wat::parse_str(wat)?)?;
     let pre = Linker::new(&engine).instantiate_pre(&component)?;
     let function = component.get_export_index(None, name).expect("the guest exports it");
-    Ok(BenchRaw { engine, pre, function, unmetered })
+    Ok(BenchRaw { engine, pre, function, duty })
 }
 
 impl BenchRaw {
-    fn store(&self) -> Result<Store<StoreLimits>> {
-        let mut store = Store::new(&self.engine, StoreLimitsBuilder::new().memory_size(1 << 30).build());
-        store.limiter(|limits| limits);
-        self.refuel(&mut store)?;
+    fn store(&self) -> Result<Store<Watch>> {
+        let mut store = Store::new(&self.engine, Watch::default());
+        store.limiter(|watch| watch);
+        if self.duty == Duty::Same {
+            store.call_hook(crossing);
+        }
         Ok(store)
     }
 
-    fn refuel(&self, store: &mut Store<StoreLimits>) -> Result<()> {
-        if !self.unmetered {
+    /// `work` under a budget of its own, and what it used.
+    fn budgeted(&self, store: &mut Store<Watch>, work: impl FnOnce(&mut Store<Watch>) -> Result<i32>) -> Result<i32> {
+        if self.duty != Duty::Unmetered {
             store.set_fuel(FUEL)?;
             store.fuel_async_yield_interval(Some(SLICE))?;
         }
-        Ok(())
+        if self.duty != Duty::Same {
+            return work(store);
+        }
+        let began = now_ns();
+        store.data_mut().deadline_ns = began + TIMEOUT_NS;
+        let result = work(store)?;
+        let (took, used) = (now_ns() - began, FUEL - store.get_fuel()?);
+        let watch = store.data();
+        std::hint::black_box((took, used, watch.memory_peak, watch.refused));
+        Ok(result)
     }
 
     fn fresh(&self) -> Result<i32> {
         let mut store = self.store()?;
-        let instance = finish(self.pre.instantiate_async(&mut store))?;
-        self.call(&mut store, instance)
+        self.budgeted(&mut store, |store| {
+            let instance = finish(self.pre.instantiate_async(&mut *store))?;
+            self.call(store, instance)
+        })
     }
 
-    fn call(&self, store: &mut Store<StoreLimits>, instance: Instance) -> Result<i32> {
+    fn call(&self, store: &mut Store<Watch>, instance: Instance) -> Result<i32> {
         let function = instance.get_func(&mut *store, self.function).expect("it was found in the component");
         let mut results = [Val::Bool(false)];
         finish(function.call_async(&mut *store, &[], &mut results))?;
@@ -78,13 +140,13 @@ pub unsafe extern "C" fn bench_raw_new(
     settings: &BridgeEngineConfig,
     wat: BridgeSlice,
     name: BridgeSlice,
-    unmetered: bool,
+    duty: Duty,
 ) -> *mut BenchRaw {
     // SAFETY: the caller's promise above.
     let (wat, name) = unsafe { (wat.text(), name.text()) };
     match (wat, name) {
         (Ok(wat), Ok(name)) => {
-            new(settings, wat, name, unmetered).map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw)))
+            new(settings, wat, name, duty).map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw)))
         }
         _ => std::ptr::null_mut(),
     }
@@ -98,7 +160,7 @@ pub extern "C" fn bench_raw_fresh(raw: &BenchRaw) -> i32 {
 
 /// A store and instance that are kept. Null on any failure.
 pub struct BenchRawWarm {
-    store: Store<StoreLimits>,
+    store: Store<Watch>,
     instance: Instance,
 }
 
@@ -106,17 +168,17 @@ pub struct BenchRawWarm {
 pub extern "C" fn bench_raw_warm_new(raw: &BenchRaw) -> *mut BenchRawWarm {
     let warm = || -> Result<BenchRawWarm> {
         let mut store = raw.store()?;
+        store.data_mut().deadline_ns = u64::MAX;
+        store.set_fuel(FUEL)?;
         let instance = finish(raw.pre.instantiate_async(&mut store))?;
         Ok(BenchRawWarm { store, instance })
     };
     warm().map_or(std::ptr::null_mut(), |warm| Box::into_raw(Box::new(warm)))
 }
 
-/// One call with fresh fuel. -1 on any failure.
+/// One call with a budget of its own. -1 on any failure.
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_raw_warm_call(raw: &BenchRaw, warm: &mut BenchRawWarm) -> i32 {
-    if raw.refuel(&mut warm.store).is_err() {
-        return -1;
-    }
-    raw.call(&mut warm.store, warm.instance).unwrap_or(-1)
+    let instance = warm.instance;
+    raw.budgeted(&mut warm.store, |store| raw.call(store, instance)).unwrap_or(-1)
 }

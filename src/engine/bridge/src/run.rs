@@ -242,7 +242,7 @@ async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infal
                     Err(failure) => Err(failure),
                     Ok(Begun::Bytes(call, entry, plain)) => call.call(&mut store, entry, plain).await,
                     Ok(Begun::Values { entry, arguments, given, mut slot }) => {
-                        match entry.call_async(&mut store, &arguments, &mut slot.values).await {
+                        match entry.call_async(&mut store, &arguments, slot.values()).await {
                             Err(error) => Err(error.into()),
                             Ok(()) => end_call(&mut store, given, &mut slot),
                         }
@@ -296,13 +296,32 @@ fn begin_drop(store: &mut Store<Data>, handle: u64) -> Result<ResourceAny, Failu
 /// The slot that a dynamic result is lifted into. When it holds a value and the call is not over, what runs is
 /// post-return: dropping the slot, on an error or with the whole future, says so.
 struct Slot {
-    values: Vec<Val>,
+    value: Val,
+    /// A function without a result has none of it.
+    has_result: bool,
     was_bool: bool,
+}
+
+impl Slot {
+    fn for_result_of(function: &BridgeFunction) -> Self {
+        // A kind of value that this function cannot return marks the slot as empty.
+        let value = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
+        Self { value, has_result: function.has_result, was_bool: !function.result_is_bool }
+    }
+
+    fn values(&mut self) -> &mut [Val] {
+        &mut std::slice::from_mut(&mut self.value)[..usize::from(self.has_result)]
+    }
+
+    /// The result; what is left behind counts as empty.
+    fn take(&mut self) -> Option<Val> {
+        std::mem::take(&mut self.has_result).then(|| std::mem::replace(&mut self.value, Val::Bool(false)))
+    }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if self.values.first().is_some_and(|value| matches!(value, Val::Bool(_)) != self.was_bool) {
+        if self.has_result && matches!(self.value, Val::Bool(_)) != self.was_bool {
             LIFTED.set(true);
         }
     }
@@ -333,10 +352,7 @@ fn begin_call(
     let arguments = decode_all(encoded, &store.data().handles)?;
     let given = if function.takes_handles { given_away(&entry.ty(&*store), &arguments)? } else { Vec::new() };
     store.data().shared.set_phase(BridgePhase::Call);
-    // A kind of value that this function cannot return marks the slot as empty.
-    let empty = if function.result_is_bool { Val::U8(0) } else { Val::Bool(false) };
-    let values = if function.has_result { vec![empty] } else { Vec::new() };
-    let slot = Slot { values, was_bool: !function.result_is_bool };
+    let slot = Slot::for_result_of(function);
     Ok(Begun::Values { entry, arguments: arguments.values, given, slot })
 }
 
@@ -345,8 +361,8 @@ fn end_call(store: &mut Store<Data>, given: Vec<u64>, slot: &mut Slot) -> Result
         store.data_mut().handles.take(handle);
     }
     let mut head = Vec::new();
-    for value in &std::mem::take(&mut slot.values) {
-        put(&mut head, value, &mut store.data_mut().handles)?;
+    if let Some(value) = slot.take() {
+        put(&mut head, &value, &mut store.data_mut().handles)?;
     }
     Ok(Answer { head, payload: Vec::new() })
 }

@@ -330,7 +330,7 @@ Result<ComponentHandle> EngineCore::finish_load(const Source& source) {
     host = host_functions_;
   }
   LoadedComponent::Identity identity{
-      {source.name, base::hex(digest)}, source.bytes.size(), {source.bytes.begin(), source.bytes.end()}};
+      {source.name, base::hex(digest)}, source.bytes.size(), {source.bytes.begin(), source.bytes.end()}, found->components > 0};
   return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), config_.load.max_type_nodes,
                                                            std::move(*component), std::move(host), std::move(notes)));
 }
@@ -371,7 +371,7 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
   }
   const std::lock_guard lock(mutex_);
   return ComponentHandle(std::make_shared<LoadedComponent>(
-      LoadedComponent::Identity{{path.filename().string(), {}}, size, {}}, config_.load.max_type_nodes,
+      LoadedComponent::Identity{{path.filename().string(), {}}, size, {}, true}, config_.load.max_type_nodes,
       std::move(*component), host_functions_, std::vector<std::string>{}));
 }
 

@@ -219,7 +219,7 @@ Result<const engine::Prepared*> LoadedComponent::prepared() const {
       for (const auto& entry : *host_) {
         names.push_back({entry.interface, entry.name});
       }
-      auto made = component_->prepare(names);
+      auto made = component_->prepare(names, identity_.nested);
       if (made) {
         prepared_ = std::move(*made);
       } else {
@@ -256,7 +256,11 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
   if (found == all.end()) {
     std::vector<std::string> names;
     std::ranges::transform(all, std::back_inserter(names), &FunctionExport::path);
-    Error error{BadCall{std::string(path), base::nearest(path, names)},
+    // The function's own name alone is a likely slip, and far from the whole path.
+    const auto in_an_interface = std::ranges::find_if(
+        names, [tail = "#" + std::string(path)](const std::string& name) { return name.ends_with(tail); });
+    const bool alone = !path.contains('#') && in_an_interface != names.end();
+    Error error{BadCall{std::string(path), alone ? *in_an_interface : base::nearest(path, names)},
                 Phase::Link,
                 fmt::format("{} has no function {}", id().name(), path),
                 {},

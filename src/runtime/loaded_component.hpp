@@ -32,6 +32,8 @@ class LoadedComponent {
     std::uint64_t size = 0;
     /// Kept for the WIT text; empty for a precompiled component.
     std::vector<std::uint8_t> bytes;
+    /// It may hold components.
+    bool nested = true;
   };
   LoadedComponent(Identity identity, std::uint64_t type_nodes_max, std::shared_ptr<engine::Component> component,
                   std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes);

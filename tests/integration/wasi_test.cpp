@@ -243,6 +243,37 @@ TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
   EXPECT_LT(gap, 250ms);
 }
 
+// Calls burn hardly any fuel; their price ends slices, so that CPU time, a cancellation and the neighbours are seen to.
+TEST_F(WasiTest, AFloodOfCallsEndsItsSlicesLikeALoop) {
+  const auto flood = load(guest("(loop $l (drop (call $now)) (br $l)) (i32.const 1)"));
+  auto context = with_deadline(4s);
+  context.limits.max_host_calls = 1'000'000'000;
+  context.limits.max_cpu_time = 100ms;
+  const auto report = engine.run(flood, "run", {}, context);
+  ASSERT_THAT(report, Stops("cpu_time"));
+  EXPECT_LT(kind_of<CpuTimeExceeded>(report).used, 500ms);
+  // A slice is 100,000 fuel and a call 100 and a few: a thousand calls at most.
+  EXPECT_GT(report.usage().slices, report.usage().host_calls.at("wasi") / 1'000);
+  context.limits.max_cpu_time = 4s;
+  const auto execution = engine.start(flood, "run", {}, context);
+  while (execution.usage().slices < 10) {
+    std::this_thread::yield();
+  }
+  execution.cancel();
+  EXPECT_THAT(execution.wait(), Stops("cancelled"));
+  EXPECT_LT(execution.wait().usage().wall_time, 2s);
+}
+
+// After calls a slice is short; what follows without calls is not cut into pieces of one unit.
+TEST_F(WasiTest, SlicesAfterCallsAreWholeAgain) {
+  const auto report = run(guest("(local $n i32) (local.set $n (i32.const 1000)) (loop $c (drop (call $now)) "
+                                "(br_if $c (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.set $n (i32.const 1000000)) "
+                                "(loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 1)"),
+                          with_deadline(4s));
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_LT(report.usage().slices, report.usage().fuel.units / 100'000 + 10);
+}
+
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
   const auto flood = guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)");
   auto context = with_deadline(2s);

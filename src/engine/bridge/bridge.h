@@ -355,7 +355,8 @@ void bridge_output_take(const BridgeOutput *output, BridgeBytes *out);
 /// `output` came from `bridge_output_pair` and is freed once; runs that use it may still live.
 void bridge_output_free(BridgeOutput *output);
 
-/// Links and type-checks everything that can be checked before a store exists.
+/// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
+/// others.
 ///
 /// # Safety
 /// `functions` points at `count` entries, readable for the call like what they point at.
@@ -363,6 +364,7 @@ BridgePrepared *bridge_prepare(const BridgeEngine *engine,
                                const BridgeComponent *component,
                                const BridgeHostFunction *functions,
                                uintptr_t count,
+                               bool between_components,
                                BridgeFailure *failure);
 
 /// Runs of this need a `BridgeWasi`.

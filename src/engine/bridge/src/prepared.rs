@@ -17,6 +17,8 @@ pub struct BridgePrepared {
     pub host: Arc<Host>,
     pub fuel: bool,
     pub needs_wasi: bool,
+    /// It holds components: values may go from one to another.
+    pub between_components: bool,
 }
 
 /// A function that C++ offers: under `interface` (empty for the world itself); `id` comes back in each call.
@@ -27,7 +29,8 @@ pub struct BridgeHostFunction {
     pub id: u32,
 }
 
-/// Links and type-checks everything that can be checked before a store exists.
+/// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
+/// others.
 ///
 /// # Safety
 /// `functions` points at `count` entries, readable for the call like what they point at.
@@ -37,6 +40,7 @@ pub unsafe extern "C" fn bridge_prepare(
     component: &BridgeComponent,
     functions: *const BridgeHostFunction,
     count: usize,
+    between_components: bool,
     failure: &mut BridgeFailure,
 ) -> *mut BridgePrepared {
     raw(guarded(failure, || {
@@ -62,6 +66,7 @@ pub unsafe extern "C" fn bridge_prepare(
             host: engine.host.clone(),
             fuel: engine.fuel,
             needs_wasi,
+            between_components,
         })
     }))
 }

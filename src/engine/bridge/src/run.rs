@@ -5,7 +5,7 @@ use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
 use crate::function::{Answer, BridgeFunction, ByteCall, LIFTED, given_away};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
-use crate::store::{BridgeBudget, BridgePhase, Data, Shared, crossing};
+use crate::store::{BridgeBudget, BridgePhase, CrossingBetweenComponents, Data, Shared, crossing};
 use crate::value::{decode_all, put};
 use crate::wasi::{BridgeWasi, missing_context};
 use std::cell::UnsafeCell;
@@ -126,7 +126,11 @@ pub unsafe extern "C" fn bridge_run_new(
         let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
         let data = Data::new(shared.clone(), prepared.fuel, wasi.as_mut().map(|wasi| wasi.build()));
         let mut store = Store::new(&prepared.engine, data);
-        store.call_hook(crossing);
+        if prepared.between_components {
+            store.call_hook_async(CrossingBetweenComponents);
+        } else {
+            store.call_hook(crossing);
+        }
         let tokio = wasi.as_ref().map(|wasi| prepared.host.lane(&wasi.directories)).transpose()?;
         Ok(BridgeRun {
             server: Some(Box::pin(serve(store, pre))),

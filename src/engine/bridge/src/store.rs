@@ -8,11 +8,12 @@ use crate::value::Handles;
 use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::task::Wake;
+use std::task::{Poll, Wake};
 use wasmtime::component::ResourceTable;
-use wasmtime::{CallHook, ResourceLimiter, Result, StoreContextMut};
+use wasmtime::{AsContextMut, CallHook, CallHookHandler, ResourceLimiter, Result, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -154,9 +155,13 @@ pub struct Data {
     /// Fuel for host calls that has not been taken from the tank yet, and the calls it was reckoned for.
     owed: u64,
     calls_charged: u64,
-    /// Fuel at which the current slice began, and the yield interval now in force.
+    /// Fuel at which the current slice began, the poll it belongs to, and the yield interval now in force.
     slice_began: u64,
+    slice_of: u64,
     interval: u64,
+    /// The poll and the time of the last crossing into the host.
+    crossed_in: u64,
+    crossed_ns: u64,
     /// The poll in which a crossing was seen last, and when its first one was.
     poll_seen: u64,
     poll_began_ns: u64,
@@ -186,7 +191,10 @@ impl Data {
             owed: 0,
             calls_charged: 0,
             slice_began: 0,
+            slice_of: 0,
             interval: 0,
+            crossed_in: 0,
+            crossed_ns: 0,
             poll_seen: 0,
             poll_began_ns: 0,
         }
@@ -195,22 +203,23 @@ impl Data {
     pub fn arm(&mut self, budget: &BridgeBudget) {
         self.budget = *budget;
         self.slice_began = budget.fuel;
+        self.slice_of = self.shared.slices.load(Relaxed);
         self.interval = budget.slice;
         self.table.set_max_capacity(budget.wasi_resources_max as usize);
         self.handles.live_max = budget.handles_max;
         (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
     }
 
-    /// Crossings that cost much time and hardly any fuel (a long string from one component to another, a bulk operation)
-    /// could keep a slice going for seconds: it is to end at the next check then, so that C++ sees to the CPU time, to a
-    /// cancellation and to the neighbours.
-    fn polled_too_long(&mut self, now_ns: u64) -> bool {
+    /// Crossings that cost much time and hardly any fuel (a long string from one component to another, an answer of a
+    /// host function) could keep a slice going for seconds: it is to end then, so that C++ sees to the CPU time, to a
+    /// cancellation and to the neighbours. By the last crossing.
+    fn polled_too_long(&mut self) -> bool {
         let poll = self.shared.slices.load(Relaxed);
         if self.poll_seen != poll {
             self.poll_seen = poll;
-            self.poll_began_ns = now_ns;
+            self.poll_began_ns = self.crossed_ns;
         }
-        now_ns - self.poll_began_ns > POLL_NS_MAX
+        self.crossed_ns - self.poll_began_ns > POLL_NS_MAX
     }
 
     pub fn count_wasi_call(&mut self) {
@@ -301,52 +310,69 @@ impl ResourceLimiter for Data {
     }
 }
 
-/// Runs at every crossing: libcalls and fuel slices too. It records fuel, compares the deadline and charges for WASI
-/// calls; a guest that lives in host calls thereby meets its deadline and ends its slices like any other.
+/// Runs at every crossing: libcalls and fuel slices too. It compares the deadline and charges for host calls; a guest that
+/// lives in host calls thereby meets its deadline and ends its slices like any other.
+///
+/// Fuel is set only where generated code has written its own back and will read it again: after a host call that was
+/// counted, and after a crossing in which the guest was suspended. `memory.grow` does neither, so whoever sets fuel there
+/// gives back what the guest has burnt.
 pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
     match why {
         CallHook::CallingHost => {
             let fuel = if cx.data().fuel_metered { cx.get_fuel()? } else { 0 };
             let data = cx.data_mut();
             data.shared.fuel_left.store(fuel, Relaxed);
-            let now = now_ns();
-            if data.budget.deadline_ns != 0 && now >= data.budget.deadline_ns {
+            data.crossed_ns = now_ns();
+            data.crossed_in = data.shared.slices.load(Relaxed);
+            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns {
                 let message = "the deadline has passed".into();
                 return Err(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
             }
-            if data.fuel_metered && data.polled_too_long(now) {
-                data.slice_began = fuel;
-                data.interval = 1;
-                cx.fuel_async_yield_interval(Some(1))?;
-                return Ok(());
-            }
-            if data.fuel_metered && data.slice_began - fuel >= data.interval {
-                begin_slice(cx, fuel)?;
-            }
             Ok(())
         }
-        CallHook::ReturningFromHost if cx.data().wasi_calls + cx.data().own_calls != cx.data().calls_charged => {
-            charge(cx)
+        CallHook::ReturningFromHost => {
+            let data = cx.data();
+            let counted = data.wasi_calls + data.own_calls != data.calls_charged;
+            let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
+            if counted {
+                charge(&mut cx)?;
+            }
+            if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
         }
         _ => Ok(()),
     }
 }
 
-/// The interval has been used up: Wasmtime yields now, or at its next check. A shortened one goes back to full length.
-fn begin_slice(mut cx: StoreContextMut<'_, Data>, fuel: u64) -> Result<()> {
-    let data = cx.data_mut();
-    data.slice_began = fuel;
-    let full = data.budget.slice;
-    if data.interval != full {
-        data.interval = full;
-        cx.fuel_async_yield_interval(Some(full))?;
+/// The same for components that hold others: what goes from one to the other takes time at crossings that are no host
+/// calls and cost no fuel. A poll in which that has lasted too long ends there.
+pub struct CrossingBetweenComponents;
+
+#[async_trait::async_trait]
+impl CallHookHandler<Data> for CrossingBetweenComponents {
+    async fn handle_call_event(&self, mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
+        crossing(cx.as_context_mut(), why)?;
+        if let CallHook::CallingHost = why
+            && cx.data_mut().polled_too_long()
+        {
+            let mut suspended = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut suspended, true) {
+                    return Poll::Ready(());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            })
+            .await;
+            // What is crossed may be `memory.grow`: not a place to set fuel.
+            let data = cx.data_mut();
+            data.crossed_in = data.shared.slices.load(Relaxed);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-/// After a host call: takes its price from the tank and shortens the running slice by as much, so a flood of calls ends
-/// its slices by itself although host calls burn no fuel of their own.
-fn charge(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
+/// After a host call: the limits that count calls.
+fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     let data = cx.data_mut();
     let calls = data.wasi_calls + data.own_calls;
     data.calls_charged = calls;
@@ -360,18 +386,29 @@ fn charge(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
     {
         return Err(Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }.into());
     }
-    let price = std::mem::take(&mut data.owed);
-    if !data.fuel_metered || price == 0 {
-        return Ok(());
-    }
-    let fuel = cx.get_fuel()?.saturating_sub(price);
+    Ok(())
+}
+
+/// Takes the price of host calls from the tank and shortens the running slice by as much, so that a flood of calls ends
+/// its slices by itself although host calls burn no fuel of their own. After a suspension another slice begins.
+fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
+    let before = cx.get_fuel()?;
     let data = cx.data_mut();
+    let poll = data.shared.slices.load(Relaxed);
+    if suspended || data.slice_of != poll {
+        data.slice_of = poll;
+        data.slice_began = before;
+    }
+    let price = std::mem::take(&mut data.owed);
+    let fuel = before.saturating_sub(price);
     let used = data.slice_began.saturating_sub(fuel);
-    data.interval = data.budget.slice.saturating_sub(used).max(1);
-    data.slice_began = fuel;
-    let interval = data.interval;
+    let rest = if data.polled_too_long() { 1 } else { data.budget.slice.saturating_sub(used).max(1) };
+    let same = price == 0 && rest == data.interval;
+    data.interval = rest;
     data.shared.fuel_left.store(fuel, Relaxed);
-    cx.set_fuel(fuel)?;
+    if price > 0 {
+        cx.set_fuel(fuel)?;
+    }
     // Setting the interval also refills the active slice from it.
-    cx.fuel_async_yield_interval(Some(interval))
+    if same { Ok(()) } else { cx.fuel_async_yield_interval(Some(rest)) }
 }

@@ -88,7 +88,7 @@ impl Guest {
             .collect();
         let mut why = failure();
         // SAFETY: everything lives for the call.
-        let prepared = unsafe { bridge_prepare(&engine, &component, offered.as_ptr(), offered.len(), &mut why) };
+        let prepared = unsafe { bridge_prepare(&engine, &component, offered.as_ptr(), offered.len(), false, &mut why) };
         assert!(!prepared.is_null(), "{}", message(&why));
         Self { engine, component, prepared }
     }
@@ -502,6 +502,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         host: guest.engine.host.clone(),
         fuel: true,
         needs_wasi: false,
+        between_components: false,
     };
     let component = BridgeComponent { component };
     // SAFETY: the pointers come from boxes and become boxes once; everything outlives the polls below.

@@ -233,7 +233,8 @@ int run(const Session& session) {
   if (!good) {
     return 1;
   }
-  return report ? 0 : report.error().exit_code();
+  // A function that exits has not returned, whatever its status.
+  return report ? 0 : std::max(report.error().exit_code(), 1);
 }
 
 }  // namespace airssys::wasm::cli

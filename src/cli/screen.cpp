@@ -114,7 +114,9 @@ struct Advice {
                        k.unit == "bytes" ? more_bytes(next) : more_count(next));
   }
   std::string operator()(const StackOverflow& k) const {
-    return "raise it with --stack " + more_bytes(k.limit.count * 4);
+    return k.limit >= kWasmStackMost
+               ? "it recurses deeper than any stack that can be had"
+               : "raise it with --stack " + more_bytes(std::min(k.limit.count * 4, kWasmStackMost.count));
   }
   std::string operator()(const CapabilityDenied& k) const {
     return k.capability == "filesystem" ? "grant what it needs with --dir HOST::GUEST:rw"

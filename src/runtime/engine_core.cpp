@@ -329,8 +329,10 @@ Result<ComponentHandle> EngineCore::finish_load(const Source& source) {
     const std::lock_guard lock(mutex_);
     host = host_functions_;
   }
-  LoadedComponent::Identity identity{
-      {source.name, base::hex(digest)}, source.bytes.size(), {source.bytes.begin(), source.bytes.end()}, found->components > 0};
+  LoadedComponent::Identity identity{{source.name, base::hex(digest)},
+                                     source.bytes.size(),
+                                     {source.bytes.begin(), source.bytes.end()},
+                                     found->components > 0};
   return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), config_.load.max_type_nodes,
                                                            std::move(*component), std::move(host), std::move(notes)));
 }

@@ -245,5 +245,27 @@ TEST_F(DenialTest, HttpIsLinkedAndItsRequestsAreDenied) {
   EXPECT_EQ(kind_of<CapabilityDenied>(run(request(), context)).capability, "http.outbound");
 }
 
+// A request keeps what it is given in the host's memory, and a guest can have many.
+TEST_F(DenialTest, TextsOfARequestAreBounded) {
+  const auto with_authority_of = [](int bytes) {
+    auto wat = request();
+    const auto n = std::to_string(bytes);
+    const auto begin = wat.find("(drop (call $authority");
+    const std::string_view last = "(i32.load8_u (i32.const 128))";
+    const auto end = wat.find(last, begin) + last.size();
+    wat.replace(begin, end - begin,
+                "(memory.fill (i32.const 4096) (i32.const 97) (i32.const " + n +
+                    ")) (call $authority (local.get $r) (i32.const 1) (i32.const 4096) (i32.const " + n + "))");
+    return wat;
+  };
+  auto context = small();
+  context.limits.max_fuel = 100'000_fuel;
+  for (const auto& [bytes, refused] : {std::pair{8'192, 0U}, std::pair{8'193, 1U}}) {
+    const auto report = run(with_authority_of(bytes), context);
+    ASSERT_TRUE(report) << report.error() << report.error().guest_text;
+    EXPECT_EQ(report.value(), Value(std::uint32_t{refused})) << bytes;
+  }
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -485,14 +485,16 @@ TEST_F(HostTest, TimeSpentBetweenComponentsIsSeenLikeAnyOther) {
   EXPECT_LT(cancelled.usage().wall_time, 1s);
 }
 
-// Growing is a crossing into the host at which generated code has not written its fuel back: nothing must be given back.
+// Growing is a crossing into the host at which generated code has not written its fuel back: nothing must be given
+// back.
 TEST_F(HostTest, GrowingByNothingBurnsFuelLikeAnyLoop) {
   const auto wat = [](int turns) {
-    return component("(memory 1) (func (export \"run\") (result i32) (local $n i32) (local.set $n (i32.const " +
-                         std::to_string(turns) +
-                         ")) (loop $l (drop (memory.grow (i32.const 0))) (br_if $l (local.tee $n (i32.sub (local.get $n) "
-                         "(i32.const 1))))) i32.const 1)",
-                     kRun);
+    return component(
+        "(memory 1) (func (export \"run\") (result i32) (local $n i32) (local.set $n (i32.const " +
+            std::to_string(turns) +
+            ")) (loop $l (drop (memory.grow (i32.const 0))) (br_if $l (local.tee $n (i32.sub (local.get $n) "
+            "(i32.const 1))))) i32.const 1)",
+        kRun);
   };
   auto context = with_deadline(4s);
   const auto thousand = run(wat(1'000), context).usage().fuel.units;

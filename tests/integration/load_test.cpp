@@ -55,6 +55,7 @@ class LoadTest : public HostTest {
   static WasmEngine with(void (*change)(RuntimeConfig&)) {
     auto settings = config();
     settings.cache = false;
+    settings.load.max_text = 16_MiB;
     change(settings);
     return WasmEngine::create(settings).value();
   }

@@ -64,7 +64,9 @@ struct CallBudget {
 /// What a component may be before it is refused. Checked before Wasmtime sees a byte, except compile time and memory.
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
-  Bytes max_text{8ULL << 20U};
+  /// Text is parsed in this process, and some texts take time with the square of their size: one of this size can take
+  /// seconds.
+  Bytes max_text{1ULL << 20U};
   /// Components and modules inside components, types inside types.
   std::uint64_t max_nesting = 50;
   std::uint64_t max_modules = 1'000;

@@ -21,6 +21,8 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, Ip
 use wasmtime_wasi::p2::{ReaddirIterator, TcpSocket, UdpSocket};
 use wasmtime_wasi::random::WasiRandomCtx;
 use wasmtime_wasi::runtime::spawn_blocking;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest, Method, OutgoingRequest};
 use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpHooks};
 
 const DISTINCT_MAX: usize = 32;
@@ -102,6 +104,7 @@ pub unsafe extern "C" fn bridge_run_denials(run: *const BridgeRun, out: &mut Bri
 /// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which
 /// the tests of grants would not find.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 const RANDOM: &str = "wasi:random/random@0.2.12";
 const INSECURE: &str = "wasi:random/insecure@0.2.12";
 const TCP_CREATE: &str = "wasi:sockets/tcp-create-socket@0.2.12";
@@ -113,6 +116,26 @@ const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
 pub fn watch(linker: &mut Linker<Data>, name: &str) -> Result<()> {
     match name {
         "wasi:filesystem/types" => watch_files(linker),
+        "wasi:http/types" => {
+            let mut types = linker.instance(HTTP_TYPES)?;
+            types.func_wrap(
+                "[method]outgoing-request.set-method",
+                |mut cx, (request, method): (Request, Method)| {
+                    let long = matches!(&method, Method::Other(name) if name.len() > HTTP_TEXT_BYTES_MAX);
+                    let refused = if long { Err(()) } else { cx.data_mut().http().set_method(request, method)? };
+                    Ok((refused,))
+                },
+            )?;
+            types.func_wrap(
+                "[method]outgoing-request.set-authority",
+                |mut cx, (request, authority): (Request, Option<String>)| {
+                    let long = authority.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
+                    let refused =
+                        if long { Err(()) } else { cx.data_mut().http().set_authority(request, authority)? };
+                    Ok((refused,))
+                },
+            )
+        }
         "wasi:random/random" => linker.instance(RANDOM)?.func_wrap("get-random-bytes", |mut cx, (n,): (u64,)| {
             let random = bound_random(cx.data_mut(), n)?;
             Ok((random::random::Host::get_random_bytes(random, n)?,))
@@ -147,6 +170,11 @@ pub fn watch(linker: &mut Linker<Data>, name: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+type Request = Resource<OutgoingRequest>;
+
+/// What a request holds of the guest's; its path has a bound in the library, its headers above.
+const HTTP_TEXT_BYTES_MAX: usize = 8 << 10;
 
 fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
     if n > data.random_bytes_max {

@@ -111,7 +111,8 @@ impl HostMonotonicClock for Coarse {
     }
 
     fn now(&self) -> u64 {
-        self.floor(self.began.elapsed()).as_nanos() as u64
+        // From one step on: zero is no time to some guests.
+        self.floor(self.began.elapsed() + self.step).as_nanos() as u64
     }
 }
 

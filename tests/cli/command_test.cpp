@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "support/child.hpp"
 #include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
@@ -24,11 +23,6 @@ using namespace std::chrono_literals;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
-
-struct Ended {
-  int status = -1;
-  std::string out, err;
-};
 
 /// The command as its users run it: a process with pipes, in a directory of its own.
 class CommandTest : public ::testing::Test {
@@ -73,34 +67,11 @@ class CommandTest : public ::testing::Test {
       ::usleep(static_cast<useconds_t>(std::chrono::microseconds(after).count()));
       ::kill(child, signal);
     }
-    Ended ended;
-    drain(pipes[1][0], pipes[2][0], ended);
-    int status = 0;
-    ::waitpid(child, &status, 0);
-    ended.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    const auto ended = end_of(child, pipes[1][0], pipes[2][0]);
     if (keep_stdin_open) {
       ::close(pipes[0][1]);
     }
     return ended;
-  }
-  static void drain(int out, int err, Ended& ended) {
-    std::array<pollfd, 2> open = {pollfd{out, POLLIN, 0}, pollfd{err, POLLIN, 0}};
-    std::array<char, 4096> chunk{};
-    while (open[0].fd >= 0 || open[1].fd >= 0) {
-      ::poll(open.data(), open.size(), -1);
-      for (auto& one : open) {
-        if (one.fd < 0 || one.revents == 0) {
-          continue;
-        }
-        const auto n = ::read(one.fd, chunk.data(), chunk.size());
-        if (n <= 0) {
-          ::close(one.fd);
-          one.fd = -1;
-        } else {
-          (one.fd == out ? ended.out : ended.err).append(chunk.data(), static_cast<std::size_t>(n));
-        }
-      }
-    }
   }
 
   const Scratch scratch;

@@ -1,10 +1,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <pty.h>
 #include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "support/child.hpp"
 #include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
@@ -159,11 +158,6 @@ constexpr std::string_view kMirror = R"((component
  (func (export "mirror") (param "r" $r) (result $r) (canon lift (core func $i "mirror") (memory $i "mem") (realloc (func $i "realloc"))))
  (func (export "answer") (result s32) (canon lift (core func $i "answer")))))";
 
-struct Ended {
-  int status = -1;
-  std::string out, err;
-};
-
 /// The command while it runs.
 class Running {
  public:
@@ -172,31 +166,7 @@ class Running {
   Running& operator=(const Running&) = delete;
   ~Running() = default;
 
-  Ended end() {
-    Ended ended;
-    std::array<pollfd, 2> open = {pollfd{out_, POLLIN, 0}, pollfd{err_, POLLIN, 0}};
-    std::array<char, 4096> chunk{};
-    while (open[0].fd >= 0 || open[1].fd >= 0) {
-      ::poll(open.data(), open.size(), -1);
-      for (auto& one : open) {
-        if (one.fd < 0 || one.revents == 0) {
-          continue;
-        }
-        // A terminal ends with an error.
-        const auto n = ::read(one.fd, chunk.data(), chunk.size());
-        if (n <= 0) {
-          ::close(one.fd);
-          one.fd = -1;
-        } else {
-          (&one == open.data() ? ended.out : ended.err).append(chunk.data(), static_cast<std::size_t>(n));
-        }
-      }
-    }
-    int status = 0;
-    ::waitpid(child_, &status, 0);
-    ended.status = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    return ended;
-  }
+  [[nodiscard]] Ended end() const { return end_of(child_, out_, err_); }
 
  private:
   pid_t child_;

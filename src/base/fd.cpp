@@ -22,6 +22,22 @@ bool write_all(int descriptor, std::span<const std::uint8_t> bytes) {
   return true;
 }
 
+bool read_all(int descriptor, std::span<std::uint8_t> into) {
+  for (off_t at = 0; !into.empty();) {
+    const auto n = ::pread(descriptor, into.data(), into.size(), at);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      errno = n == 0 ? EIO : errno;
+      return false;
+    }
+    at += n;
+    into = into.subspan(static_cast<std::size_t>(n));
+  }
+  return true;
+}
+
 std::expected<Fd, std::string> open_regular(const std::filesystem::path& path) {
   // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));

@@ -37,6 +37,8 @@ class Fd {
 
 /// All of it, however often the system stops half way. False with errno when it cannot be written.
 [[nodiscard]] bool write_all(int descriptor, std::span<const std::uint8_t> bytes);
+/// As many bytes as `into` has room for, from the file's beginning. False with errno when there are not so many.
+[[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into);
 /// A regular file, for reading; a sentence when it is none or cannot be opened. Never waits for a FIFO's other end.
 [[nodiscard]] std::expected<Fd, std::string> open_regular(const std::filesystem::path& path);
 

@@ -40,15 +40,12 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
       {"name", component.name()}, {"digest", "blake2b:" + component.digest()}, {"size_bytes", component.size().count}};
   const auto functions = component.functions();
   const auto imports = component.imports();
-  if (!functions || !imports) {
-    return complain((!functions ? functions.error() : imports.error()), component.name());
-  }
   out["imports"] = Json::array();
-  for (const auto& import : *imports) {
+  for (const auto& import : imports) {
     out["imports"].push_back({{"name", import.name}, {"functions", import.functions}});
   }
   out["functions"] = Json::array();
-  for (const auto& function : *functions) {
+  for (const auto& function : functions) {
     out["functions"].push_back({{"path", function.path}, {"type", to_wit(function.type)}});
   }
   if (const auto r = component.required_resources()) {
@@ -78,9 +75,6 @@ int inspect(const Session& session) {
   }
   const auto functions = component->functions();
   const auto imports = component->imports();
-  if (!functions || !imports) {
-    return complain((!functions ? functions.error() : imports.error()), options.component);
-  }
   std::cout << fmt::format("// {}\n// {} · blake2b {}\n", harmless(component->name()),
                            base::show_bytes(component->size().count), component->digest());
   if (const auto required = component->required_resources()) {
@@ -92,7 +86,7 @@ int inspect(const Session& session) {
     std::cout << harmless_lines(*wit) << std::flush;
   } else {
     std::cout << "// not to be written as a WIT package: " << harmless(wit.error().guest_text) << "\n"
-              << harmless_lines(listing(*imports, *functions)) << std::flush;
+              << harmless_lines(listing(imports, functions)) << std::flush;
   }
   return written() ? 0 : 1;
 }
@@ -120,10 +114,6 @@ int validate(const Session& session) {
   const auto component = load(session);
   if (!component) {
     return complain(component.error(), options.component);
-  }
-  // What it exports is described only when somebody asks: a component of which that cannot be said cannot be called.
-  if (const auto functions = component->functions(); !functions) {
-    return complain(functions.error(), options.component);
   }
   std::cout << fmt::format("{}: valid · {} · blake2b {}\n", component->name(),
                            base::show_bytes(component->size().count), component->digest());

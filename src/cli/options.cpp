@@ -130,6 +130,7 @@ void load_limits(CLI::App& app, LoadLimits& l) {
   units.time("--load-timeout", l.timeout, "wall clock of loading and compiling");
   units.time("--compile-cpu-time", l.max_compile_cpu, "CPU time of compiling, in whole seconds");
   units.bytes("--compile-memory", l.max_compile_memory, "memory of compiling");
+  units.bytes("--artefact-size", l.max_artefact, "size of the compiled component");
 }
 
 DirectoryGrant directory(const std::string& text) {

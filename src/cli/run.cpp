@@ -88,18 +88,15 @@ std::string sample_call(const FunctionExport& function) {
 /// The error for a component that is no command when no function was named, with what could be named.
 Error nothing_to_invoke(const ComponentHandle& component, const Options& options) {
   const auto functions = component.functions();
-  if (!functions) {
-    return functions.error();
-  }
-  if (functions->empty()) {
+  if (functions.empty()) {
     return bad_call(fmt::format("{} exports no function and is no command", options.component),
                     fmt::format("see what it has: airssys-wasm inspect {}", options.component));
   }
-  for (const auto& function : *functions) {
+  for (const auto& function : functions) {
     fmt::print(stderr, "{}: {}\n", function.path, to_wit(function.type));
   }
   return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
-                  fmt::format("airssys-wasm run {} --invoke '{}'", options.component, sample_call(functions->front())));
+                  fmt::format("airssys-wasm run {} --invoke '{}'", options.component, sample_call(functions.front())));
 }
 
 /// The result on stdout; false when it could not be written or shown.

@@ -1,7 +1,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <iostream>
+#include <string_view>
+#include <utility>
 
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
@@ -124,16 +127,20 @@ struct Advice {
   }
   std::string operator()(const LoadFailed& k) const {
     // What the whole load may take; the other bounds are those of programs that embed the library.
-    const auto seconds = [](std::uint64_t ns) { return more_time(std::chrono::nanoseconds(ns)); };
-    if (k.limit == "load_timeout" || k.limit == "compile_cpu_time") {
-      return fmt::format("raise it with {} {}", k.limit == "load_timeout" ? "--load-timeout" : "--compile-cpu-time",
-                         seconds(k.allowed));
+    constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOptions = {{
+        {"load_timeout", "--load-timeout"},
+        {"compile_cpu_time", "--compile-cpu-time"},
+        {"compile_memory", "--compile-memory"},
+        {"bytes", "--component-size"},
+        {"artefact_bytes", "--artefact-size"},
+    }};
+    const auto* option = std::ranges::find(kOptions, k.limit, &std::pair<std::string_view, std::string_view>::first);
+    if (option == kOptions.end()) {
+      return {};
     }
-    if (k.limit == "compile_memory" || k.limit == "bytes") {
-      return fmt::format("raise it with {} {}", k.limit == "bytes" ? "--component-size" : "--compile-memory",
-                         more_bytes(std::max(k.allowed * 2, k.found.value_or(0))));
-    }
-    return {};
+    return fmt::format("raise it with {} {}", option->second,
+                       k.unit == "ns" ? more_time(std::chrono::nanoseconds(k.allowed))
+                                      : more_bytes(std::max(k.allowed * 2, k.found.value_or(0))));
   }
   std::string operator()(const BadCall&) const {
     return fmt::format("list what can be called: airssys-wasm inspect {}", component);

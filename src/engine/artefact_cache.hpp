@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/fd.hpp"
-#include "engine/compile_child.hpp"
+#include "engine/artefact.hpp"
 
 namespace airssys::wasm::engine {
 

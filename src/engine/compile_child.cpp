@@ -5,7 +5,6 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -15,7 +14,7 @@
 #include <cstring>
 #include <vector>
 
-#include "engine/compile_protocol.hpp"
+#include "engine/load_error.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -28,15 +27,6 @@ using std::chrono::steady_clock;
 #error "the build names the libexec directory"
 #endif
 constexpr const char* kHelperName = "airssys-wasm-compile";
-
-Error exhausted(std::string what, int os_error, std::string message) {
-  return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
-}
-
-Error os_failure(std::string_view what) {
-  const int number = errno;
-  return exhausted(std::string(what), number, fmt::format("{} for the compiler: {}", what, std::strerror(number)));
-}
 
 Result<fs::path> find_helper(const fs::path& given) {
   std::vector<fs::path> places;
@@ -56,17 +46,9 @@ Result<fs::path> find_helper(const fs::path& given) {
     }
     looked += (looked.empty() ? "" : ", ") + place.string();
   }
-  auto error = exhausted("compile helper", ENOENT, fmt::format("the compile helper is not at {}", looked));
+  auto error = host_exhausted("compile helper", ENOENT, fmt::format("the compile helper is not at {}", looked));
   error.help = "name it in RuntimeConfig::compile.helper, or install airssys-wasm-compile beside the program";
   return std::unexpected(std::move(error));
-}
-
-Result<base::Fd> memory_file(const char* name) {
-  base::Fd file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file) {
-    return std::unexpected(os_failure("no memory file"));
-  }
-  return file;
 }
 
 /// posix_spawn with exactly two descriptors and an empty environment: what the compiler does depends on nothing else.
@@ -165,19 +147,7 @@ Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point
   return std::pair{ending, info};
 }
 
-Result<Artefact> sealed(base::Fd file, std::uint64_t size) {
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0) {
-    return std::unexpected(os_failure("no seal"));
-  }
-  return Artefact{std::move(file), size};
-}
-
 Error cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
-
-Error limited(std::string limit, std::uint64_t allowed, std::string_view unit, std::string message) {
-  LoadFailed kind{std::move(limit), allowed, {}, {}, unit};
-  return {std::move(kind), Phase::Load, std::move(message), {}, {}, {}};
-}
 
 Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
   std::vector<std::uint8_t> record(std::min<std::uint64_t>(size, protocol::kRecordMax));
@@ -187,54 +157,6 @@ Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
 }
 
 }  // namespace
-
-Error load_error(Failure failure, const LoadLimits& limits) {
-  using namespace std::string_literals;
-  const auto named = [&](std::uint64_t allowed) {
-    const bool bytes = failure.message == "body_bytes";
-    Error error = limited(failure.message, allowed, bytes ? "bytes" : "count",
-                          fmt::format("the component passes the load limit {} ({} of at most {})", failure.message,
-                                      failure.code, allowed));
-    std::get<LoadFailed>(error.kind).found = failure.code;
-    return error;
-  };
-  if (failure.cause == Cause::TooLarge) {
-    const std::array<std::pair<std::string_view, std::uint64_t>, 12> allowed = {{
-        {"nesting", limits.max_nesting},
-        {"modules", limits.max_modules},
-        {"components", limits.max_components},
-        {"instances", limits.max_instances},
-        {"functions", limits.max_functions},
-        {"body_bytes", limits.max_body.count},
-        {"types", limits.max_types},
-        {"imports", limits.max_imports},
-        {"exports", limits.max_exports},
-        {"memories", limits.max_memories},
-        {"tables", limits.max_tables},
-        {"type_nodes", limits.max_type_nodes},
-    }};
-    for (const auto& [name, most] : allowed) {
-      if (name == failure.message) {
-        return named(most);
-      }
-    }
-  }
-  if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
-    return exhausted("memory", static_cast<int>(failure.code),
-                     "the compiled component cannot be mapped: " + failure.message);
-  }
-  if (failure.cause == Cause::Panic) {
-    return {HostBug{}, Phase::Load, "the compiler failed: " + failure.message, {}, {}, {}};
-  }
-  LoadFailed kind;
-  if (failure.cause == Cause::Malformed) {
-    kind.offset = failure.code;
-  }
-  std::string message = failure.cause == Cause::Text ? "the text is no component"s
-                        : kind.offset.has_value() ? fmt::format("the component is malformed at byte {}", *kind.offset)
-                                                  : "this is no component that can be compiled"s;
-  return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
-}
 
 bool Places::take(steady_clock::time_point deadline, const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
@@ -253,30 +175,17 @@ void Places::give_back() {
   changed_.notify_one();
 }
 
-Result<Artefact> seal(std::span<const std::uint8_t> bytes) {
-  auto file = memory_file("artefact");
-  if (!file) {
-    return std::unexpected(std::move(file.error()));
-  }
-  if (!base::write_all(file->get(), bytes)) {
-    return std::unexpected(os_failure("no memory"));
-  }
-  return sealed(std::move(*file), bytes.size());
-}
-
-Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,
-                                        const LoadLimits& limits, steady_clock::time_point deadline,
-                                        const std::stop_token& stop) {
+Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> given, const protocol::Command& command,
+                                                  const LoadLimits& limits, const Patience& patience) {
   const auto late = [&] {
-    return limited("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), "ns",
-                   "loading took longer than the load timeout");
+    return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
   };
   auto helper = find_helper(helper_);
   if (!helper) {
     return std::unexpected(std::move(helper.error()));
   }
-  if (!places_.take(deadline, stop)) {
-    return std::unexpected(stop.stop_requested() ? cancelled() : late());
+  if (!places_.take(patience.deadline, patience.stop)) {
+    return std::unexpected(patience.stop.stop_requested() ? cancelled() : late());
   }
   const struct Leave {
     Places& places;
@@ -287,15 +196,14 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   if (!input || !output) {
     return std::unexpected(std::move((!input ? input : output).error()));
   }
-  if (!base::write_all(input->get(), bytes)) {
+  if (!base::write_all(input->get(), given)) {
     return std::unexpected(os_failure("no memory"));
   }
-  const auto words = protocol::command_line(kHelperName, settings, limits);
-  const auto child = spawn(*helper, words, input->get(), output->get());
+  const auto child = spawn(*helper, protocol::command_line(kHelperName, command), input->get(), output->get());
   if (!child) {
     return std::unexpected(child.error());
   }
-  const auto ended = await(*child, deadline, stop);
+  const auto ended = await(*child, patience.deadline, patience.stop);
   if (!ended) {
     return std::unexpected(ended.error());
   }
@@ -308,32 +216,30 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   }
   const auto end = ::lseek(output->get(), 0, SEEK_END);
   const auto size = static_cast<std::uint64_t>(std::max<off_t>(end, 0));
-  if (info.si_code == CLD_EXITED && info.si_status == protocol::kCompiled) {
-    return sealed(std::move(*output), size);
+  if (info.si_code == CLD_EXITED && info.si_status == protocol::kDone) {
+    return Output{std::move(*output), size};
   }
   if (info.si_code == CLD_EXITED && info.si_status == protocol::kRefused) {
     return std::unexpected(refused(output->get(), size, limits));
   }
   const bool out_of_memory = info.si_code == CLD_EXITED && info.si_status == protocol::kOutOfMemory;
   if (info.si_code == CLD_EXITED && !out_of_memory) {
-    return std::unexpected(
-        exhausted("compile helper", 0,
-                  fmt::format("the compile helper {} did not start (exit code {})", helper->string(), info.si_status)));
+    return std::unexpected(host_exhausted(
+        "compile helper", 0,
+        fmt::format("the compile helper {} did not start (exit code {})", helper->string(), info.si_status)));
   }
   // A failed allocation in Rust aborts.
   if (out_of_memory || info.si_status == SIGABRT) {
-    return std::unexpected(limited("compile_memory", limits.max_compile_memory.count, "bytes",
-                                   "compiling needs more memory than the load limit compile_memory"));
+    return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));
   }
   if (info.si_status == SIGKILL) {
-    auto error = exhausted("compile helper", 0, "the compiler was killed from outside");
+    auto error = host_exhausted("compile helper", 0, "the compiler was killed from outside");
     error.help = "see whether the kernel ran out of memory: dmesg";
     return std::unexpected(std::move(error));
   }
   if (info.si_status == SIGXCPU) {
     const auto allowed = std::chrono::nanoseconds(limits.max_compile_cpu).count();
-    return std::unexpected(limited("compile_cpu_time", static_cast<std::uint64_t>(allowed), "ns",
-                                   "compiling needs more CPU time than the load limit compile_cpu_time"));
+    return std::unexpected(load_limit("compile_cpu_time", static_cast<std::uint64_t>(allowed), {}, "ns"));
   }
   return std::unexpected(Error{LoadFailed{},
                                Phase::Load,
@@ -341,6 +247,29 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
                                {},
                                {},
                                {}});
+}
+
+Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,
+                                        const LoadLimits& limits, const Patience& patience) {
+  auto done = work(bytes, protocol::compiling(settings, limits), limits, patience);
+  if (!done) {
+    return std::unexpected(std::move(done.error()));
+  }
+  return seal(std::move(done->file), done->size);
+}
+
+Result<base::Buffer> ChildCompiler::translate(std::string_view text, const LoadLimits& limits,
+                                              const Patience& patience) {
+  const std::span input(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  const auto done = work(input, protocol::translating(limits), limits, patience);
+  if (!done) {
+    return std::unexpected(done.error());
+  }
+  std::vector<std::uint8_t> bytes(done->size);
+  if (!base::read_all(done->file.get(), bytes)) {
+    return std::unexpected(os_failure("no answer"));
+  }
+  return base::Buffer::copy_of(bytes);
 }
 
 }  // namespace airssys::wasm::engine

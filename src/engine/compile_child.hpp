@@ -9,22 +9,14 @@
 #include <mutex>
 #include <span>
 #include <stop_token>
-#include <string>
+#include <string_view>
 
+#include "base/buffer.hpp"
 #include "base/fd.hpp"
-#include "engine/door.hpp"
+#include "engine/artefact.hpp"
+#include "engine/compile_protocol.hpp"
 
 namespace airssys::wasm::engine {
-
-/// A compiled component in a sealed memory file: nobody can change it any more, so it can be mapped.
-struct Artefact {
-  base::Fd file;
-  std::uint64_t size = 0;
-  [[nodiscard]] std::string path() const { return "/proc/self/fd/" + std::to_string(file.get()); }
-};
-
-/// The bytes in a sealed memory file. Errors: HostExhausted.
-[[nodiscard]] Result<Artefact> seal(std::span<const std::uint8_t> bytes);
 
 /// Room for so many at a time.
 class Places {
@@ -40,28 +32,40 @@ class Places {
   int free_;
 };
 
-/// Compiles strangers' components in child processes with limits of their own, a few at a time.
+/// How long a load may go on.
+struct Patience {
+  std::chrono::steady_clock::time_point deadline;
+  std::stop_token stop;
+};
+
+/// Parses strangers' texts and compiles their components in child processes with limits of their own, a few at a time.
 ///
-/// Threads: safe from any thread; blocks the caller until the child is gone.
+/// Threads: safe from any thread; blocks the caller until the child is gone. Errors of both: LoadFailed with
+/// `compile_memory`, `compile_cpu_time` or `load_timeout`, with the limit that the outcome passes, or with what is
+/// wrong with the input; Cancelled, also while it waits for others; HostExhausted when no helper or no process can be
+/// had, or somebody else killed it.
 class ChildCompiler {
  public:
   /// `helper`: the program; empty to look beside this program and in the libexec directory.
   explicit ChildCompiler(std::filesystem::path helper) : helper_(std::move(helper)) {}
 
-  /// Errors: LoadFailed with `compile_memory`, `compile_cpu_time` or `load_timeout`, or with the offset of what is
-  /// malformed; Cancelled, also while it waits for others; HostExhausted when no helper or no process can be had, or
-  /// somebody else killed it.
   [[nodiscard]] Result<Artefact> compile(std::span<const std::uint8_t> bytes, const Settings& settings,
-                                         const LoadLimits& limits, std::chrono::steady_clock::time_point deadline,
-                                         const std::stop_token& stop);
+                                         const LoadLimits& limits, const Patience& patience);
+  /// The component that a text stands for.
+  [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const LoadLimits& limits,
+                                               const Patience& patience);
 
  private:
+  struct Output {
+    base::Fd file;
+    std::uint64_t size = 0;
+  };
+  [[nodiscard]] Result<Output> work(std::span<const std::uint8_t> input, const protocol::Command& command,
+                                    const LoadLimits& limits, const Patience& patience);
+
   static constexpr int kChildrenMax = 2;
   std::filesystem::path helper_;
   Places places_{kChildrenMax};
 };
-
-/// `LoadFailed` and its kin from what the door said while loading.
-[[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
 
 }  // namespace airssys::wasm::engine

@@ -8,10 +8,12 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 
 #include "base/fd.hpp"
 #include "engine/compile_protocol.hpp"
 #include "engine/door.hpp"
+#include "engine/load_error.hpp"
 
 /// The child that compiles: limits itself before it looks at the input, then writes the artefact or why there is none.
 namespace {
@@ -82,6 +84,17 @@ bool limit_myself(const protocol::Command& command) {
          limit(RLIMIT_CPU, command.cpu_seconds, command.cpu_seconds + 1) && limit(RLIMIT_CORE, 0, 0);
 }
 
+engine::Try<base::Buffer> work(const protocol::Command& command, std::span<const std::uint8_t> input) {
+  const bool text = command.task == protocol::Task::Translate;
+  auto made = text ? engine::wat_to_bytes({reinterpret_cast<const char*>(input.data()), input.size()})
+                   : engine::compile(command.settings, input);
+  if (made && made->size() > command.output_max) {
+    const auto limit = text ? engine::kComponentBytes : engine::kArtefactBytes;
+    return std::unexpected(engine::Failure{engine::Cause::TooLarge, made->size(), false, std::string(limit), {}});
+  }
+  return made;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -91,13 +104,13 @@ int main(int argc, char** argv) {
   if (!command || !input || !engine::compile(command->settings, kEmptyComponent) || !limit_myself(*command)) {
     return protocol::kUnusable;
   }
-  const auto artefact = engine::compile(command->settings, *input);
-  if (!artefact && at_the_limit()) {
+  const auto made = work(*command, *input);
+  if (!made && at_the_limit()) {
     return protocol::kOutOfMemory;
   }
-  if (!artefact) {
-    return base::write_all(protocol::kOutput, protocol::encode(artefact.error())) ? protocol::kRefused
-                                                                                  : protocol::kUnusable;
+  if (!made) {
+    return base::write_all(protocol::kOutput, protocol::encode(made.error())) ? protocol::kRefused
+                                                                              : protocol::kUnusable;
   }
-  return base::write_all(protocol::kOutput, artefact->bytes()) ? protocol::kCompiled : protocol::kUnusable;
+  return base::write_all(protocol::kOutput, made->bytes()) ? protocol::kDone : protocol::kUnusable;
 }

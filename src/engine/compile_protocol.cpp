@@ -9,16 +9,31 @@
 namespace airssys::wasm::engine::protocol {
 
 namespace {
-constexpr std::size_t kWords = 6;
+constexpr std::size_t kWords = 8;
 }
 
-std::vector<std::string> command_line(std::string program, const Settings& settings, const LoadLimits& limits) {
+Command compiling(const Settings& settings, const LoadLimits& limits) {
+  return {Task::Compile, settings, limits.max_compile_memory.count,
+          static_cast<std::uint64_t>(limits.max_compile_cpu.count()), limits.max_artefact.count};
+}
+
+Command translating(const LoadLimits& limits) {
+  return {Task::Translate,
+          {},
+          limits.max_compile_memory.count,
+          static_cast<std::uint64_t>(limits.max_compile_cpu.count()),
+          limits.max_bytes.count};
+}
+
+std::vector<std::string> command_line(std::string program, const Command& command) {
   return {std::move(program),
-          settings.fuel ? "1" : "0",
-          settings.concurrency ? "1" : "0",
-          std::to_string(settings.wasm_stack_bytes),
-          std::to_string(limits.max_compile_memory.count),
-          std::to_string(limits.max_compile_cpu.count())};
+          std::to_string(static_cast<unsigned>(command.task)),
+          command.settings.fuel ? "1" : "0",
+          command.settings.concurrency ? "1" : "0",
+          std::to_string(command.settings.wasm_stack_bytes),
+          std::to_string(command.address_space),
+          std::to_string(command.cpu_seconds),
+          std::to_string(command.output_max)};
 }
 
 std::optional<Command> parse(std::span<char*> words) {
@@ -34,11 +49,13 @@ std::optional<Command> parse(std::span<char*> words) {
     }
   }
   Command command;
-  command.settings.fuel = numbers[1] != 0;
-  command.settings.concurrency = numbers[2] != 0;
-  command.settings.wasm_stack_bytes = numbers[3];
-  command.address_space = numbers[4];
-  command.cpu_seconds = numbers[5];
+  command.task = numbers[1] == 0 ? Task::Compile : Task::Translate;
+  command.settings.fuel = numbers[2] != 0;
+  command.settings.concurrency = numbers[3] != 0;
+  command.settings.wasm_stack_bytes = numbers[4];
+  command.address_space = numbers[5];
+  command.cpu_seconds = numbers[6];
+  command.output_max = numbers[7];
   return command;
 }
 

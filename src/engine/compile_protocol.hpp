@@ -14,22 +14,29 @@ namespace airssys::wasm::engine::protocol {
 
 inline constexpr int kInput = 3;
 inline constexpr int kOutput = 4;
-/// Exit codes: the artefact is written; a failure record is written; the child could not even begin;
+/// Exit codes: the outcome is written; a failure record is written; the child could not even begin;
 /// it ran into its address-space limit.
-inline constexpr int kCompiled = 0;
+inline constexpr int kDone = 0;
 inline constexpr int kRefused = 10;
 inline constexpr int kUnusable = 11;
 inline constexpr int kOutOfMemory = 12;
 inline constexpr std::size_t kRecordMax = 8192;
 
-/// fuel, concurrency, wasm stack, address space in bytes, CPU seconds.
-[[nodiscard]] std::vector<std::string> command_line(std::string program, const Settings& settings,
-                                                    const LoadLimits& limits);
+enum class Task : std::uint8_t { Compile, Translate };
+
 struct Command {
+  Task task = Task::Compile;
   Settings settings;
   std::uint64_t address_space = 0;
   std::uint64_t cpu_seconds = 0;
+  /// Size of what is written.
+  std::uint64_t output_max = 0;
 };
+[[nodiscard]] Command compiling(const Settings& settings, const LoadLimits& limits);
+[[nodiscard]] Command translating(const LoadLimits& limits);
+
+/// The command as the child's arguments: numbers in the order of `Command`.
+[[nodiscard]] std::vector<std::string> command_line(std::string program, const Command& command);
 [[nodiscard]] std::optional<Command> parse(std::span<char*> words);
 
 [[nodiscard]] std::vector<std::uint8_t> encode(const Failure& failure);

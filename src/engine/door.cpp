@@ -390,7 +390,7 @@ class BridgedComponent final : public Component {
     return std::make_unique<BridgedFunction>(std::move(handle));
   }
   [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
-                                                       bool nested) const override {
+                                                       bool between_components) const override {
     std::vector<bridge::BridgeHostFunction> raw_functions;
     for (const auto& function : functions) {
       raw_functions.push_back(
@@ -398,7 +398,8 @@ class BridgedComponent final : public Component {
     }
     OutFailure failure;
     PreparedHandle handle(bridge::bridge_prepare(static_cast<BridgedEngine&>(*engine_).handle.get(), handle_.get(),
-                                                 raw_functions.data(), raw_functions.size(), nested, failure));
+                                                 raw_functions.data(), raw_functions.size(), between_components,
+                                                 failure));
     if (!handle) {
       return std::unexpected(failure.take());
     }

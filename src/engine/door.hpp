@@ -168,9 +168,9 @@ class Component {
   [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max) const = 0;
   /// `path`: names from the outermost instance to the function.
   [[nodiscard]] virtual Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const = 0;
-  /// `nested`: it may hold components, between which values go.
+  /// `between_components`: it may hold components, between which values go.
   [[nodiscard]] virtual Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
-                                                               bool nested) const = 0;
+                                                               bool between_components) const = 0;
 
  protected:
   Component() = default;

@@ -47,6 +47,8 @@ enum class Cause : std::uint32_t {
   DirectoryEntries,
   RandomBytes,
   OpenFiles,
+  HttpFields,
+  Import,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,

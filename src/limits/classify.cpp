@@ -158,6 +158,7 @@ class Classifier {
       case Cause::DirectoryEntries: return resource("directory_entries", limits().max_directory_entries, {}, "count");
       case Cause::RandomBytes: return resource("random_bytes", limits().max_random.count, failure.code, "bytes");
       case Cause::OpenFiles: return resource("open_files", limits().max_open_files, failure.code, "count");
+      case Cause::HttpFields: return resource("http_field_bytes", failure.code, {}, "bytes");
       case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
       case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
       case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");

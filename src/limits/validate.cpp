@@ -29,7 +29,8 @@ bool all(const LoadLimits& limits, const Number& number, const Time& time) {
   return number("max_bytes", limits.max_bytes.count) && number("max_text", limits.max_text.count) &&
          number("max_body", limits.max_body.count) && number("max_type_nodes", limits.max_type_nodes) &&
          time("timeout", limits.timeout) && time("max_compile_cpu", limits.max_compile_cpu) &&
-         number("max_compile_memory", limits.max_compile_memory.count);
+         number("max_compile_memory", limits.max_compile_memory.count) &&
+         number("max_artefact", limits.max_artefact.count);
 }
 
 template <class Fields>

@@ -137,8 +137,7 @@ Execution WasmEngine::start(const ComponentHandle& component, std::string_view f
 }
 
 Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
-  const auto path = component.loaded()->command_path();
-  const auto name = path ? *path : std::string();
+  const auto name = component.loaded()->command_path();
   auto plan = plan_call(component.loaded(), name, {}, Borrowing::No);
   if (plan) {
     plan->command = true;

@@ -6,7 +6,8 @@
 #include <ranges>
 
 #include "base/nearest.hpp"
-#include "engine/compile_child.hpp"
+#include "engine/load_error.hpp"
+#include "runtime/linking.hpp"
 
 namespace airssys::wasm {
 
@@ -18,23 +19,15 @@ const std::vector<std::string>& ComponentHandle::notes() const noexcept { return
 std::optional<RequiredResources> ComponentHandle::required_resources() const { return loaded_->component().required(); }
 
 Result<std::string> ComponentHandle::wit() const { return loaded_->wit(); }
-bool ComponentHandle::is_command() const { return !loaded_->command_path().value_or("").empty(); }
+bool ComponentHandle::is_command() const { return !loaded_->command_path().empty(); }
 
-Result<std::vector<FunctionExport>> ComponentHandle::functions() const {
-  const auto description = loaded_->description();
-  if (!description) {
-    return std::unexpected(description.error());
-  }
-  return runtime::LoadedComponent::exported_functions((*description)->exports);
+std::vector<FunctionExport> ComponentHandle::functions() const {
+  return runtime::LoadedComponent::exported_functions(loaded_->description().exports);
 }
 
-Result<std::vector<ImportedItem>> ComponentHandle::imports() const {
-  const auto description = loaded_->description();
-  if (!description) {
-    return std::unexpected(description.error());
-  }
+std::vector<ImportedItem> ComponentHandle::imports() const {
   std::vector<ImportedItem> out;
-  for (const auto& [name, item] : (*description)->imports) {
+  for (const auto& [name, item] : loaded_->description().imports) {
     ImportedItem import{name, {}};
     for (const auto& function : runtime::LoadedComponent::exported_functions(item.instance)) {
       import.functions.push_back(function.path);
@@ -60,36 +53,37 @@ void collect(const wit::Externs& externs, const std::string& prefix, std::vector
   }
 }
 
-Error link_failed(std::string import, std::string message, std::string help) {
-  return {LinkFailed{std::move(import)}, Phase::Link, std::move(message), std::move(help), {}, {}};
-}
-
-enum class Handles : std::uint8_t { Yes, No };
-
-/// No type inside that cannot cross into C++; handles of resources only where they may.
-bool can_cross(const Type& type, Handles handles) {
-  const auto inside = [&](const Type::Member& member) { return !member.type || can_cross(*member.type, handles); };
-  const bool handle = type.kind == Type::Kind::Own || type.kind == Type::Kind::Borrow;
-  return type.kind < Type::Kind::Map && !(handle && handles == Handles::No) &&
-         std::ranges::all_of(type.members, inside);
-}
-
-bool can_cross(const FunctionType& type, Handles handles) {
-  return !type.async &&
-         std::ranges::all_of(type.parameters, [&](const auto& p) { return can_cross(p.type, handles); }) &&
-         (!type.result || can_cross(*type.result, handles));
+/// The type of each host function as the component imports it; null where it does not.
+std::vector<const FunctionType*> imports_from(const std::vector<HostEntry>& host, const wit::Description& description) {
+  std::vector<const FunctionType*> types;
+  for (const auto& entry : host) {
+    const wit::Externs* around = &description.imports;
+    if (!entry.interface.empty()) {
+      const auto instance = std::ranges::find(*around, entry.interface, &wit::Extern::name);
+      around = instance == around->end() ? nullptr : &instance->item.instance;
+    }
+    const FunctionType* type = nullptr;
+    if (around != nullptr) {
+      const auto function = std::ranges::find(*around, entry.name, &wit::Extern::name);
+      if (function != around->end() && function->item.kind == Item::Kind::Function) {
+        type = &function->item.function;
+      }
+    }
+    types.push_back(type);
+  }
+  return types;
 }
 
 }  // namespace
 
-LoadedComponent::LoadedComponent(Identity identity, std::uint64_t type_nodes_max,
-                                 std::shared_ptr<engine::Component> component,
+LoadedComponent::LoadedComponent(Identity identity, DescribedComponent component,
                                  std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes)
     : identity_(std::move(identity)),
-      type_nodes_max_(type_nodes_max),
-      component_(std::move(component)),
+      component_(std::move(component.component)),
+      description_(std::move(component.description)),
       host_(std::move(host)),
-      notes_(std::move(notes)) {}
+      notes_(std::move(notes)),
+      imported_(imports_from(*host_, description_)) {}
 
 Result<std::string> LoadedComponent::wit() const {
   if (identity_.bytes.empty()) {
@@ -113,105 +107,17 @@ std::vector<FunctionExport> LoadedComponent::exported_functions(const wit::Exter
   return out;
 }
 
-Result<const wit::Description*> LoadedComponent::description() const {
-  const std::lock_guard lock(mutex_);
-  if (!description_) {
-    if (auto described = component_->describe(type_nodes_max_)) {
-      description_ = std::move(*described);
-      remember_imports(**description_);
-    } else {
-      LoadLimits limits;
-      limits.max_type_nodes = type_nodes_max_;
-      description_ = std::unexpected(engine::load_error(std::move(described.error()), limits));
-    }
-  }
-  if (!*description_) {
-    return std::unexpected(description_->error());
-  }
-  return &**description_;
-}
-
-void LoadedComponent::remember_imports(const wit::Description& description) const {
-  imported_.assign(host_->size(), nullptr);
-  for (std::size_t i = 0; i < host_->size(); ++i) {
-    const auto& entry = (*host_)[i];
-    const auto by_name = [](std::string_view name) { return [name](const auto& row) { return row.name == name; }; };
-    const wit::Externs* around = &description.imports;
-    if (!entry.interface.empty()) {
-      const auto instance = std::ranges::find_if(*around, by_name(entry.interface));
-      around = instance == around->end() ? nullptr : &instance->item.instance;
-    }
-    if (around != nullptr) {
-      const auto function = std::ranges::find_if(*around, by_name(entry.name));
-      if (function != around->end() && function->item.kind == Item::Kind::Function) {
-        imported_[i] = &function->item.function;
-      }
-    }
-  }
-}
-
 const FunctionType* LoadedComponent::imported(std::uint32_t host_function) const {
   return host_function < imported_.size() ? imported_[host_function] : nullptr;
-}
-
-/// Every function that the component imports must come from WASI or from a host function.
-std::optional<Error> LoadedComponent::unsatisfied(const wit::Description& description) const {
-  const auto missing = [&](std::string_view interface, std::string_view name,
-                           const FunctionType& type) -> std::optional<Error> {
-    const auto path = interface.empty() ? std::string(name) : fmt::format("{}#{}", interface, name);
-    const auto offer =
-        std::ranges::find_if(*host_, [&](const auto& e) { return e.interface == interface && e.name == name; });
-    if (offer == host_->end()) {
-      return link_failed(path, fmt::format("nobody offers the import {}: {}", path, to_wit(type)),
-                         "offer it with WasmEngine::host before loading");
-    }
-    if (const auto* typed = offer->type(); typed != nullptr && !same_types(*typed, type)) {
-      return link_failed(path,
-                         fmt::format("the import {} is {}, the host offers {}", path, to_wit(type), to_wit(*typed)),
-                         "give the host function the C++ types of docs/values.md");
-    }
-    if (!can_cross(type, Handles::No)) {
-      return link_failed(
-          path, fmt::format("the import {} has a type that a host function cannot have: {}", path, to_wit(type)),
-          "use values that are not async, resources, maps, futures or streams");
-    }
-    return {};
-  };
-  for (const auto& [name, item] : description.imports) {
-    if (item.kind == Item::Kind::Function) {
-      if (auto error = missing("", name, item.function)) {
-        return error;
-      }
-    }
-    if (item.kind != Item::Kind::Instance || engine::is_wasi(name)) {
-      continue;
-    }
-    for (const auto& [inner, inside] : item.instance) {
-      if (inside.kind == Item::Kind::Function) {
-        if (auto error = missing(name, inner, inside.function)) {
-          return error;
-        }
-      }
-      if (inside.kind == Item::Kind::Resource) {
-        return link_failed(name, fmt::format("the import {} wants the resource {} from the host", name, inner),
-                           "host functions offer values, not resources");
-      }
-    }
-  }
-  return {};
 }
 
 Result<const engine::Prepared*> LoadedComponent::prepared() const {
   if (const auto* ready = ready_.load(std::memory_order_acquire)) {
     return ready;
   }
-  const auto description = this->description();
-  if (!description) {
-    return std::unexpected(description.error());
-  }
   const std::lock_guard lock(mutex_);
   if (!prepared_) {
-    if (auto error = unsatisfied(**description)) {
+    if (auto error = unsatisfied(description_, *host_)) {
       prepared_ = std::unexpected(std::move(*error));
     } else {
       // All of them: those that the component does not import stay unused. Numbers are positions in the whole list.
@@ -219,13 +125,11 @@ Result<const engine::Prepared*> LoadedComponent::prepared() const {
       for (const auto& entry : *host_) {
         names.push_back({entry.interface, entry.name});
       }
-      auto made = component_->prepare(names, identity_.nested);
+      auto made = component_->prepare(names, identity_.between_components);
       if (made) {
         prepared_ = std::move(*made);
       } else {
-        auto misfit = link_failed({}, "the imports do not fit", {});
-        misfit.guest_text = std::move(made.error().message);
-        prepared_ = std::unexpected(std::move(misfit));
+        prepared_ = std::unexpected(misfit(description_, std::move(made.error())));
       }
     }
   }
@@ -247,11 +151,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
       return &found->second;
     }
   }
-  const auto description = this->description();
-  if (!description) {
-    return std::unexpected(description.error());
-  }
-  const auto all = exported_functions((*description)->exports);
+  const auto all = exported_functions(description_.exports);
   const auto found = std::ranges::find(all, path, &FunctionExport::path);
   if (found == all.end()) {
     std::vector<std::string> names;
@@ -299,17 +199,13 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
   return &functions_.try_emplace(std::string(path), CallableFunction{std::move(*handle), found->type}).first->second;
 }
 
-Result<std::string> LoadedComponent::command_path() const {
-  const auto description = this->description();
-  if (!description) {
-    return std::unexpected(description.error());
-  }
-  for (const auto& [name, item] : (*description)->exports) {
+std::string LoadedComponent::command_path() const {
+  for (const auto& [name, item] : description_.exports) {
     if (item.kind == Item::Kind::Instance && name.starts_with("wasi:cli/run@0.2")) {
       return name + "#run";
     }
   }
-  return std::string();
+  return {};
 }
 
 }  // namespace runtime

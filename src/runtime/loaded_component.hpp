@@ -1,7 +1,6 @@
 #pragma once
 
 #include <airssys/wasm/component.hpp>
-#include <airssys/wasm/limits.hpp>
 #include <atomic>
 #include <map>
 #include <memory>
@@ -22,7 +21,13 @@ struct CallableFunction {
   FunctionType type;
 };
 
-/// A loaded component with what is made from it once and kept: its description, its linked form, its functions.
+/// A compiled component and what it imports and exports.
+struct DescribedComponent {
+  std::shared_ptr<engine::Component> component;
+  wit::Description description;
+};
+
+/// A loaded component with what is made from it once and kept: its linked form, its functions.
 ///
 /// Threads: safe from any thread; what is made lazily is made once.
 class LoadedComponent {
@@ -33,10 +38,13 @@ class LoadedComponent {
     /// Kept for the WIT text; empty for a precompiled component.
     std::vector<std::uint8_t> bytes;
     /// It may hold components.
-    bool nested = true;
+    bool between_components = true;
   };
-  LoadedComponent(Identity identity, std::uint64_t type_nodes_max, std::shared_ptr<engine::Component> component,
-                  std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes);
+  LoadedComponent(Identity identity, DescribedComponent component, std::shared_ptr<const std::vector<HostEntry>> host,
+                  std::vector<std::string> notes);
+  LoadedComponent(const LoadedComponent&) = delete;
+  LoadedComponent& operator=(const LoadedComponent&) = delete;
+  ~LoadedComponent() = default;
 
   [[nodiscard]] const ComponentId& id() const noexcept { return identity_.id; }
   [[nodiscard]] std::uint64_t size() const noexcept { return identity_.size; }
@@ -45,30 +53,28 @@ class LoadedComponent {
   [[nodiscard]] const engine::Component& component() const noexcept { return *component_; }
 
   [[nodiscard]] Result<std::string> wit() const;
-  [[nodiscard]] Result<const wit::Description*> description() const;
-  /// Links the imports. LinkFailed names the one that nobody offers.
+  [[nodiscard]] const wit::Description& description() const noexcept { return description_; }
+  /// Links the imports. LinkFailed names those that nobody offers.
   [[nodiscard]] Result<const engine::Prepared*> prepared() const;
   /// `hello`, `ns:pkg/interface@1.2.3#function`, `outer#inner#function`. BadCall names what is nearest.
   [[nodiscard]] Result<const CallableFunction*> function(std::string_view path) const;
   /// The `run` of `wasi:cli/run`, in whatever 0.2 version it is exported; empty when it is no command.
-  [[nodiscard]] Result<std::string> command_path() const;
+  [[nodiscard]] std::string command_path() const;
   /// The type of a host function as this component imports it.
   [[nodiscard]] const FunctionType* imported(std::uint32_t host_function) const;
 
   [[nodiscard]] static std::vector<FunctionExport> exported_functions(const wit::Externs& externs);
 
  private:
-  [[nodiscard]] std::optional<Error> unsatisfied(const wit::Description& description) const;
-  void remember_imports(const wit::Description& description) const;
-
   const Identity identity_;
-  const std::uint64_t type_nodes_max_;
   const std::shared_ptr<engine::Component> component_;
+  const wit::Description description_;
   const std::shared_ptr<const std::vector<HostEntry>> host_;
   const std::vector<std::string> notes_;
+  /// By host function: null where this component does not import it.
+  const std::vector<const FunctionType*> imported_;
 
   mutable std::mutex mutex_;
-  mutable std::optional<Result<wit::Description>> description_;
   mutable std::optional<Result<std::unique_ptr<engine::Prepared>>> prepared_;
   /// What `prepared_` holds once it is there, for callers that come often.
   mutable std::atomic<const engine::Prepared*> ready_ = nullptr;
@@ -77,8 +83,6 @@ class LoadedComponent {
   mutable Functions functions_;
   /// The one asked for last, without the lock.
   mutable std::atomic<const Functions::value_type*> last_function_ = nullptr;
-  /// By host function: null where this component does not import it.
-  mutable std::vector<const FunctionType*> imported_;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -189,8 +189,13 @@ TEST_F(DenialTest, NamesAreNotLookedUp) {
   EXPECT_THAT(report.denials, ElementsAre(FieldsAre("network.name-lookup", "example.org", 1U)));
 }
 
-/// `wasi:http` as far as sending `GET example.org/` goes.
-std::string request() {
+constexpr std::string_view kSend =
+    R"((drop (call $authority (local.get $r) (i32.const 1) (i32.const 80) (i32.const 11)))
+    (drop (call $path (local.get $r) (i32.const 1) (i32.const 96) (i32.const 2)))
+    (call $handle (local.get $r) (i32.const 0) (i32.const 0) (i32.const 128)) (i32.load8_u (i32.const 128)))";
+
+/// `wasi:http` as far as sending `GET example.org/` goes; `$r` is the request, `$f` further fields.
+std::string request(std::string_view body = kSend) {
   const auto used = R"(
  (import "wasi:http/types@0.2.0" (instance $types
    (export "fields" (type $fields (sub resource))) (export "outgoing-request" (type $request (sub resource)))
@@ -206,7 +211,9 @@ std::string request() {
      (case "HTTP-response-header-size" $size) (case "HTTP-response-body-size" (option u64)) (case "HTTP-response-trailer-section-size" (option u32)) (case "HTTP-response-trailer-size" $size)
      (case "HTTP-response-transfer-coding" (option string)) (case "HTTP-response-content-coding" (option string)) (case "HTTP-response-timeout") (case "HTTP-upgrade-failed") (case "HTTP-protocol-error")
      (case "loop-detected") (case "configuration-error") (case "internal-error" (option string)))) (export "error-code" (type $ec (eq $ec')))
+   (type $he' (variant (case "invalid-syntax") (case "forbidden") (case "immutable"))) (export "header-error" (type $he (eq $he')))
    (export "[constructor]fields" (func (result (own $fields))))
+   (export "[method]fields.append" (func (param "self" (borrow $fields)) (param "name" string) (param "value" (list u8)) (result (result (error $he)))))
    (export "[constructor]outgoing-request" (func (param "headers" (own $fields)) (result (own $request))))
    (export "[method]outgoing-request.set-path-with-query" (func (param "self" (borrow $request)) (param "path-with-query" (option string)) (result (result))))
    (export "[method]outgoing-request.set-authority" (func (param "self" (borrow $request)) (param "authority" (option string)) (result (result)))))"
@@ -221,19 +228,18 @@ std::string request() {
    (export "handle" (func (param "request" (own $r)) (param "options" (option (own $o))) (result (result (own $f) (error $e))))))))" +
                     std::string(kMemory) + R"(
  (core func $fields (canon lower (func $types "[constructor]fields")))
+ (core func $append (canon lower (func $types "[method]fields.append") (memory $mem)))
  (core func $request (canon lower (func $types "[constructor]outgoing-request")))
  (core func $authority (canon lower (func $types "[method]outgoing-request.set-authority") (memory $mem)))
  (core func $path (canon lower (func $types "[method]outgoing-request.set-path-with-query") (memory $mem)))
  (core func $handle (canon lower (func $handler "handle") (memory $mem) (realloc (func $realloc)))))";
   return guest(
       used,
-      R"((export "fields" (func $fields)) (export "request" (func $request)) (export "authority" (func $authority)) (export "handle" (func $handle)) (export "path" (func $path)))",
-      R"((import "w" "fields" (func $fields (result i32))) (import "w" "request" (func $request (param i32) (result i32)))
+      R"((export "fields" (func $fields)) (export "append" (func $append)) (export "request" (func $request)) (export "authority" (func $authority)) (export "handle" (func $handle)) (export "path" (func $path)))",
+      R"((import "w" "fields" (func $fields (result i32))) (import "w" "append" (func $append (param i32 i32 i32 i32 i32 i32))) (import "w" "request" (func $request (param i32) (result i32)))
    (import "w" "authority" (func $authority (param i32 i32 i32 i32) (result i32))) (import "w" "path" (func $path (param i32 i32 i32 i32) (result i32))) (import "w" "handle" (func $handle (param i32 i32 i32 i32))))",
-      R"((local $r i32) (local.set $r (call $request (call $fields)))
-    (drop (call $authority (local.get $r) (i32.const 1) (i32.const 80) (i32.const 11)))
-    (drop (call $path (local.get $r) (i32.const 1) (i32.const 96) (i32.const 2)))
-    (call $handle (local.get $r) (i32.const 0) (i32.const 0) (i32.const 128)) (i32.load8_u (i32.const 128)))");
+      "(local $r i32) (local $f i32) (local.set $r (call $request (call $fields))) (local.set $f (call $fields))" +
+          std::string(body));
 }
 
 TEST_F(DenialTest, HttpIsLinkedAndItsRequestsAreDenied) {
@@ -248,15 +254,9 @@ TEST_F(DenialTest, HttpIsLinkedAndItsRequestsAreDenied) {
 // A request keeps what it is given in the host's memory, and a guest can have many.
 TEST_F(DenialTest, TextsOfARequestAreBounded) {
   const auto with_authority_of = [](int bytes) {
-    auto wat = request();
     const auto n = std::to_string(bytes);
-    const auto begin = wat.find("(drop (call $authority");
-    const std::string_view last = "(i32.load8_u (i32.const 128))";
-    const auto end = wat.find(last, begin) + last.size();
-    wat.replace(begin, end - begin,
-                "(memory.fill (i32.const 4096) (i32.const 97) (i32.const " + n +
-                    ")) (call $authority (local.get $r) (i32.const 1) (i32.const 4096) (i32.const " + n + "))");
-    return wat;
+    return request("(memory.fill (i32.const 4096) (i32.const 97) (i32.const " + n +
+                   ")) (call $authority (local.get $r) (i32.const 1) (i32.const 4096) (i32.const " + n + "))");
   };
   auto context = small();
   context.limits.max_fuel = 100'000_fuel;
@@ -265,6 +265,27 @@ TEST_F(DenialTest, TextsOfARequestAreBounded) {
     ASSERT_TRUE(report) << report.error() << report.error().guest_text;
     EXPECT_EQ(report.value(), Value(std::uint32_t{refused})) << bytes;
   }
+}
+
+// So does a set of fields. What the library counts of each is more than its bytes.
+TEST_F(DenialTest, FieldsOfARequestAreBounded) {
+  const auto with_fields = [](int times) {
+    return request(
+        "(memory.fill (i32.const 4096) (i32.const 97) (i32.const 1024)) (local.set $r (i32.const " +
+        std::to_string(times) +
+        ")) (loop $l (call $append (local.get $f) (i32.const 80) (i32.const 7) (i32.const 4096) "
+        "(i32.const 1024) (i32.const 128)) (br_if $l (local.tee $r (i32.sub (local.get $r) (i32.const 1))))) "
+        "(i32.load8_u (i32.const 128))");
+  };
+  auto context = small();
+  context.limits.max_fuel = 100'000_fuel;
+  const auto held = run(with_fields(30), context);
+  ASSERT_TRUE(held) << held.error() << held.error().guest_text;
+  EXPECT_EQ(held.value(), Value(std::uint32_t{0}));
+  const auto kind = kind_of<ResourceLimitExceeded>(run(with_fields(32), context));
+  EXPECT_EQ(kind.resource, "http_field_bytes");
+  EXPECT_EQ(kind.limit, 32'768U);
+  EXPECT_EQ(kind.unit, "bytes");
 }
 
 }  // namespace

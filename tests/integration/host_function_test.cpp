@@ -125,5 +125,43 @@ TEST_F(HostFunctionTest, AnImportThatNobodyOffersIsNamed) {
   EXPECT_THAT(report.error().message, ::testing::HasSubstr("func(n: u32) -> u32"));
 }
 
+/// A component with these imports that runs without them.
+std::string importing(std::string_view imports) {
+  return "(component " + std::string(imports) +
+         R"((core module $m (func (export "run") (result i32) i32.const 1)) (core instance $i (instantiate $m)) )" +
+         std::string(kRun) + ")";
+}
+
+TEST_F(HostFunctionTest, AllImportsThatNobodyOffersAreNamed) {
+  engine.host("a:b/c").function("f", [](HostCall&, std::span<const Value>) -> HostAnswer { return {}; });
+  std::string many = R"((import "a:b/c" (instance (export "f" (func)) (export "g" (func)) (export "h" (func)))))";
+  const auto two = run(importing(many), small());
+  EXPECT_EQ(kind_of<LinkFailed>(two).import, "a:b/c#g");
+  EXPECT_THAT(kind_of<LinkFailed>(two).further, ::testing::ElementsAre("a:b/c#h"));
+  EXPECT_THAT(two.error().message, ::testing::HasSubstr("nor do 1 more fit: a:b/c#h"));
+  for (int i = 0; i < 20; ++i) {
+    many += "(import \"f" + std::to_string(i) + "\" (func))";
+  }
+  const auto more = run(importing(many), small());
+  EXPECT_EQ(kind_of<LinkFailed>(more).further.size(), 8U);
+  EXPECT_THAT(more.error().message, ::testing::HasSubstr("nor do 21 more fit: "));
+}
+
+TEST_F(HostFunctionTest, AnInterfaceOfWasiWithOtherTypesIsNamed) {
+  const auto random = R"((import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result u64))))))";
+  EXPECT_TRUE(run(importing(random), small()));
+  for (const auto* wrong : {R"((export "get-environment" (func (result u32))))", R"((export "no-such" (func)))"}) {
+    const auto report = run(
+        importing(random + std::string(R"((import "wasi:cli/environment@0.2.0" (instance )") + wrong + "))"), small());
+    EXPECT_EQ(kind_of<LinkFailed>(report).import, "wasi:cli/environment@0.2.0");
+    EXPECT_THAT(report.error().message, ::testing::HasSubstr("wasi:cli/environment@0.2.0 does not fit"));
+  }
+}
+
+TEST_F(HostFunctionTest, AModuleThatIsImportedIsNamed) {
+  const auto report = run(importing(R"((import "code" (core module)))"), small());
+  EXPECT_EQ(kind_of<LinkFailed>(report).import, "code");
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -333,7 +333,7 @@ class HostileTest : public HostTest, public ::testing::WithParamInterface<Hostil
 TEST_P(HostileTest, EndsForItsOwnReasonAndNobodyElseNotices) {
   const auto& hostile = GetParam();
   const auto guest = load(hostile.wat);
-  const auto functions = guest.functions().value();
+  const auto functions = guest.functions();
   std::vector<Value> arguments;
   if (!functions.empty() && functions.back().type.parameters.size() == 1) {
     arguments.emplace_back("abcdefgh");
@@ -569,6 +569,22 @@ TEST_F(HostTest, FuelAndClockSpentTogetherAreTheCpuLimit) {
   EXPECT_EQ(k.used, 10'000_fuel);
   EXPECT_EQ(k.timeout, 50ms);
   EXPECT_GE(k.elapsed, 60ms);
+}
+
+// Wasmtime 48 meets a state that it took for unreachable. It is a bug of the host's and says nothing of the machine
+// that built it.
+TEST_F(HostTest, ABugOfWasmtimeIsTheHostsAndEndsOneRun) {
+  const auto report = run(R"((component
+    (core func $return (canon task.return (result s32)))
+    (core module $m (import "" "return" (func $return (param i32))) (func (export "run") (result i32)
+      (call $return (i32.const 1)) (i32.const 1)))
+    (core instance $i (instantiate $m (with "" (instance (export "return" (func $return))))))
+    (func (export "run") (result s32) (canon lift (core func $i "run")))))",
+                          small());
+  ASSERT_THAT(report, Stops("host_bug"));
+  EXPECT_THAT(report.error().guest_text, ::testing::StartsWith("BUG: "));
+  EXPECT_THAT(report.error().guest_text, ::testing::Not(::testing::HasSubstr("/")));
+  EXPECT_TRUE(run(component(R"((func (export "run") (result i32) i32.const 42))", kRun), small()));
 }
 
 }  // namespace

@@ -85,6 +85,7 @@ TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
         Row{"load", [](RuntimeConfig& c) { c.load.timeout = -1ns; }},
         Row{"load", [](RuntimeConfig& c) { c.load.max_compile_cpu = std::chrono::seconds::max(); }},
         Row{"load", [](RuntimeConfig& c) { c.load.max_compile_memory = Bytes{~0ULL}; }},
+        Row{"load", [](RuntimeConfig& c) { c.load.max_artefact = 0_B; }},
         Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 1_KiB; }},
         Row{"wasm_stack", [](RuntimeConfig& c) { c.wasm_stack = 65_MiB; }}}) {
     auto settings = config();
@@ -160,11 +161,75 @@ TEST_F(LoadTest, NamesOfTypesCountWhereverTheyAreWrittenOut) {
     functions += "(import \"f" + std::to_string(i) + "\" (func " + parameters + "))";
   }
   const auto wat = "(component (type $e (enum" + names + ")) (import \"e\" (type $long (eq $e)))" + functions + ")";
-  const auto guest = engine.load_text(wat);
-  ASSERT_TRUE(guest) << guest.error();
-  const auto kind = refusal(guest->imports());
+  const Scratch scratch;
+  auto settings = config();
+  settings.cache_directory = scratch.path();
+  const auto kind = refusal(WasmEngine::create(settings).value().load_text(wat));
   EXPECT_EQ(kind.limit, "type_nodes");
   EXPECT_EQ(kind.allowed, 100'000U);
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path())) << "what is refused is not kept";
+}
+
+/// Blocks in blocks, for which the text parser needs time with the square of the depth.
+std::string slow_text(int depth) {
+  std::string open, close(static_cast<std::size_t>(depth) * 2, ')');
+  for (int i = 0; i < depth; ++i) {
+    open += "(if (i32.const 1) (then ";
+  }
+  return component("(func " + open + close + R"() (func (export "run") (result i32) i32.const 42))", kRun);
+}
+
+// Nothing stops the parser but the end of its process.
+TEST_F(LoadTest, ALongTextIsParsedInAChildThatCanBeStopped) {
+  auto host = with([](auto& c) { c.load.timeout = 100ms; });
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(refusal(host.load_text(slow_text(10'000))).limit, "load_timeout");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
+
+  std::stop_source stop;
+  auto stopper = std::async(std::launch::async, [&] {
+    std::this_thread::sleep_for(50ms);
+    stop.request_stop();
+  });
+  const auto cancelled = engine.load_text(slow_text(10'000), "x", stop.get_token());
+  ASSERT_FALSE(cancelled);
+  EXPECT_EQ(cancelled.error().reason(), "cancelled");
+}
+
+TEST_F(LoadTest, ALongTextIsTheComponentThatAShortOneIs) {
+  const auto padding = ";; " + std::string(40'000, 'x') + "\n";
+  const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
+  const auto long_one = engine.load_text(padding + wat);
+  ASSERT_TRUE(long_one) << long_one.error() << long_one.error().guest_text;
+  EXPECT_EQ(long_one->digest(), engine.load_text(wat)->digest());
+  EXPECT_EQ(engine.run(*long_one, "run", {}, small()).value(), Value(std::int32_t{42}));
+
+  const auto bad = engine.load_text(padding + "(component (nonsense))");
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().message, "the text is no component");
+  EXPECT_THAT(bad.error().guest_text, testing::HasSubstr("2:13")) << "line and column";
+  const auto kind = refusal(with([](auto& c) { c.load.max_bytes = 50_B; }).load_text(padding + wat));
+  EXPECT_EQ(kind.limit, "bytes");
+  EXPECT_EQ(kind.allowed, 50U);
+}
+
+// A few hundred bytes can become a gigabyte of native code and tables.
+TEST_F(LoadTest, TheCompiledFormHasALimit) {
+  const auto wat = component(
+      "(table 3000000 funcref) (elem (table 0) (i32.const 2999999) func 0)"
+      R"((func (export "run") (result i32) i32.const 42))",
+      kRun);
+  for (const auto mode : {CompileIsolation::Mode::Child, CompileIsolation::Mode::InProcess}) {
+    auto settings = config();
+    settings.cache = false;
+    settings.compile.mode = mode;
+    settings.load.max_artefact = 8_KiB;
+    const auto kind = refusal(WasmEngine::create(settings).value().load_text(wat));
+    EXPECT_EQ(kind.limit, "artefact_bytes");
+    EXPECT_EQ(kind.allowed, 8192U);
+    EXPECT_GT(kind.found, 8192U);
+    EXPECT_EQ(kind.unit, "bytes");
+  }
 }
 
 TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {

@@ -124,9 +124,9 @@ TEST_F(ThreadsTest, ManyThreadsUseAHandleForTheFirstTime) {
     at_once(kThreads, [&](int i) {
       const ComponentHandle guest = *shared;
       if (i % 4 == 1) {
-        EXPECT_EQ(guest.functions().value().size(), 3U + kThreads);
+        EXPECT_EQ(guest.functions().size(), 3U + kThreads);
       } else if (i % 4 == 2) {
-        EXPECT_EQ(guest.imports().value().at(0).functions.size(), 2U);
+        EXPECT_EQ(guest.imports().at(0).functions.size(), 2U);
       } else if (i % 4 == 3) {
         EXPECT_FALSE(guest.is_command());
       }

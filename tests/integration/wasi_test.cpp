@@ -8,78 +8,18 @@
 
 #include "support/host.hpp"
 #include "support/scratch.hpp"
+#include "support/wasi_guest.hpp"
 
 namespace airssys::wasm::test {
 namespace {
 
-/// Imports and lowered functions that the guests below share: streams, stdio, clocks, exit, arguments.
-constexpr std::string_view kImports = R"(
- (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
- (alias export $error "error" (type $e))
- (import "wasi:io/poll@0.2.0" (instance $poll
-   (export "pollable" (type $p (sub resource)))
-   (export "[method]pollable.block" (func (param "self" (borrow $p))))))
- (alias export $poll "pollable" (type $pollable))
- (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
-   (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
-   (export "now" (func (result u64)))
-   (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
- (import "wasi:io/streams@0.2.0" (instance $streams
-   (alias outer 1 $e (type $oe)) (export "error" (type $err (eq $oe)))
-   (export "output-stream" (type $out (sub resource)))
-   (export "input-stream" (type $in (sub resource)))
-   (type $se' (variant (case "last-operation-failed" (own $err)) (case "closed")))
-   (export "stream-error" (type $se (eq $se')))
-   (export "[method]output-stream.blocking-write-and-flush" (func (param "self" (borrow $out)) (param "contents" (list u8)) (result (result (error $se)))))
-   (export "[method]input-stream.blocking-read" (func (param "self" (borrow $in)) (param "len" u64) (result (result (list u8) (error $se)))))))
- (alias export $streams "output-stream" (type $output))
- (alias export $streams "input-stream" (type $input))
- (import "wasi:cli/stdout@0.2.0" (instance $stdout (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stdout" (func (result (own $o))))))
- (import "wasi:cli/stderr@0.2.0" (instance $stderr (alias outer 1 $output (type $oo)) (export "output-stream" (type $o (eq $oo))) (export "get-stderr" (func (result (own $o))))))
- (import "wasi:cli/stdin@0.2.0" (instance $stdin (alias outer 1 $input (type $oi)) (export "input-stream" (type $i (eq $oi))) (export "get-stdin" (func (result (own $i))))))
- (import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
- (import "wasi:cli/environment@0.2.0" (instance $environment (export "get-arguments" (func (result (list string)))) (export "get-environment" (func (result (list (tuple string string)))))))
- (import "wasi:random/random@0.2.0" (instance $random (export "get-random-u64" (func (result u64))) (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
- (core module $memory (memory (export "mem") 2) (global $top (mut i32) (i32.const 4096))
-   (func (export "realloc") (param i32 i32 i32 i32) (result i32)
-     (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
-     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3)))))
- (core instance $mi (instantiate $memory))
- (alias core export $mi "mem" (core memory $mem))
- (alias core export $mi "realloc" (core func $realloc))
- (core func $block (canon lower (func $poll "[method]pollable.block")))
- (core func $now (canon lower (func $clock "now")))
- (core func $sleep (canon lower (func $clock "subscribe-duration")))
- (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush") (memory $mem) (realloc (func $realloc))))
- (core func $read (canon lower (func $streams "[method]input-stream.blocking-read") (memory $mem) (realloc (func $realloc))))
- (core func $get-stdout (canon lower (func $stdout "get-stdout")))
- (core func $get-stderr (canon lower (func $stderr "get-stderr")))
- (core func $get-stdin (canon lower (func $stdin "get-stdin")))
- (core func $exit (canon lower (func $exit "exit")))
- (core func $arguments (canon lower (func $environment "get-arguments") (memory $mem) (realloc (func $realloc))))
- (core func $variables (canon lower (func $environment "get-environment") (memory $mem) (realloc (func $realloc))))
- (core func $random64 (canon lower (func $random "get-random-u64")))
- (core func $random-bytes (canon lower (func $random "get-random-bytes") (memory $mem) (realloc (func $realloc))))
- (core instance $wasi
-   (export "mem" (memory $mem)) (export "block" (func $block)) (export "now" (func $now)) (export "sleep" (func $sleep))
-   (export "write" (func $write)) (export "read" (func $read)) (export "stdout" (func $get-stdout)) (export "stderr" (func $get-stderr)) (export "stdin" (func $get-stdin))
-   (export "exit" (func $exit)) (export "arguments" (func $arguments)) (export "variables" (func $variables))
-   (export "random64" (func $random64)) (export "random-bytes" (func $random-bytes)))
-)";
-
-/// A component whose `run` has this core body; `$name` is every lowered function, memory is shared.
+/// A component whose `run` has this core body, with this at 64; what WASI offers is shared memory and functions by
+/// name.
 std::string guest(std::string_view body, std::string_view lift = R"((result u32) (canon lift (core func $i "run")))",
-                  std::string_view result = "i32") {
-  return "(component " + std::string(kImports) + R"( (core module $m
-   (import "w" "mem" (memory 2)) (import "w" "block" (func $block (param i32))) (import "w" "now" (func $now (result i64)))
-   (import "w" "sleep" (func $sleep (param i64) (result i32))) (import "w" "write" (func $write (param i32 i32 i32 i32)))
-   (import "w" "read" (func $read (param i32 i64 i32))) (import "w" "stdout" (func $stdout (result i32))) (import "w" "stderr" (func $stderr (result i32)))
-   (import "w" "stdin" (func $stdin (result i32))) (import "w" "exit" (func $exit (param i32)))
-   (import "w" "arguments" (func $arguments (param i32))) (import "w" "variables" (func $variables (param i32)))
-   (import "w" "random64" (func $random64 (result i64))) (import "w" "random-bytes" (func $random-bytes (param i64 i32)))
-   (data (i32.const 64) "hello\n")
-   (func (export "run") (result )" +
-         std::string(result) + ") (local $s i32) " + std::string(body) + R"())
+                  std::string_view result = "i32", std::string_view data = "hello\\n") {
+  return "(component " + std::string(kWasi) + " (core module $m " + std::string(kWasiCore) + "(data (i32.const 64) \"" +
+         std::string(data) + "\")\n   (func (export \"run\") (result " + std::string(result) +
+         ") (local $s i32) (local $n i32) (local $d i32) " + std::string(body) + R"())
  (core instance $i (instantiate $m (with "w" (instance $wasi))))
  (func (export "run") )" +
          std::string(lift) + "))";
@@ -267,12 +207,23 @@ TEST_F(WasiTest, AFloodOfCallsEndsItsSlicesLikeALoop) {
 // After calls a slice is short; what follows without calls is not cut into pieces of one unit.
 TEST_F(WasiTest, SlicesAfterCallsAreWholeAgain) {
   const auto report =
-      run(guest("(local $n i32) (local.set $n (i32.const 1000)) (loop $c (drop (call $now)) "
+      run(guest("(local.set $n (i32.const 1000)) (loop $c (drop (call $now)) "
                 "(br_if $c (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.set $n (i32.const 1000000)) "
                 "(loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 1)"),
           with_deadline(4s));
   ASSERT_TRUE(report) << report.error();
   EXPECT_LT(report.usage().slices, report.usage().fuel.units / 100'000 + 10);
+}
+
+// The time of a wait is no time that the slice after it has had. The first wait costs one more: only then is somebody
+// named who will be woken.
+TEST_F(WasiTest, AWaitCostsOneSlice) {
+  const auto report = run(guest("(local.set $n (i32.const 5)) (loop $l (call $block (call $sleep (i64.const 3000000)))"
+                                "(drop (call $now)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+                                "(i32.const 1)"),
+                          small());
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.usage().slices, 7U);
 }
 
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
@@ -320,37 +271,20 @@ TEST_F(WasiTest, StdinCanBeBytes) {
   EXPECT_EQ(run(read, context).value(), Value(std::uint32_t{3}));
 }
 
-/// Opens `name` in the first preopened directory for reading (or, with `flags` 1, creating and writing) and answers the
-/// result's discriminant and, in the second byte, the error code.
-std::string opener(std::string_view name, int open_flags, int descriptor_flags) {
-  return R"((component
- (import "wasi:filesystem/types@0.2.0" (instance $types
-   (export "descriptor" (type $d (sub resource)))
-   (type $pf' (flags "symlink-follow")) (export "path-flags" (type $pf (eq $pf')))
-   (type $of' (flags "create" "directory" "exclusive" "truncate")) (export "open-flags" (type $of (eq $of')))
-   (type $df' (flags "read" "write" "file-integrity-sync" "data-integrity-sync" "requested-write-sync" "mutate-directory")) (export "descriptor-flags" (type $df (eq $df')))
-   (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
-   (export "error-code" (type $ec (eq $ec')))
-   (export "[method]descriptor.open-at" (func (param "self" (borrow $d)) (param "path-flags" $pf) (param "path" string) (param "open-flags" $of) (param "flags" $df) (result (result (own $d) (error $ec)))))))
- (alias export $types "descriptor" (type $descriptor))
- (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
-   (export "get-directories" (func (result (list (tuple (own $d) string)))))))
- (core module $memory (memory (export "mem") 1) (global $top (mut i32) (i32.const 4096))
-   (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8)))
-     (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3)))))
- (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc))
- (core func $dirs (canon lower (func $preopens "get-directories") (memory $mem) (realloc (func $realloc))))
- (core func $open (canon lower (func $types "[method]descriptor.open-at") (memory $mem) (realloc (func $realloc))))
- (core module $m (import "w" "mem" (memory 1)) (import "w" "dirs" (func $dirs (param i32))) (import "w" "open" (func $open (param i32 i32 i32 i32 i32 i32 i32)))
-   (data (i32.const 64) ")" +
-         std::string(name) + R"(")
-   (func (export "run") (result i32) (call $dirs (i32.const 16)) (call $open (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 64) (i32.const )" +
+const std::string kU32 = R"((result u32) (canon lift (core func $i "run")))";
+/// Opens the name at 64 in the first preopened directory (that of the result at 16); the answer is at 32.
+std::string open_call(std::string_view name, int open_flags, int descriptor_flags) {
+  return "(call $open (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 64) (i32.const " +
          std::to_string(name.size()) + ") (i32.const " + std::to_string(open_flags) + ") (i32.const " +
-         std::to_string(descriptor_flags) +
-         R"() (i32.const 32))
-     (i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))))
- (core instance $i (instantiate $m (with "w" (instance (export "mem" (memory $mem)) (export "dirs" (func $dirs)) (export "open" (func $open))))))
- (func (export "run") (result u32) (canon lift (core func $i "run")))))";
+         std::to_string(descriptor_flags) + ") (i32.const 32))";
+}
+
+/// Opens `name` for reading (or, with `flags` 1, creating and writing) and answers the result's discriminant and, in
+/// the second byte, the error code.
+std::string opener(std::string_view name, int open_flags, int descriptor_flags) {
+  return guest("(call $dirs (i32.const 16)) " + open_call(name, open_flags, descriptor_flags) +
+                   "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
+               kU32, "i32", name);
 }
 
 constexpr std::uint32_t kFailed = 1, kNotPermitted = 31, kReadOnly = 33, kNoEntry = 20;
@@ -377,6 +311,34 @@ TEST_F(WasiTest, DirectoriesAreReadOnlyUnlessGrantedOtherwise) {
   EXPECT_TRUE(std::filesystem::exists(directory / "new"));
 }
 
+/// What is written without having asked for room is kept in the host until a thread gets round to it.
+TEST_F(WasiTest, AWriteNeedsAPermit) {
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", true}};
+  const auto write = [](std::string_view before, int bytes) {
+    return guest("(call $dirs (i32.const 16)) " + open_call("new", 1, 2) +
+                     "(call $file-stream (i32.load (i32.const 36)) (i64.const 0) (i32.const 32))"
+                     "(local.set $s (i32.load (i32.const 36)))" +
+                     std::string(before) + "(call $write-now (local.get $s) (i32.const 0) (i32.const " +
+                     std::to_string(bytes) + ") (i32.const 16)) (i32.load8_u (i32.const 16))",
+                 kU32, "i32", "new");
+  };
+  // 64 KiB is what a stream of a file allows at a time.
+  const auto allowed = run(write("(call $permit (local.get $s) (i32.const 48))", 65'536), context);
+  ASSERT_TRUE(allowed) << allowed.error() << allowed.error().guest_text;
+  EXPECT_EQ(allowed.value(), Value(std::uint32_t{0}));
+  const auto refused = run(write("", 65'537), context);
+  EXPECT_EQ(kind_of<Trapped>(refused).code, TrapCode::Host);
+  EXPECT_THAT(refused.error().guest_text, testing::HasSubstr("without a permit"));
+  context.wasi.directories.clear();
+  const auto to_stdout = run(guest("(local.set $s (call $stdout)) (call $permit (local.get $s) (i32.const 16)) "
+                                   "(call $write-now (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16)) "
+                                   "(i32.load8_u (i32.const 16))"),
+                             context);
+  ASSERT_TRUE(to_stdout) << to_stdout.error();
+  EXPECT_EQ(to_stdout.stdout_text, "hello\n");
+}
+
 TEST_F(WasiTest, NothingOutsideTheDirectoryCanBeOpened) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", true}};
@@ -386,25 +348,13 @@ TEST_F(WasiTest, NothingOutsideTheDirectoryCanBeOpened) {
   }
 }
 
-/// `open` is done `times` times, with `after` the descriptor that is in local `d`.
+/// `file` is opened `times` times, with `after` the descriptor that is in local `d`.
 std::string opens(int times, std::string_view after) {
-  auto wat = opener("file", 0, 1);
-  const std::string_view once = "(call $open (i32.load (i32.load (i32.const 16)))";
-  const auto begin = wat.find(once);
-  const auto end = wat.find("(i32.or", begin);
-  const auto call = wat.substr(begin, end - begin);
-  wat.replace(begin, end - begin,
-              "(local.set $n (i32.const " + std::to_string(times) + ")) (loop $l " + call +
-                  " (local.set $d (i32.load (i32.const 36))) " + std::string(after) +
-                  " (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))");
-  const std::string_view head = R"((func (export "run") (result i32) )";
-  wat.insert(wat.find(head, wat.find("core module $m ")) + head.size(), "(local $n i32) (local $d i32) ");
-  const std::string_view imports = "(data (i32.const 64)";
-  wat.insert(wat.find(imports), R"((import "w" "drop" (func $drop (param i32))) )");
-  const std::string_view given = R"((export "open" (func $open)))";
-  wat.insert(wat.find(given), R"((export "drop" (func $drop)) )");
-  wat.insert(wat.find("(core module $m "), "(core func $drop (canon resource.drop $descriptor)) ");
-  return wat;
+  return guest("(call $dirs (i32.const 16)) (local.set $n (i32.const " + std::to_string(times) + ")) (loop $l " +
+                   open_call("file", 0, 1) + "(local.set $d (i32.load (i32.const 36)))" + std::string(after) +
+                   "(br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) "
+                   "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
+               kU32, "i32", "file");
 }
 
 // Each is a descriptor of this process, which one guest must not use up.
@@ -414,7 +364,7 @@ TEST_F(WasiTest, OpenFilesAreBounded) {
   context.wasi.directories = {{directory.string(), "/data", false}};
   context.limits.max_open_files = 4;
   EXPECT_EQ(code_of(run(opens(4, ""), context)), 0U) << "as many as allowed";
-  EXPECT_EQ(code_of(run(opens(20, "(call $drop (local.get $d))"), context)), 0U) << "what is dropped is not open";
+  EXPECT_EQ(code_of(run(opens(20, "(call $close (local.get $d))"), context)), 0U) << "what is dropped is not open";
   const auto report = run(opens(5, ""), context);
   const auto kind = kind_of<ResourceLimitExceeded>(report);
   EXPECT_EQ(kind.resource, "open_files");

@@ -130,6 +130,7 @@ const std::vector<Row> kRows = {
     {Cause::DirectoryEntries, 0, half(), "directory_entries 19 count"},
     {Cause::RandomBytes, 99, half(), "random_bytes 20 99 bytes"},
     {Cause::OpenFiles, 22, half(), "open_files 21 22 count"},
+    {Cause::HttpFields, 23, half(), "http_field_bytes 23 bytes"},
     {Cause::Instances, 0, in(RunPhase::Instantiate), "instances 16 count"},
     {Cause::Memories, 0, in(RunPhase::Instantiate), "memories 17 count"},
     {Cause::Tables, 0, in(RunPhase::Instantiate), "tables 18 count"},
@@ -172,7 +173,7 @@ INSTANTIATE_TEST_SUITE_P(Every, ClassifyTest, ::testing::ValuesIn(kRows));
 
 TEST(Classify, EveryCauseOfARunHasARow) {
   // Causes of loading and of texts never end a run.
-  const std::vector<Cause> elsewhere = {Cause::None, Cause::Malformed, Cause::Text, Cause::TooLarge};
+  const std::vector<Cause> elsewhere = {Cause::None, Cause::Malformed, Cause::Text, Cause::TooLarge, Cause::Import};
   for (auto n = 0U; n <= static_cast<unsigned>(Cause::OutputUnread); ++n) {
     const auto cause = static_cast<Cause>(n);
     const bool rowed = std::ranges::any_of(kRows, [&](const Row& row) { return row.cause == cause; });

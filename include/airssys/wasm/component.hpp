@@ -46,9 +46,8 @@ class ComponentHandle {
   [[nodiscard]] const std::string& name() const noexcept { return id().name(); }
   [[nodiscard]] const std::string& digest() const noexcept { return id().digest(); }
   [[nodiscard]] Bytes size() const noexcept;
-  /// Errors: LoadFailed when the types written out pass `LoadLimits::max_type_nodes`.
-  [[nodiscard]] Result<std::vector<FunctionExport>> functions() const;
-  [[nodiscard]] Result<std::vector<ImportedItem>> imports() const;
+  [[nodiscard]] std::vector<FunctionExport> functions() const;
+  [[nodiscard]] std::vector<ImportedItem> imports() const;
   [[nodiscard]] std::optional<RequiredResources> required_resources() const;
   /// The world and the packages it names, as WIT. Errors: LoadFailed for a component that was loaded precompiled, whose
   /// bytes are not at hand.

@@ -41,6 +41,8 @@ struct LoadFailed {
 /// An import cannot be satisfied.
 struct LinkFailed {
   std::string import;
+  /// Further ones of the same component, at most 8.
+  std::vector<std::string> further;
 };
 /// The function does not exist, or the arguments do not fit its type.
 struct BadCall {

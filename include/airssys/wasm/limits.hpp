@@ -64,8 +64,7 @@ struct CallBudget {
 /// What a component may be before it is refused. Checked before Wasmtime sees a byte, except compile time and memory.
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
-  /// Text is parsed in this process, and some texts take time with the square of their size: one of this size can take
-  /// seconds.
+  /// Some texts take time with the square of their size: those beyond 32 KiB are parsed in a child too.
   Bytes max_text{1ULL << 20U};
   /// Components and modules inside components, types inside types.
   std::uint64_t max_nesting = 50;
@@ -87,6 +86,8 @@ struct LoadLimits {
   /// CPU time and address space of the compiling child.
   std::chrono::seconds max_compile_cpu{120};
   Bytes max_compile_memory{2ULL << 30U};
+  /// What a component may become: the compiled form can be a million times larger than its bytes.
+  Bytes max_artefact{256ULL << 20U};
 };
 
 /// Refuses zero, overflow and nonsense before anything starts: BadCall with the field's name.

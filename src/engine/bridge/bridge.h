@@ -50,7 +50,7 @@ enum class BridgeCause : uint32_t {
   Instances = 14,
   Memories = 15,
   Tables = 16,
-  /// A panic on this side of the door.
+  /// A panic on this side of the door, or what Wasmtime does instead of one.
   Panic = 17,
   /// The named export does not exist or is no function.
   NoFunction = 18,
@@ -78,8 +78,12 @@ enum class BridgeCause : uint32_t {
   RandomBytes = 29,
   /// More open files than granted; `code` is the figure.
   OpenFiles = 30,
+  /// A set of HTTP fields is larger than it may be; `code` is that bound.
+  HttpFields = 31,
+  /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
+  Import = 32,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 31,
+  Other = 33,
 };
 
 enum class BridgePoll : uint32_t {

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "bench")]
 pub mod bench;
+pub mod bounds;
 pub mod calls;
 pub mod component;
 pub mod denied;

@@ -1,9 +1,11 @@
 //! Why something failed, told apart by Rust type; text decides only in the one pinned table at the end.
 
+use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ffi::BridgeBytes;
 use std::any::Any;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap, WasmBacktrace};
+use wasmtime_wasi_http::FieldMapError;
 
 /// The cause as the bridge knows it. Reasons, which also need phase and numbers, are C++'s business.
 #[repr(u32)]
@@ -39,7 +41,7 @@ pub enum BridgeCause {
     Instances = 14,
     Memories = 15,
     Tables = 16,
-    /// A panic on this side of the door.
+    /// A panic on this side of the door, or what Wasmtime does instead of one.
     Panic = 17,
     /// The named export does not exist or is no function.
     NoFunction = 18,
@@ -67,8 +69,12 @@ pub enum BridgeCause {
     RandomBytes = 29,
     /// More open files than granted; `code` is the figure.
     OpenFiles = 30,
+    /// A set of HTTP fields is larger than it may be; `code` is that bound.
+    HttpFields = 31,
+    /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
+    Import = 32,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 31,
+    Other = 33,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -133,6 +139,11 @@ impl Failure {
         self
     }
 
+    pub fn with_cause(mut self, cause: BridgeCause, code: u64) -> Self {
+        (self.0.cause, self.0.code) = (cause, code);
+        self
+    }
+
     pub fn from_panic(panic: Box<dyn Any + Send>) -> Self {
         let text = panic
             .downcast_ref::<&str>()
@@ -148,7 +159,10 @@ impl From<Error> for Failure {
         let (cause, code) = classify(&error);
         let wasm_on_stack = error.is::<WasmBacktrace>();
         // The backtrace is a context around the cause and crosses as data; without one the whole chain is worth reading.
-        let mut message = if wasm_on_stack {
+        let mut message = if error.is::<wasmtime::WasmtimeBug>() {
+            // Further lines speak of the machine that built this and to Wasmtime's makers.
+            error.root_cause().to_string().lines().next().unwrap_or_default().to_owned()
+        } else if wasm_on_stack {
             error.root_cause().to_string()
         } else {
             error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
@@ -186,6 +200,12 @@ fn classify(error: &Error) -> (BridgeCause, u64) {
     }
     if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
         return (BridgeCause::ResourceTable, 0);
+    }
+    if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
+        return (BridgeCause::HttpFields, HTTP_FIELDS_BYTES_MAX as u64);
+    }
+    if error.is::<wasmtime::WasmtimeBug>() {
+        return (BridgeCause::Panic, 0);
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
         return (BridgeCause::PoolFull, 0);

@@ -3,13 +3,13 @@
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, Host};
 use crate::ffi::{BridgeSlice, free, guarded, raw};
-use crate::outcome::{BridgeCause, BridgeFailure, Stopped};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure, Stopped};
 use crate::store::Data;
 use crate::value::{decode_all, encode_all};
 use crate::wasi;
 use std::sync::Arc;
 use wasmtime::component::{InstancePre, Linker, LinkerInstance, Val};
-use wasmtime::{Engine, Result, StoreContextMut};
+use wasmtime::{Engine, Error, Result, StoreContextMut};
 
 pub struct BridgePrepared {
     pub pre: InstancePre<Data>,
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn bridge_prepare(
             let instance = if interface.is_empty() { root } else { root.instance(interface)? };
             park(instance, name, function.id)?;
         }
-        let pre = linker.instantiate_pre(&component.component)?;
+        let pre = linker.instantiate_pre(&component.component).map_err(|error| misfit(error, engine, component))?;
         Ok(BridgePrepared {
             pre,
             engine: engine.engine.clone(),
@@ -69,6 +69,17 @@ pub unsafe extern "C" fn bridge_prepare(
             between_components,
         })
     }))
+}
+
+/// Which import does not fit, Wasmtime says only in its sentence. What kind of failure it is does not hang on that.
+fn misfit(error: Error, engine: &BridgeEngine, component: &BridgeComponent) -> Failure {
+    let outermost = error.to_string();
+    let ty = component.component.component_type();
+    let place = ty.imports(&engine.engine).position(|(name, _)| outermost.contains(&format!("`{name}`")));
+    match place {
+        Some(place) => Failure::from(error).with_cause(BridgeCause::Import, place as u64),
+        None => Failure::from(error),
+    }
 }
 
 fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<()> {

@@ -1,7 +1,8 @@
 //! What one run's store carries: counters that C++ reads live, the limiter, and the hook at every crossing.
 
+use crate::bounds::OpenFiles;
 use crate::calls::Calls;
-use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests, OpenFiles};
+use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::run::Desk;
 use crate::value::Handles;
@@ -331,9 +332,12 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             Ok(())
         }
         CallHook::ReturningFromHost => {
-            let data = cx.data();
+            let data = cx.data_mut();
             let counted = data.wasi_calls + data.own_calls != data.calls_charged;
             let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
+            if suspended {
+                data.crossed_ns = now_ns();
+            }
             if counted {
                 charge(&mut cx)?;
             }

@@ -1,6 +1,6 @@
 //! WASI 0.2: grants as plain data, groups linked only where imported.
 
-use crate::denied;
+use crate::bounds;
 use crate::ffi::{BridgeSlice, free, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::output::BridgeOutput;
@@ -87,7 +87,7 @@ fn find(import: &str) -> Option<&'static (&'static str, Add)> {
 pub fn link(linker: &mut Linker<Data>, import: &str) -> Result<bool> {
     let Some((name, add)) = find(import) else { return Ok(false) };
     add(linker)?;
-    denied::watch(linker, name)?;
+    bounds::put_before(linker, name)?;
     Ok(true)
 }
 

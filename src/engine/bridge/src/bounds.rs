@@ -1,0 +1,301 @@
+//! Functions of ours that stand before WASI's own: those that can be denied, and those whose claim on the host has a bound.
+
+use crate::denied::{FILESYSTEM, NAMES, TCP, UDP};
+use crate::outcome::{BridgeCause, Stopped};
+use crate::store::Data;
+use std::sync::{Arc, Weak};
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
+use wasmtime::{Result, StoreContextMut};
+use wasmtime_wasi::WasiView;
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, HostDirectoryEntryStream,
+    NewTimestamp, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::bindings::io::streams;
+use wasmtime_wasi::p2::bindings::random;
+use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::ResolveAddressStream;
+use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, IpAddressFamily, Network};
+use wasmtime_wasi::p2::{DynOutputStream, ReaddirIterator, StreamError, TcpSocket, UdpSocket};
+use wasmtime_wasi::random::WasiRandomCtx;
+use wasmtime_wasi::runtime::spawn_blocking;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest, Method, OutgoingRequest};
+
+/// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which
+/// the tests of grants would not find.
+const TYPES: &str = "wasi:filesystem/types@0.2.12";
+const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
+const RANDOM: &str = "wasi:random/random@0.2.12";
+const INSECURE: &str = "wasi:random/insecure@0.2.12";
+const STREAMS: &str = "wasi:io/streams@0.2.12";
+const TCP_CREATE: &str = "wasi:sockets/tcp-create-socket@0.2.12";
+const UDP_CREATE: &str = "wasi:sockets/udp-create-socket@0.2.12";
+const LOOKUP: &str = "wasi:sockets/ip-name-lookup@0.2.12";
+
+/// After the group `name` was linked.
+pub fn put_before(linker: &mut Linker<Data>, name: &str) -> Result<()> {
+    match name {
+        "wasi:filesystem/types" => watch_files(linker),
+        "wasi:http/types" => {
+            let mut types = linker.instance(HTTP_TYPES)?;
+            types.func_wrap(
+                "[method]outgoing-request.set-method",
+                |mut cx, (request, method): (Request, Method)| {
+                    let long = matches!(&method, Method::Other(name) if name.len() > HTTP_TEXT_BYTES_MAX);
+                    let refused = if long { Err(()) } else { cx.data_mut().http().set_method(request, method)? };
+                    Ok((refused,))
+                },
+            )?;
+            types.func_wrap(
+                "[method]outgoing-request.set-authority",
+                |mut cx, (request, authority): (Request, Option<String>)| {
+                    let long = authority.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
+                    let refused =
+                        if long { Err(()) } else { cx.data_mut().http().set_authority(request, authority)? };
+                    Ok((refused,))
+                },
+            )
+        }
+        // Not every stream checks by itself that the guest asked for room first, and what it takes it holds in the host.
+        "wasi:io/streams" => linker.instance(STREAMS)?.func_wrap(
+            "[method]output-stream.write",
+            |mut cx, (stream, bytes): (Resource<DynOutputStream>, Vec<u8>)| {
+                let table = cx.data_mut().ctx().table;
+                let written = table.get_mut(&stream)?.check_write().and_then(|permit| {
+                    if bytes.len() > permit {
+                        return Err(StreamError::trap("write without a permit from check-write"));
+                    }
+                    table.get_mut(&stream)?.write(bytes.into())
+                });
+                Ok((match written {
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(streams::Host::convert_stream_error(table, error)?),
+                },))
+            },
+        ),
+        "wasi:random/random" => linker.instance(RANDOM)?.func_wrap("get-random-bytes", |mut cx, (n,): (u64,)| {
+            let random = bound_random(cx.data_mut(), n)?;
+            Ok((random::random::Host::get_random_bytes(random, n)?,))
+        }),
+        "wasi:random/insecure" => {
+            linker.instance(INSECURE)?.func_wrap("get-insecure-random-bytes", |mut cx, (n,): (u64,)| {
+                let random = bound_random(cx.data_mut(), n)?;
+                Ok((random::insecure::Host::get_insecure_random_bytes(random, n)?,))
+            })
+        }
+        "wasi:sockets/tcp-create-socket" => {
+            type Answer = std::result::Result<Resource<TcpSocket>, SocketError>;
+            linker.instance(TCP_CREATE)?.func_wrap("create-tcp-socket", |mut cx, (_,): (IpAddressFamily,)| {
+                deny(&mut cx, TCP, String::new());
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        "wasi:sockets/udp-create-socket" => {
+            type Answer = std::result::Result<Resource<UdpSocket>, SocketError>;
+            linker.instance(UDP_CREATE)?.func_wrap("create-udp-socket", |mut cx, (_,): (IpAddressFamily,)| {
+                deny(&mut cx, UDP, String::new());
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        "wasi:sockets/ip-name-lookup" => {
+            type Answer = std::result::Result<Resource<ResolveAddressStream>, SocketError>;
+            linker.instance(LOOKUP)?.func_wrap("resolve-addresses", |mut cx, (_, name): (Resource<Network>, String)| {
+                deny(&mut cx, NAMES, name);
+                Ok((Answer::Err(SocketError::AccessDenied),))
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+type Request = Resource<OutgoingRequest>;
+
+/// What a request holds of the guest's; its path has a bound in the library, its headers above.
+const HTTP_TEXT_BYTES_MAX: usize = 8 << 10;
+
+fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
+    if n > data.random_bytes_max {
+        let message = "more random bytes in one call than granted".into();
+        return Err(Stopped { cause: BridgeCause::RandomBytes, code: n, message }.into());
+    }
+    Ok(data.ctx().ctx.random())
+}
+
+/// A denial inside a function of ours, which does not ask for WASI's context: it counts as a call here.
+fn deny(cx: &mut StoreContextMut<'_, Data>, capability: &'static str, target: String) {
+    cx.data_mut().count_wasi_call();
+    cx.data().shared.denials.add(capability, target);
+}
+
+type Answer<T> = std::result::Result<T, ErrorCode>;
+
+/// Remembers a refusal that comes from what the directory was granted for.
+fn settle<T>(
+    cx: &mut StoreContextMut<'_, Data>,
+    result: std::result::Result<T, wasmtime_wasi::p2::FsError>,
+    path: String,
+) -> Result<(Answer<T>,)> {
+    let answer = match result {
+        Ok(value) => Ok(value),
+        Err(error) => Err(FilesystemHost::convert_error_code(&mut cx.data_mut().filesystem(), error)?),
+    };
+    if matches!(answer, Err(ErrorCode::NotPermitted | ErrorCode::ReadOnly)) {
+        cx.data().shared.denials.add(FILESYSTEM, path);
+    }
+    Ok((answer,))
+}
+
+macro_rules! watched {
+    ($instance:ident, $name:literal, $method:ident, ($($argument:ident: $ty:ty),*), $path:ident) => {
+        $instance.func_wrap_async(
+            $name,
+            |mut cx: StoreContextMut<'_, Data>, (dir, $($argument),*): (Resource<Descriptor>, $($ty),*)| {
+                Box::new(async move {
+                    let path = $path.clone();
+                    let mut fs = cx.data_mut().filesystem();
+                    let result = HostDescriptor::$method(&mut fs, dir, $($argument),*).await;
+                    settle(&mut cx, result, path)
+                })
+            },
+        )?
+    };
+}
+
+/// Entries of `directory`, counted up to one more than `most`.
+fn entries(directory: &std::fs::File, most: u64) -> std::io::Result<u64> {
+    use rustix::fs::{Dir, Mode, OFlags, openat};
+    const ITSELF_AND_PARENT: u64 = 2;
+    // The descriptor may be one that can only be named, not read.
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut count = 0u64;
+    for entry in Dir::new(openat(directory, c".", flags, Mode::empty())?)? {
+        entry?;
+        count += 1;
+        if count > most.saturating_add(ITSELF_AND_PARENT) {
+            break;
+        }
+    }
+    Ok(count.saturating_sub(ITSELF_AND_PARENT))
+}
+
+/// WASI reads a whole directory into memory and keeps it until the listing is dropped: what is held is counted.
+fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
+    types.func_wrap_async(
+        "[method]descriptor.read-directory",
+        |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
+            Box::new(async move {
+                let data = cx.data_mut();
+                let room = data.budget.directory_entries_max.saturating_sub(data.listings.values().sum());
+                let mut fs = data.filesystem();
+                let mut count = 0;
+                if let Descriptor::Dir(open) = fs.table.get(&dir)? {
+                    let file = open.dir.clone();
+                    count = match spawn_blocking(move || entries(&file, room)).await {
+                        Ok(count) => count,
+                        Err(error) => return settle(&mut cx, Err(ErrorCode::from(error).into()), String::new()),
+                    };
+                }
+                if count > room {
+                    let message = "more directory entries than granted".into();
+                    return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
+                }
+                let result = HostDescriptor::read_directory(&mut fs, dir).await;
+                if let Ok(listing) = &result {
+                    cx.data_mut().listings.insert(listing.rep(), count);
+                }
+                settle(&mut cx, result, String::new())
+            })
+        },
+    )?;
+    types.resource("directory-entry-stream", ResourceType::host::<ReaddirIterator>(), |mut cx, listing| {
+        let data = cx.data_mut();
+        data.listings.remove(&listing);
+        HostDirectoryEntryStream::drop(&mut data.filesystem(), Resource::new_own(listing))
+    })
+}
+
+/// What a guest has opened, as long as anything still uses it: streams may outlive their descriptors. Descriptors are the
+/// process's, and one guest could take all of them.
+#[derive(Default)]
+pub struct OpenFiles(Vec<Weak<std::fs::File>>);
+
+impl OpenFiles {
+    fn room(&mut self, most: u64) -> Result<()> {
+        self.0.retain(|file| file.strong_count() > 0);
+        let next = self.0.len() as u64 + 1;
+        if next > most {
+            let message = "more open files than granted".into();
+            return Err(Stopped { cause: BridgeCause::OpenFiles, code: next, message }.into());
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, file: Weak<std::fs::File>) {
+        self.0.push(file);
+    }
+}
+
+fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
+    let mut types = linker.instance(TYPES)?;
+    watched!(types, "[method]descriptor.create-directory-at", create_directory_at, (path: String), path);
+    watched!(types, "[method]descriptor.remove-directory-at", remove_directory_at, (path: String), path);
+    watched!(types, "[method]descriptor.unlink-file-at", unlink_file_at, (path: String), path);
+    watched!(types, "[method]descriptor.symlink-at", symlink_at, (old: String, new: String), new);
+    watched!(
+        types,
+        "[method]descriptor.rename-at",
+        rename_at,
+        (old: String, to: Resource<Descriptor>, new: String),
+        new
+    );
+    watched!(
+        types,
+        "[method]descriptor.link-at",
+        link_at,
+        (flags: PathFlags, old: String, to: Resource<Descriptor>, new: String),
+        new
+    );
+    watched!(
+        types,
+        "[method]descriptor.set-times-at",
+        set_times_at,
+        (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
+        path
+    );
+    bound_listings(&mut types)?;
+    // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
+    type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
+            Box::new(async move {
+                let data = cx.data_mut();
+                data.open_files.room(data.budget.open_files_max)?;
+                let mut fs = data.filesystem();
+                let name = path.clone();
+                // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
+                let same = Resource::new_borrow(dir.rep());
+                let special = match HostDescriptor::stat_at(&mut fs, same, at, path.clone()).await {
+                    Ok(stat) => !matches!(
+                        stat.type_,
+                        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
+                    ),
+                    Err(_) => false,
+                };
+                if special {
+                    return settle(&mut cx, Err(ErrorCode::NotPermitted.into()), name);
+                }
+                let result = HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await;
+                if let Ok(opened) = &result {
+                    let file = match fs.table.get(opened)? {
+                        Descriptor::File(file) => Arc::downgrade(&file.file),
+                        Descriptor::Dir(dir) => Arc::downgrade(&dir.dir),
+                    };
+                    cx.data_mut().open_files.add(file);
+                }
+                settle(&mut cx, result, name)
+            })
+        },
+    )
+}

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <airssys/wasm/error.hpp>
+#include <airssys/wasm/limits.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "engine/run.hpp"
+
+namespace airssys::wasm::engine {
+
+/// `LoadFailed` and its kin from what the door said while loading.
+[[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
+
+/// A load limit of the given name was passed.
+[[nodiscard]] Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
+                               std::string_view unit);
+
+/// The names of those that more than one place looks at.
+inline constexpr std::string_view kComponentBytes = "bytes";
+inline constexpr std::string_view kArtefactBytes = "artefact_bytes";
+
+[[nodiscard]] Error host_exhausted(std::string what, int os_error, std::string message);
+
+}  // namespace airssys::wasm::engine

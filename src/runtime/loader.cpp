@@ -1,0 +1,299 @@
+#include "runtime/loader.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+#include "engine/load_error.hpp"
+
+namespace airssys::wasm::runtime {
+
+namespace {
+
+/// No text begins with it.
+constexpr std::uint8_t kFirstOfBinary = 0;
+
+/// Texts up to this size are parsed in this process, whatever the isolation: a child costs more than the worst of them,
+/// which takes a twentieth of a second (blocks in blocks: the time grows with the square of the depth).
+constexpr std::size_t kTextHere = 32U << 10U;
+
+/// Part of every cache key: artefacts of another Wasmtime or of other tunables are other files.
+constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 2";
+
+engine::Scan scan_limits(const LoadLimits& l) {
+  return {l.max_nesting, l.max_modules, l.max_components, l.max_instances, l.max_functions, l.max_body.count,
+          l.max_types,   l.max_imports, l.max_exports,    l.max_memories,  l.max_tables,    false};
+}
+
+bool is_component(std::span<const std::uint8_t> bytes) {
+  static constexpr std::array<std::uint8_t, 8> kPreamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
+  return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
+}
+
+bool is_core_module(std::span<const std::uint8_t> bytes) {
+  static constexpr std::array<std::uint8_t, 8> kPreamble = {0, 'a', 's', 'm', 1, 0, 0, 0};
+  return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
+}
+
+/// What `compile_to_file` wrote, or another object file.
+bool is_native_code(std::span<const std::uint8_t> bytes) {
+  static constexpr std::array<std::uint8_t, 4> kElf = {0x7f, 'E', 'L', 'F'};
+  return bytes.size() >= kElf.size() && std::equal(kElf.begin(), kElf.end(), bytes.begin());
+}
+
+Error load_failed(std::string message, std::string help = {}) {
+  return {LoadFailed{}, Phase::Load, std::move(message), std::move(help), {}, {}};
+}
+
+bool fits_pool(const std::optional<RequiredResources>& required) {
+  return required && required->memories <= engine::kPoolMemoriesPerComponent &&
+         required->tables <= engine::kPoolTablesPerComponent &&
+         required->largest_initial_memory.count <= engine::kPoolMemoryBytes &&
+         required->largest_initial_table <= engine::kPoolTableElements;
+}
+
+}  // namespace
+
+Loader::Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host)
+    : config_(config),
+      host_(std::move(host)),
+      compiler_(config_.compile.helper),
+      cache_(config_.cache_directory, config_.cache_max) {}
+
+void Loader::tick() {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [settings, engine] : engines_) {
+    engine->tick();
+  }
+}
+
+engine::Settings Loader::settings(bool concurrency, bool pooled) const {
+  return {.fuel = config_.meter == Meter::Fuel,
+          .concurrency = concurrency,
+          .pool_slots = pooled ? config_.max_concurrent + config_.max_instances : 0,
+          .wasm_stack_bytes = config_.wasm_stack.count};
+}
+
+Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Settings& settings) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [made_with, engine] : engines_) {
+    if (made_with == settings) {
+      return engine;
+    }
+  }
+  auto made = engine::Engine::make(host_, settings);
+  if (!made) {
+    return std::unexpected(Error{HostExhausted{"address space", static_cast<int>(made.error().code)},
+                                 Phase::Load,
+                                 "an engine with these settings cannot be had",
+                                 "set RuntimeConfig::pool to false",
+                                 std::move(made.error().message),
+                                 {}});
+  }
+  engines_.emplace_back(settings, *made);
+  return std::move(*made);
+}
+
+Result<base::Buffer> Loader::translate(std::string_view text, const engine::Patience& patience) {
+  if (text.size() > config_.load.max_text.count) {
+    return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
+  }
+  if (text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child) {
+    return compiler_.translate(text, config_.load, patience);
+  }
+  auto bytes = engine::wat_to_bytes(text);
+  if (!bytes) {
+    return std::unexpected(engine::load_error(std::move(bytes.error()), config_.load));
+  }
+  return std::move(*bytes);
+}
+
+Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
+  if (bytes.size() > config_.load.max_bytes.count) {
+    return std::unexpected(
+        engine::load_limit(engine::kComponentBytes, config_.load.max_bytes.count, bytes.size(), "bytes"));
+  }
+  if (bytes.empty()) {
+    return std::unexpected(load_failed("the file is empty"));
+  }
+  if (is_core_module(bytes)) {
+    return std::unexpected(
+        load_failed("this is a core WebAssembly module, not a component",
+                    "make a component of it: wasm-tools component new module.wasm -o component.wasm"));
+  }
+  if (!is_component(bytes)) {
+    return std::unexpected(load_failed("this is no WebAssembly component"));
+  }
+  auto found = engine::prescan(bytes, scan_limits(config_.load));
+  if (!found) {
+    return std::unexpected(engine::load_error(std::move(found.error()), config_.load));
+  }
+  return *found;
+}
+
+std::string Loader::cache_key(const base::Digest& digest, bool concurrency) const {
+  auto named = fmt::format("{} {} {} {} {}", kArtefactGeneration, config_.meter == Meter::Fuel, concurrency,
+                           config_.wasm_stack.count, base::hex(digest));
+  return base::hex(base::blake2b({reinterpret_cast<const std::uint8_t*>(named.data()), named.size()}));
+}
+
+Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency) {
+  const auto how = settings(concurrency, false);
+  if (config_.compile.mode == CompileIsolation::Mode::Child) {
+    return compiler_.compile(source.bytes, how, config_.load, source.patience);
+  }
+  auto compiled = engine::compile(how, source.bytes);
+  if (!compiled) {
+    return std::unexpected(engine::load_error(std::move(compiled.error()), config_.load));
+  }
+  if (compiled->size() > config_.load.max_artefact.count) {
+    return std::unexpected(
+        engine::load_limit(engine::kArtefactBytes, config_.load.max_artefact.count, compiled->size(), "bytes"));
+  }
+  return engine::seal(compiled->bytes());
+}
+
+Result<engine::Artefact> Loader::compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
+  const auto patience = this->patience(stop);
+  base::Buffer from_text;
+  if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
+    auto translated = translate({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, patience);
+    if (!translated) {
+      return std::unexpected(std::move(translated.error()));
+    }
+    from_text = std::move(*translated);
+    bytes = from_text.bytes();
+  }
+  const auto found = scan(bytes);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  return compile(Source{bytes, {}, nullptr, patience}, found->concurrency);
+}
+
+/// Maps an artefact into the pooling engine where it fits a slot, else into the on-demand one.
+Result<std::shared_ptr<engine::Component>> Loader::map_artefact(const std::string& path, bool concurrency) {
+  auto plain = engine_for(settings(concurrency, false));
+  if (!plain) {
+    return std::unexpected(std::move(plain.error()));
+  }
+  auto component = engine::Component::load(*plain, path);
+  if (component && config_.pool && fits_pool((*component)->required())) {
+    auto pooled = engine_for(settings(concurrency, true));
+    if (!pooled) {
+      return std::unexpected(std::move(pooled.error()));
+    }
+    // What it requires fits; what else a slot bounds (the size of an instance) only the load can tell.
+    if (auto in_pool = engine::Component::load(*pooled, path)) {
+      component = std::move(in_pool);
+    }
+  }
+  if (!component) {
+    return std::unexpected(engine::load_error(std::move(component.error()), config_.load));
+  }
+  return std::move(*component);
+}
+
+Result<DescribedComponent> Loader::describe(Result<std::shared_ptr<engine::Component>> mapped) const {
+  if (!mapped) {
+    return std::unexpected(std::move(mapped.error()));
+  }
+  auto description = (*mapped)->describe(config_.load.max_type_nodes);
+  if (!description) {
+    return std::unexpected(engine::load_error(std::move(description.error()), config_.load));
+  }
+  return DescribedComponent{std::move(*mapped), std::move(*description)};
+}
+
+Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, bool concurrency,
+                                          std::vector<std::string>& notes) {
+  const auto key = cache_key(digest, concurrency);
+  if (config_.cache) {
+    if (const auto file = cache_.find(key)) {
+      if (auto component = map_artefact(fmt::format("/proc/self/fd/{}", file->get()), concurrency)) {
+        return describe(std::move(component));
+      }
+      cache_.forget(key);
+    }
+  }
+  const auto artefact = compile(source, concurrency);
+  if (!artefact) {
+    return std::unexpected(artefact.error());
+  }
+  auto component = describe(map_artefact(artefact->path(), concurrency));
+  if (component && config_.cache) {
+    if (const auto why = cache_.store(key, *artefact)) {
+      notes.push_back("the compiled component was not kept: " + *why);
+    }
+  }
+  return component;
+}
+
+engine::Patience Loader::patience(const std::stop_token& stop) const {
+  return {std::chrono::steady_clock::now() + config_.load.timeout, stop};
+}
+
+Result<ComponentHandle> Loader::finish_load(const Source& source) {
+  const auto found = scan(source.bytes);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  const auto digest = base::blake2b(source.bytes);
+  std::vector<std::string> notes;
+  auto component = obtain(source, digest, found->concurrency, notes);
+  if (!component) {
+    return std::unexpected(std::move(component.error()));
+  }
+  LoadedComponent::Identity identity{{source.name, base::hex(digest)},
+                                     source.bytes.size(),
+                                     {source.bytes.begin(), source.bytes.end()},
+                                     found->components > 0};
+  return ComponentHandle(
+      std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host, std::move(notes)));
+}
+
+Result<ComponentHandle> Loader::load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
+                                     const std::stop_token& stop) {
+  if (is_native_code(bytes)) {
+    return std::unexpected(load_failed("this is native code, not a component",
+                                       "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
+  }
+  if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
+    return load_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(name), std::move(host),
+                     stop);
+  }
+  return finish_load({bytes, std::move(name), std::move(host), patience(stop)});
+}
+
+Result<ComponentHandle> Loader::load_text(std::string_view text, std::string name, HostFunctions host,
+                                          const std::stop_token& stop) {
+  const auto patience = this->patience(stop);
+  const auto bytes = translate(text, patience);
+  if (!bytes) {
+    return std::unexpected(bytes.error());
+  }
+  return finish_load({bytes->bytes(), std::move(name), std::move(host), patience});
+}
+
+Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& path, HostFunctions host) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) {
+    return std::unexpected(load_failed(fmt::format("{}: {}", path.string(), error.message())));
+  }
+  auto mapped = map_artefact(path.string(), false);
+  if (!mapped) {
+    mapped = map_artefact(path.string(), true);
+  }
+  auto component = describe(std::move(mapped));
+  if (!component) {
+    return std::unexpected(std::move(component.error()));
+  }
+  return ComponentHandle(
+      std::make_shared<LoadedComponent>(LoadedComponent::Identity{{path.filename().string(), {}}, size, {}, true},
+                                        std::move(*component), std::move(host), std::vector<std::string>{}));
+}
+
+}  // namespace airssys::wasm::runtime

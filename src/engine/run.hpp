@@ -95,10 +95,7 @@ struct Counters {
   std::uint64_t denied = 0;
 };
 
-/// A result's encoding, in two parts that follow each other.
-struct Answer {
-  base::Buffer head, payload;
-};
+using encoding::Answer;
 
 enum class Poll : std::uint32_t {
   /// A slice is over: poll again when it is this run's turn.

@@ -97,7 +97,7 @@ Result<const CallableFunction*> find_typed(const LoadedComponent& component, std
 }
 
 Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
-                            typed::Arguments arguments) {
+                            typed::Arguments arguments, engine::Answer& answer) {
   if (arguments.bad) {
     return std::unexpected(bad_call({}, "an argument is no value of its type: an enumerator without a name"));
   }
@@ -119,7 +119,7 @@ Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const Ca
       // Plain arguments, but a result of another kind.
       planned->encoded = arguments.encode_plain();
     }
-    planned->answer_to = std::make_shared<engine::Answer>();
+    planned->answer_to = &answer;
   }
   return planned;
 }

@@ -32,8 +32,8 @@ struct CallPlan {
   /// The instance to do it in; null for a fresh one.
   std::shared_ptr<InstanceCore> instance;
   std::optional<std::uint64_t> dropped;
-  /// Where the answer goes as it came, for a caller that decodes it itself.
-  std::shared_ptr<engine::Answer> answer_to;
+  /// Where the answer goes as it came, for a caller that waits for the end and decodes it itself.
+  engine::Answer* answer_to = nullptr;
 
   [[nodiscard]] engine::Arguments arguments() const {
     return plain ? engine::Arguments{{}, *plain, true} : engine::Arguments{encoded};
@@ -56,6 +56,6 @@ enum class Borrowing : std::uint8_t { No, UntilTheEnd };
                                                          const FunctionType& wanted);
 /// A call of a function that `find_typed` found, by a caller that waits for its end.
 [[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
-                                          typed::Arguments arguments);
+                                          typed::Arguments arguments, engine::Answer& answer);
 
 }  // namespace airssys::wasm::runtime

@@ -69,7 +69,7 @@ void ComponentJob::polled() {
 
 std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer answer) {
   bytes_out_ = answer.head.size() + answer.payload.size();
-  if (plan_.answer_to) {
+  if (plan_.answer_to != nullptr) {
     *plan_.answer_to = std::move(answer);
     return std::nullopt;
   }

@@ -191,14 +191,10 @@ Result<BoundFunction> BoundFunction::bind_to(runtime::EngineCore& core, const Co
 }
 
 typed::EncodedReport BoundFunction::run_encoded(typed::Arguments arguments, const ExecutionContext& context) const {
-  auto plan = runtime::plan_typed(component_.loaded(), *function_, std::move(arguments));
-  const auto answer = plan ? plan->answer_to : nullptr;
-  typed::EncodedReport out{core_->run(std::move(plan), component_, name_, context, {}), answer, {}, {}};
-  if (answer) {
-    out.head = answer->head.bytes();
-    out.payload = answer->payload.bytes();
-  }
-  return out;
+  engine::Answer answer;
+  auto plan = runtime::plan_typed(component_.loaded(), *function_, std::move(arguments), answer);
+  // The report first: it is written where it stays.
+  return {core_->run(std::move(plan), component_, name_, context, {}), std::move(answer)};
 }
 
 Error typed::undecodable() { return {HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}}; }

@@ -53,15 +53,10 @@ Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<run
 }
 
 typed::EncodedReport BoundInstanceFunction::run_encoded(typed::Arguments arguments, const CallBudget& budget) const {
-  auto plan = runtime::plan_typed(core_->component(), *function_, std::move(arguments));
-  const auto answer = plan ? plan->answer_to : nullptr;
-  auto report = core_->run(std::move(plan), name_, budget, {});
-  typed::EncodedReport out{std::move(report), answer, {}, {}};
-  if (answer) {
-    out.head = answer->head.bytes();
-    out.payload = answer->payload.bytes();
-  }
-  return out;
+  engine::Answer answer;
+  auto plan = runtime::plan_typed(core_->component(), *function_, std::move(arguments), answer);
+  // The report first: it is written where it stays.
+  return {core_->run(std::move(plan), name_, budget, {}), std::move(answer)};
 }
 
 }  // namespace airssys::wasm

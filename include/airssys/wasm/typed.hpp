@@ -421,11 +421,10 @@ struct TypedReport<void> {
 
 namespace typed {
 
-/// A run whose result is still encoded; `owner` keeps the bytes.
+/// A run whose result is still encoded.
 struct EncodedReport {
   Report report;
-  std::shared_ptr<const void> owner;
-  std::span<const std::uint8_t> head, payload;
+  encoding::Answer answer;
 };
 
 /// Views cannot be results, nor anywhere inside them: nothing would own their bytes.
@@ -533,11 +532,11 @@ Arguments gather(const A&... arguments) {
 template <class R>
 bool read(EncodedReport& encoded, R& value) {
   static_assert(kOwns<R>, "the result must own its bytes: std::string or std::vector<std::uint8_t>");
-  Reader in(encoded.head, encoded.payload);
+  Reader in(encoded.answer.head.bytes(), encoded.answer.payload.bytes());
   if constexpr (std::same_as<R, SharedBytes>) {
     std::span<const std::uint8_t> bytes;
     WitMapping<std::span<const std::uint8_t>>::read(in, bytes);
-    value = SharedBytes(std::move(encoded.owner), bytes);
+    value = SharedBytes(std::make_shared<encoding::Answer>(std::move(encoded.answer)), bytes);
   } else {
     WitMapping<R>::read(in, value);
   }

@@ -115,7 +115,7 @@ type Request = Resource<OutgoingRequest>;
 const HTTP_TEXT_BYTES_MAX: usize = 8 << 10;
 
 fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
-    if n > data.random_bytes_max {
+    if n > data.granted().random_bytes_max {
         let message = "more random bytes in one call than granted".into();
         return Err(Stopped { cause: BridgeCause::RandomBytes, code: n, message }.into());
     }
@@ -186,7 +186,7 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
             Box::new(async move {
                 let data = cx.data_mut();
-                let room = data.budget.directory_entries_max.saturating_sub(data.listings.values().sum());
+                let room = data.budget.directory_entries_max.saturating_sub(data.granted().listings.values().sum());
                 let mut fs = data.filesystem();
                 let mut count = 0;
                 if let Descriptor::Dir(open) = fs.table.get(&dir)? {
@@ -202,7 +202,7 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
                 }
                 let result = HostDescriptor::read_directory(&mut fs, dir).await;
                 if let Ok(listing) = &result {
-                    cx.data_mut().listings.insert(listing.rep(), count);
+                    cx.data_mut().granted().listings.insert(listing.rep(), count);
                 }
                 settle(&mut cx, result, String::new())
             })
@@ -210,7 +210,7 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
     )?;
     types.resource("directory-entry-stream", ResourceType::host::<ReaddirIterator>(), |mut cx, listing| {
         let data = cx.data_mut();
-        data.listings.remove(&listing);
+        data.granted().listings.remove(&listing);
         HostDirectoryEntryStream::drop(&mut data.filesystem(), Resource::new_own(listing))
     })
 }
@@ -271,7 +271,8 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
             Box::new(async move {
                 let data = cx.data_mut();
-                data.open_files.room(data.budget.open_files_max)?;
+                let most = data.budget.open_files_max;
+                data.granted().open_files.room(most)?;
                 let mut fs = data.filesystem();
                 let name = path.clone();
                 // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
@@ -292,7 +293,7 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
                         Descriptor::File(file) => Arc::downgrade(&file.file),
                         Descriptor::Dir(dir) => Arc::downgrade(&dir.dir),
                     };
-                    cx.data_mut().open_files.add(file);
+                    cx.data_mut().granted().open_files.add(file);
                 }
                 settle(&mut cx, result, name)
             })

@@ -223,11 +223,8 @@ impl BridgeRun {
 async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infallible {
     let mut kept = None;
     loop {
-        let desk = &store.data().shared.desk;
-        // SAFETY: this is the server.
-        let next = || unsafe { desk.look(|papers| papers.task.take().map(|task| (task, papers.budget))) };
-        let (task, budget) = poll_fn(|_| next().map_or(Poll::Pending, Poll::Ready)).await;
-        let instance = match (arm(&mut store, &budget), kept) {
+        let task = poll_fn(|_| next_task(store.data_mut())).await;
+        let instance = match (arm(&mut store), kept) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Some(instance)) => Ok(instance),
             (Ok(()), None) => {
@@ -270,8 +267,19 @@ async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infal
     }
 }
 
-fn arm(store: &mut Store<Data>, budget: &BridgeBudget) -> Result<(), Failure> {
-    store.data_mut().arm(budget);
+/// Takes the task from the desk, and its budget to where the store looks for it.
+fn next_task(Data { shared, budget, .. }: &mut Data) -> Poll<Task> {
+    let take = |papers: &mut Papers| {
+        *budget = papers.budget;
+        papers.task.take()
+    };
+    // SAFETY: only the server has the store.
+    unsafe { shared.desk.look(take) }.map_or(Poll::Pending, Poll::Ready)
+}
+
+fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
+    store.data_mut().arm();
+    let budget = store.data().budget;
     // The store reads the limiter's counts (instances, memories, tables) here and never again.
     store.limiter(|data| data);
     if store.data().fuel_metered {

@@ -137,6 +137,12 @@ pub struct Granted {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     hooks: NoRequests,
+    table: ResourceTable,
+    /// Entries that each open listing of a directory holds.
+    pub listings: HashMap<u32, u64>,
+    pub open_files: OpenFiles,
+    /// Of one call.
+    pub random_bytes_max: u64,
 }
 
 pub struct Data {
@@ -144,12 +150,6 @@ pub struct Data {
     pub budget: BridgeBudget,
     pub fuel_metered: bool,
     granted: Option<Box<Granted>>,
-    table: ResourceTable,
-    /// Entries that each open listing of a directory holds.
-    pub listings: HashMap<u32, u64>,
-    pub open_files: OpenFiles,
-    /// Of one call.
-    pub random_bytes_max: u64,
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
@@ -171,21 +171,24 @@ pub struct Data {
 impl Data {
     /// `wasi`: the context and the random bytes that one call may ask for.
     pub fn new(shared: Arc<Shared>, fuel_metered: bool, wasi: Option<(WasiCtx, u64)>) -> Self {
-        let random_bytes_max = wasi.as_ref().map_or(0, |(_, most)| *most);
-        let granted = wasi.map(|(wasi, _)| {
+        let granted = wasi.map(|(wasi, random_bytes_max)| {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
-            Box::new(Granted { wasi, http, hooks: NoRequests(shared.clone()) })
+            Box::new(Granted {
+                wasi,
+                http,
+                hooks: NoRequests(shared.clone()),
+                table: ResourceTable::new(),
+                listings: HashMap::new(),
+                open_files: OpenFiles::default(),
+                random_bytes_max,
+            })
         });
         Self {
             shared,
             budget: BridgeBudget::default(),
             fuel_metered,
             granted,
-            table: ResourceTable::new(),
-            listings: HashMap::new(),
-            open_files: OpenFiles::default(),
-            random_bytes_max,
             handles: Handles::default(),
             wasi_calls: 0,
             own_calls: 0,
@@ -201,13 +204,15 @@ impl Data {
         }
     }
 
-    pub fn arm(&mut self, budget: &BridgeBudget) {
-        self.budget = *budget;
-        self.slice_began = budget.fuel;
+    /// With the budget of the next operation in place.
+    pub fn arm(&mut self) {
+        self.slice_began = self.budget.fuel;
         self.slice_of = self.shared.slices.load(Relaxed);
-        self.interval = budget.slice;
-        self.table.set_max_capacity(budget.wasi_resources_max as usize);
-        self.handles.live_max = budget.handles_max;
+        self.interval = self.budget.slice;
+        if let Some(granted) = &mut self.granted {
+            granted.table.set_max_capacity(self.budget.wasi_resources_max as usize);
+        }
+        self.handles.live_max = self.budget.handles_max;
         (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
     }
 
@@ -221,6 +226,10 @@ impl Data {
             self.poll_began_ns = self.crossed_ns;
         }
         self.crossed_ns - self.poll_began_ns > POLL_NS_MAX
+    }
+
+    pub fn granted(&mut self) -> &mut Granted {
+        self.granted.as_mut().expect(CONTEXT)
     }
 
     pub fn count_wasi_call(&mut self) {
@@ -269,16 +278,16 @@ const CONTEXT: &str = "WASI is linked only into runs that carry a context";
 impl WasiView for Data {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.count_wasi_call();
-        let granted = self.granted.as_mut().expect(CONTEXT);
-        WasiCtxView { ctx: &mut granted.wasi, table: &mut self.table }
+        let granted = self.granted();
+        WasiCtxView { ctx: &mut granted.wasi, table: &mut granted.table }
     }
 }
 
 impl WasiHttpView for Data {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.count_wasi_call();
-        let granted = self.granted.as_mut().expect(CONTEXT);
-        WasiHttpCtxView { hooks: &mut granted.hooks, table: &mut self.table, ctx: &mut granted.http }
+        let granted = self.granted();
+        WasiHttpCtxView { hooks: &mut granted.hooks, table: &mut granted.table, ctx: &mut granted.http }
     }
 }
 

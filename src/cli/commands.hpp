@@ -38,10 +38,12 @@ int validate(const Session& session);
 /// `error: …` on stderr, coloured where that is wanted, and what to type about it.
 void say_error(std::string_view message, std::string_view help);
 /// The same for an error with all it knows; answers with the exit code.
-int complain(const Error& error, const std::string& component);
+int complain(const Error& error, const Options& options);
 /// One screen on what a run cost, or why it stopped and what it used.
-[[nodiscard]] std::string screen(const Report& report, const std::string& component, bool colour);
+[[nodiscard]] std::string screen(const Report& report, const Options& options, bool colour);
 /// What to type to get further, or empty.
-[[nodiscard]] std::string advice(const Error& error, const std::string& component);
+[[nodiscard]] std::string advice(const Error& error, const Options& options);
+/// A word as a shell reads it, quoted where it must be.
+[[nodiscard]] std::string shell_word(std::string_view text);
 
 }  // namespace airssys::wasm::cli

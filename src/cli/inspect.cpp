@@ -36,8 +36,9 @@ std::string listing(const std::vector<ImportedItem>& imports, const std::vector<
 }
 
 int inspect_json(const ComponentHandle& component, const Result<std::string>& wit) {
-  Json out{
-      {"name", component.name()}, {"digest", "blake2b:" + component.digest()}, {"size_bytes", component.size().count}};
+  Json out{{"name", component.name()}, {"size_bytes", component.size().count}};
+  // A precompiled one is known by nothing but its name.
+  out["digest"] = component.digest().empty() ? Json(nullptr) : Json("blake2b:" + component.digest());
   const auto functions = component.functions();
   const auto imports = component.imports();
   out["imports"] = Json::array();
@@ -67,7 +68,7 @@ int inspect(const Session& session) {
   const auto& options = session.options;
   const auto component = load(session);
   if (!component) {
-    return complain(component.error(), options.component);
+    return complain(component.error(), options);
   }
   const auto wit = component->wit();
   if (options.json) {
@@ -75,8 +76,9 @@ int inspect(const Session& session) {
   }
   const auto functions = component->functions();
   const auto imports = component->imports();
-  std::cout << fmt::format("// {}\n// {} · blake2b {}\n", harmless(component->name()),
-                           base::show_bytes(component->size().count), component->digest());
+  std::cout << fmt::format("// {}\n// {} · {}\n", harmless(component->name()),
+                           base::show_bytes(component->size().count),
+                           options.precompiled ? "native code" : "blake2b " + component->digest());
   if (const auto required = component->required_resources()) {
     std::cout << fmt::format("// needs {}\n", needs(*required));
   } else {
@@ -85,7 +87,9 @@ int inspect(const Session& session) {
   if (wit) {
     std::cout << harmless_lines(*wit) << std::flush;
   } else {
-    std::cout << "// not to be written as a WIT package: " << harmless(wit.error().guest_text) << "\n"
+    const auto& why = wit.error();
+    std::cout << "// not to be written as a WIT package: "
+              << harmless(why.guest_text.empty() ? why.message : why.guest_text) << "\n"
               << harmless_lines(listing(imports, functions)) << std::flush;
   }
   return written() ? 0 : 1;
@@ -95,14 +99,14 @@ int compile(const Session& session) {
   const auto& options = session.options;
   const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
   if (!bytes) {
-    return complain(bytes.error(), options.component);
+    return complain(bytes.error(), options);
   }
   const auto size = [&] {
     const Progress progress(compiling(options.component, "it is written to " + options.output));
     return session.engine.compile_to_file(*bytes, options.output, session.interrupted);
   }();
   if (!size) {
-    return complain(size.error(), options.component);
+    return complain(size.error(), options);
   }
   std::cerr << fmt::format("{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
                            options.output, base::show_bytes(size->count), options.output);
@@ -113,7 +117,7 @@ int validate(const Session& session) {
   const auto& options = session.options;
   const auto component = load(session);
   if (!component) {
-    return complain(component.error(), options.component);
+    return complain(component.error(), options);
   }
   std::cout << fmt::format("{}: valid · {} · blake2b {}\n", component->name(),
                            base::show_bytes(component->size().count), component->digest());

@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
     // Before any other thread: those inherit that the signals are blocked.
     const cli::Interrupts interrupts;
     auto engine = WasmEngine::create(config(*options));
-    return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), options->component);
+    return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), *options);
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
     return Error{HostBug{}}.exit_code();

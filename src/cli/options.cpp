@@ -10,6 +10,7 @@
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -133,6 +134,10 @@ void load_limits(CLI::App& app, LoadLimits& l) {
   units.bytes("--artefact-size", l.max_artefact, "size of the compiled component");
 }
 
+void precompiled(CLI::App& app, Options& options) {
+  app.add_flag("--precompiled", options.precompiled, "COMPONENT is output of 'compile': native code that you trust");
+}
+
 DirectoryGrant directory(const std::string& text) {
   const auto first = text.find("::");
   if (first == std::string::npos || first == 0) {
@@ -192,7 +197,7 @@ void run_options(CLI::App& run, Options& options) {
   run.add_option("--report", options.report_file, "write the report as one JSON object; - for stdout")
       ->type_name("FILE");
   run.add_flag("--show-report", options.report_text, "print the report to stderr also when that is no terminal");
-  run.add_flag("--precompiled", options.precompiled, "COMPONENT is output of 'compile': native code that you trust");
+  precompiled(run, options);
   run.add_flag("--no-cache", options.no_cache, "do not keep or use compiled components on disk");
   run.add_flag("--epochs", options.epochs,
                "meter by a clock instead of fuel: faster code, no fuel figure, --fuel does not apply");
@@ -279,6 +284,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
     load_limits(*sub, options.load);
   }
   inspect->add_flag("--json", options.json, "as one JSON object");
+  precompiled(*inspect, options);
   compile->add_option("-o,--output", options.output, "where to write the compiled component")
       ->required()
       ->type_name("FILE");
@@ -322,7 +328,8 @@ std::expected<Options, int> parse(int argc, char** argv) {
                                         : Options::Command::Validate;
   std::ranges::move(guests, std::back_inserter(options.arguments));
   options.context.wasi.arguments = options.arguments;
-  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(), options.component);
+  // A file name need not be UTF-8, what a guest is given must.
+  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(), wit::repaired(options.component));
   return options;
 }
 

@@ -90,13 +90,14 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
   const auto functions = component.functions();
   if (functions.empty()) {
     return bad_call(fmt::format("{} exports no function and is no command", options.component),
-                    fmt::format("see what it has: airssys-wasm inspect {}", options.component));
+                    fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
   }
   for (const auto& function : functions) {
     fmt::print(stderr, "{}: {}\n", function.path, to_wit(function.type));
   }
   return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
-                  fmt::format("airssys-wasm run {} --invoke '{}'", options.component, sample_call(functions.front())));
+                  fmt::format("airssys-wasm run {}{} --invoke '{}'", options.precompiled ? "--precompiled " : "",
+                              shell_word(options.component), sample_call(functions.front())));
 }
 
 /// The result on stdout; false when it could not be written or shown.
@@ -177,7 +178,7 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   static_cast<void>(file.write(report));  // What went wrong first decides the exit code.
-  return complain(report.error(), options.component);
+  return complain(report.error(), options);
 }
 
 }  // namespace
@@ -225,7 +226,7 @@ int run(const Session& session) {
   good = file.write(report) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
   if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
-    std::cerr << (flushed.stderr_in_line ? "\n" : "") << screen(report, options.component, colour_wanted());
+    std::cerr << (flushed.stderr_in_line ? "\n" : "") << screen(report, options, colour_wanted());
   }
   if (!good) {
     return 1;

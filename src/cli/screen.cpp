@@ -97,7 +97,12 @@ std::string option_of(std::string_view resource) {
 }
 
 struct Advice {
-  const std::string& component;
+  const Options& options;
+  [[nodiscard]] std::string inspecting() const {
+    return fmt::format("airssys-wasm inspect {}{}", options.precompiled ? "--precompiled " : "",
+                       shell_word(options.component));
+  }
+
   std::string operator()(const FuelExhausted& k) const {
     return "raise it with --fuel " + more_count(k.budget.units * 4);
   }
@@ -142,12 +147,8 @@ struct Advice {
                        k.unit == "ns" ? more_time(std::chrono::nanoseconds(k.allowed))
                                       : more_bytes(std::max(k.allowed * 2, k.found.value_or(0))));
   }
-  std::string operator()(const BadCall&) const {
-    return fmt::format("list what can be called: airssys-wasm inspect {}", component);
-  }
-  std::string operator()(const LinkFailed&) const {
-    return fmt::format("see what it imports: airssys-wasm inspect {}", component);
-  }
+  std::string operator()(const BadCall&) const { return "list what can be called: " + inspecting(); }
+  std::string operator()(const LinkFailed&) const { return "see what it imports: " + inspecting(); }
   template <class Other>
   std::string operator()(const Other&) const {
     return {};
@@ -155,6 +156,18 @@ struct Advice {
 };
 
 }  // namespace
+
+std::string shell_word(std::string_view text) {
+  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./+:=@%,";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) {
+    return std::string(text);
+  }
+  std::string word = "'";
+  for (const char c : text) {
+    word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return word + "'";
+}
 
 std::string harmless(std::string_view text) {
   constexpr std::size_t kMost = 300;
@@ -192,10 +205,10 @@ bool written() {
   return false;
 }
 
-std::string advice(const Error& error, const std::string& component) {
+std::string advice(const Error& error, const Options& options) {
   // What the library would do about an import, nobody can do at a shell.
   const bool of_the_library = std::holds_alternative<LinkFailed>(error.kind);
-  return error.help.empty() || of_the_library ? std::visit(Advice{component}, error.kind) : error.help;
+  return error.help.empty() || of_the_library ? std::visit(Advice{options}, error.kind) : error.help;
 }
 
 namespace {
@@ -214,12 +227,12 @@ void say(std::string_view message, std::string_view cause, std::string_view help
 
 void say_error(std::string_view message, std::string_view help) { say(message, {}, help); }
 
-int complain(const Error& error, const std::string& component) {
-  say(error.message, error.guest_text, advice(error, component));
+int complain(const Error& error, const Options& options) {
+  say(error.message, error.guest_text, advice(error, options));
   return error.exit_code();
 }
 
-std::string screen(const Report& r, const std::string& component, bool colour) {
+std::string screen(const Report& r, const Options& options, bool colour) {
   const auto paint = [&](std::string_view code, std::string_view text) {
     return colour ? fmt::format("\033[{}m{}\033[0m", code, text) : std::string(text);
   };
@@ -244,7 +257,7 @@ std::string screen(const Report& r, const std::string& component, bool colour) {
   if (!refused) {
     row("used", used(r));
   }
-  row("help:", harmless(advice(error, component)));
+  row("help:", harmless(advice(error, options)));
   return text;
 }
 

@@ -121,7 +121,8 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
   if (is_core_module(bytes)) {
     return std::unexpected(
         load_failed("this is a core WebAssembly module, not a component",
-                    "make a component of it: wasm-tools component new module.wasm -o component.wasm"));
+                    "make a component of it: wasm-tools component new module.wasm -o component.wasm (with --adapt "
+                    "wasi_snapshot_preview1.wasm when it was built for WASI preview 1)"));
   }
   if (!is_component(bytes)) {
     return std::unexpected(load_failed("this is no WebAssembly component"));

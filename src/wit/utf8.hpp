@@ -68,6 +68,18 @@ namespace airssys::wasm::wit {
   return true;
 }
 
+/// `text` with U+FFFD for each byte that belongs to no scalar value.
+[[nodiscard]] inline std::string repaired(std::string_view text) {
+  constexpr char32_t kReplacement = 0xfffd;
+  std::string out;
+  while (!text.empty()) {
+    const auto [c, size] = first_char(text);
+    out += c ? text.substr(0, size) : utf8(kReplacement);
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
 /// The one scalar value that `text` (valid UTF-8) consists of, or nothing when it is none or several.
 [[nodiscard]] inline std::optional<char32_t> only_char(std::string_view text) {
   if (text.empty()) {

@@ -188,6 +188,11 @@ TEST_F(GrantsTest, ArgumentsReachTheGuest) {
   EXPECT_EQ(run({"run", "args.wat"}).out, "args.wat\n");
 }
 
+TEST_F(GrantsTest, AFileNameThatIsNoTextIsRepairedForTheGuest) {
+  write("a\xff.wat", kArguments);
+  EXPECT_EQ(run({"run", "a\xff.wat"}).out, "a\xef\xbf\xbd.wat\n");
+}
+
 TEST_F(GrantsTest, OnlyVariablesThatAreGrantedReachTheGuest) {
   write("env.wat", kVariables);
   environment["OURS"] = "1";

@@ -10,6 +10,7 @@ use crate::prescan::{BridgeScan, bridge_prescan};
 use crate::run::*;
 use crate::store::{BridgeBudget, BridgePhase};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
+use crate::wasi::bridge_wasi_new;
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -105,9 +106,10 @@ impl Guest {
 
     fn run(&self) -> Box<BridgeRun> {
         let mut why = failure();
-        // SAFETY: the prepared component lives as long as the guest; the pointer becomes a Box once.
+        // SAFETY: the prepared component lives as long as the guest; the pointers become boxes once.
         let run = unsafe {
-            let run = bridge_run_new(&*self.prepared, std::ptr::null_mut(), &mut why);
+            let wasi = if (*self.prepared).needs_wasi { bridge_wasi_new(0) } else { std::ptr::null_mut() };
+            let run = bridge_run_new(&*self.prepared, wasi, &mut why);
             assert!(!run.is_null(), "{}", message(&why));
             Box::from_raw(run)
         };
@@ -174,6 +176,68 @@ fn a_run_can_be_dropped_after_each_possible_poll_and_in_every_phase() {
             assert_eq!(usage(&run).phase, phase as u32, "after {polls} polls");
             assert_eq!(usage(&run).slices, polls as u64);
         }
+    }
+}
+
+#[test]
+fn a_run_can_be_dropped_in_a_destructor() {
+    let wat = format!(
+        r#"(component
+        (core module $d (func (export "dtor") (param i32) {LOOP})) (core instance $di (instantiate $d))
+        (type $r' (resource (rep i32) (dtor (func $di "dtor")))) (export $r "r" (type $r'))
+        (core func $new (canon resource.new $r'))
+        (core module $m (import "" "new" (func $new (param i32) (result i32)))
+          (func (export "run") (result i32) (call $new (i32.const 1))))
+        (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
+        (func (export "run") (result (own $r)) (canon lift (core func $i "run"))))"#
+    );
+    let guest = Guest::new(&wat, &[]);
+    for polls in 1..9 {
+        let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
+        // SAFETY: function and arguments outlive the call.
+        assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
+        assert_eq!(bridge_run_poll(&mut run), BridgePoll::Done);
+        let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
+        assert!(bridge_run_result(&mut run, &mut head, &mut payload, &mut why), "{}", message(&why));
+        // SAFETY: `head` lives until the number is read.
+        let encoded = unsafe { BridgeSlice { data: head.data, size: head.size }.bytes() };
+        let handle = u64::from_le_bytes(encoded[1..9].try_into().unwrap());
+        assert!(bridge_run_drop_handle(&mut run, &BUDGET, handle, &mut why), "{}", message(&why));
+        for _ in 0..polls {
+            assert_eq!(bridge_run_poll(&mut run), BridgePoll::Slice);
+        }
+        bridge_run_cancel(&mut run);
+        assert_eq!(usage(&run).phase, BridgePhase::Drop as u32, "after {polls} polls");
+        assert_eq!(usage(&run).slices, polls);
+    }
+}
+
+#[test]
+fn a_run_waiting_in_wasi_can_be_dropped() {
+    let wat = r#"(component
+        (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type $p (sub resource)))
+          (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+        (alias export $poll "pollable" (type $pollable))
+        (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+          (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
+          (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+        (core func $sleep (canon lower (func $clock "subscribe-duration")))
+        (core func $block (canon lower (func $poll "[method]pollable.block")))
+        (core module $m (import "" "sleep" (func $sleep (param i64) (result i32))) (import "" "block" (func $block (param i32)))
+          (func (export "run") (result i32) (call $block (call $sleep (i64.const 31536000000000000))) i32.const 1))
+        (core instance $i (instantiate $m (with "" (instance (export "sleep" (func $sleep)) (export "block" (func $block))))))
+        (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
+    let guest = Guest::new(wat, &[]);
+    for polls in 1..4 {
+        let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
+        // SAFETY: function and arguments outlive the run's future, which `bridge_run_cancel` drops below.
+        assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
+        for _ in 0..polls {
+            assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
+        }
+        bridge_run_cancel(&mut run);
+        assert_eq!(usage(&run).phase, BridgePhase::Call as u32);
+        assert_eq!(bridge_run_poll(&mut run), BridgePoll::Done, "nothing is left to be polled");
     }
 }
 

@@ -63,7 +63,7 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
     return Next::Done;
   }
   switch (run.poll(now)) {
-    case engine::Poll::Done: run.collect(); return Next::Done;
+    case engine::Poll::Done: return Next::Done;
     case engine::Poll::HostCall: run.answer_host_calls(); [[fallthrough]];
     case engine::Poll::Slice: state_.store(State::Ready); return Next::Again;
     case engine::Poll::Waiting: break;

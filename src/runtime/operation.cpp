@@ -74,6 +74,9 @@ engine::Poll Operation::poll(Clock::time_point began) {
   count(running_ns_, ran);
   count(cpu_ns_, by_wall ? ran : thread_cpu_ns() - cpu_began);
   job_.polled();
+  if (polled == engine::Poll::Done) {
+    collect();
+  }
   return polled;
 }
 

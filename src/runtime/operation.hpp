@@ -69,12 +69,12 @@ class Operation {
   void wake_to(const std::shared_ptr<engine::WakeTarget>& target) { run_->wake_to(target); }
   /// Why it must not be polled on. `now`: a look at the clock that the caller has just made.
   [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
+  /// After Done it is over, and its outcome is in the report.
   [[nodiscard]] engine::Poll poll(Clock::time_point began);
   /// After a poll that said HostCall.
   void answer_host_calls();
 
-  /// The four ends. Afterwards the report is complete and the guest's memory is free.
-  void collect();
+  /// The other ends. Afterwards the report is complete and the guest's memory is free.
   void stop(limits::HostStop why);
   /// One that never began.
   void refuse(Error error);
@@ -95,6 +95,7 @@ class Operation {
 
  private:
   [[nodiscard]] const CallBudget& allowed() const noexcept { return report_.budget; }
+  void collect();
   void fail(engine::Failure failure, const limits::Readings& last);
   void finish(const limits::Readings& last, bool fuel_lost = false);
   [[nodiscard]] limits::Readings figures(Clock::time_point now) const;

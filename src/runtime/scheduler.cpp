@@ -13,17 +13,8 @@ namespace {
 
 Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
 
-/// What the first poll said; nothing when the operation is over.
-std::optional<engine::Poll> first_slice(Operation& operation, Operation::Clock::time_point now) {
-  if (!operation.begin(now)) {
-    return {};
-  }
-  const auto polled = operation.poll(now);
-  if (polled != engine::Poll::Done) {
-    return polled;
-  }
-  operation.collect();
-  return {};
+engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
+  return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
 }
 
 }  // namespace
@@ -121,8 +112,8 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
   }
   const PlaceHeld held{*this};
   // Most are over with their first slice: nobody had to hear of them.
-  if (const auto polled = first_slice(operation, began)) {
-    go_on_here(operation, *polled, caller ? caller : std::make_shared<Caller>(), stop);
+  if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
+    go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>(), stop);
   }
 }
 
@@ -180,7 +171,7 @@ void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std:
   operation.cancelled_by(caller->cancelled());
   operation.wake_to(caller);
   const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
-  for (;;) {
+  while (polled != engine::Poll::Done) {
     if (polled == engine::Poll::HostCall) {
       operation.answer_host_calls();
     } else if (polled == engine::Poll::Waiting) {
@@ -192,10 +183,6 @@ void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std:
       return;
     }
     polled = operation.poll(now);
-    if (polled == engine::Poll::Done) {
-      operation.collect();
-      return;
-    }
   }
 }
 

@@ -58,7 +58,7 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
     out["required"] = nullptr;
   }
   out["wit"] = wit ? Json(*wit) : Json(nullptr);
-  std::cout << out.dump(2) << '\n';
+  std::cout << out.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
   return written() ? 0 : 1;
 }
 
@@ -109,7 +109,7 @@ int compile(const Session& session) {
     return complain(size.error(), options);
   }
   std::cerr << fmt::format("{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
-                           options.output, base::show_bytes(size->count), options.output);
+                           harmless(options.output), base::show_bytes(size->count), shell_word(options.output));
   return 0;
 }
 

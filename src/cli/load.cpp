@@ -92,7 +92,8 @@ Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
     auto component = session.engine.load_precompiled(options.component);
-    if (!component) {
+    if (!component && component.error().help.empty() && std::get_if<LoadFailed>(&component.error().kind) != nullptr &&
+        std::get<LoadFailed>(component.error().kind).limit.empty()) {
       component.error().help = options.epochs ? "compile makes code that is metered by fuel: run it without --epochs"
                                               : "make it with this very version: airssys-wasm compile --help";
     }

@@ -96,8 +96,8 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
     fmt::print(stderr, "{}: {}\n", function.path, to_wit(function.type));
   }
   return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
-                  fmt::format("airssys-wasm run {}{} --invoke '{}'", options.precompiled ? "--precompiled " : "",
-                              shell_word(options.component), sample_call(functions.front())));
+                  fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
+                              shell_word(options.component), shell_word(sample_call(functions.front()))));
 }
 
 /// The result on stdout; false when it could not be written or shown.

@@ -117,6 +117,10 @@ struct Advice {
     return next > kMost ? "it asks for more than any machine has" : "raise it with --memory " + more_bytes(next);
   }
   std::string operator()(const ResourceLimitExceeded& k) const {
+    // This bound is WASI's host's own.
+    if (k.resource == "http_field_bytes") {
+      return {};
+    }
     const auto next = k.limit * 4;
     return fmt::format("raise it with {} {}", option_of(k.resource),
                        k.unit == "bytes" ? more_bytes(next) : more_count(next));
@@ -157,16 +161,18 @@ struct Advice {
 
 }  // namespace
 
+/// What cannot be shown as it is, would not work when it is typed.
 std::string shell_word(std::string_view text) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./+:=@%,";
   if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) {
-    return std::string(text);
+    return harmless(text) == text ? std::string(text) : "FILE";
   }
   std::string word = "'";
   for (const char c : text) {
     word += c == '\'' ? std::string("'\\''") : std::string(1, c);
   }
-  return word + "'";
+  word += "'";
+  return harmless(word) == word ? word : "FILE";
 }
 
 std::string harmless(std::string_view text) {

@@ -36,7 +36,7 @@ std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, 
 ArtefactCache::ArtefactCache(fs::path directory, Bytes size_max)
     : directory_(directory.empty() ? user_cache() : std::move(directory)), size_max_(size_max) {}
 
-std::optional<base::Fd> ArtefactCache::find(const std::string& key) const {
+std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
   struct stat directory{};
   if (::stat(directory_.c_str(), &directory) != 0 || !mine_alone(directory)) {
     return {};
@@ -46,7 +46,7 @@ std::optional<base::Fd> ArtefactCache::find(const std::string& key) const {
   if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
     return {};
   }
-  return file;
+  return Artefact{std::move(file), static_cast<std::uint64_t>(found.st_size)};
 }
 
 std::optional<std::string> ArtefactCache::prepare_directory() const {

@@ -21,7 +21,7 @@ class ArtefactCache {
   ArtefactCache(std::filesystem::path directory, Bytes size_max);
 
   /// The file of this key, open, when it is there and trusted.
-  [[nodiscard]] std::optional<base::Fd> find(const std::string& key) const;
+  [[nodiscard]] std::optional<Artefact> find(const std::string& key) const;
   /// Keeps a copy. A sentence says why that failed; the artefact itself is as good as before.
   [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact) const;
   /// Forgets a file that turned out to be unusable (another Wasmtime, another processor).

@@ -224,9 +224,10 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
   }
   const bool out_of_memory = info.si_code == CLD_EXITED && info.si_status == protocol::kOutOfMemory;
   if (info.si_code == CLD_EXITED && !out_of_memory) {
-    return std::unexpected(host_exhausted(
-        "compile helper", 0,
-        fmt::format("the compile helper {} did not start (exit code {})", helper->string(), info.si_status)));
+    return std::unexpected(
+        host_exhausted("compile helper", 0,
+                       fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
+                                   helper->string(), info.si_status)));
   }
   // A failed allocation in Rust aborts.
   if (out_of_memory || info.si_status == SIGABRT) {

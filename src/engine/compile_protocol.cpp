@@ -9,8 +9,10 @@
 namespace airssys::wasm::engine::protocol {
 
 namespace {
-constexpr std::size_t kWords = 8;
-}
+constexpr std::size_t kWords = 9;
+/// Another one whenever these words or the numbers of causes change.
+constexpr std::uint64_t kGeneration = 3;
+}  // namespace
 
 Command compiling(const Settings& settings, const LoadLimits& limits) {
   return {Task::Compile, settings, limits.max_compile_memory.count,
@@ -27,6 +29,7 @@ Command translating(const LoadLimits& limits) {
 
 std::vector<std::string> command_line(std::string program, const Command& command) {
   return {std::move(program),
+          std::to_string(kGeneration),
           std::to_string(static_cast<unsigned>(command.task)),
           command.settings.fuel ? "1" : "0",
           command.settings.concurrency ? "1" : "0",
@@ -48,14 +51,17 @@ std::optional<Command> parse(std::span<char*> words) {
       return {};
     }
   }
+  if (numbers[1] != kGeneration) {
+    return {};
+  }
   Command command;
-  command.task = numbers[1] == 0 ? Task::Compile : Task::Translate;
-  command.settings.fuel = numbers[2] != 0;
-  command.settings.concurrency = numbers[3] != 0;
-  command.settings.wasm_stack_bytes = numbers[4];
-  command.address_space = numbers[5];
-  command.cpu_seconds = numbers[6];
-  command.output_max = numbers[7];
+  command.task = numbers[2] == 0 ? Task::Compile : Task::Translate;
+  command.settings.fuel = numbers[3] != 0;
+  command.settings.concurrency = numbers[4] != 0;
+  command.settings.wasm_stack_bytes = numbers[5];
+  command.address_space = numbers[6];
+  command.cpu_seconds = numbers[7];
+  command.output_max = numbers[8];
   return command;
 }
 

@@ -35,7 +35,7 @@ struct Command {
 [[nodiscard]] Command compiling(const Settings& settings, const LoadLimits& limits);
 [[nodiscard]] Command translating(const LoadLimits& limits);
 
-/// The command as the child's arguments: numbers in the order of `Command`.
+/// The command as the child's arguments: numbers, after the one that tells a helper of another version.
 [[nodiscard]] std::vector<std::string> command_line(std::string program, const Command& command);
 [[nodiscard]] std::optional<Command> parse(std::span<char*> words);
 

@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <ranges>
 
 #include "engine/door.hpp"
+#include "wit/utf8.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -26,7 +26,21 @@ bool can_cross(const Type& type, Handles handles) {
          std::ranges::all_of(type.members, inside);
 }
 
-/// What is wrong with an import, by itself.
+/// A guest's name or type in a sentence: as far as it can be read.
+std::string shown(std::string text) {
+  constexpr std::size_t kMost = 256;
+  if (text.size() > kMost) {
+    text.resize(kMost);
+    // Not in the middle of a character.
+    while (!wit::is_utf8(text)) {
+      text.pop_back();
+    }
+    text += "...";
+  }
+  return text;
+}
+
+/// What is wrong with the imports, each by itself.
 class ImportCheck {
  public:
   explicit ImportCheck(const std::vector<HostEntry>& offered) : offered_(offered) {}
@@ -41,66 +55,91 @@ class ImportCheck {
         return;
       case Item::Kind::CoreModule:
       case Item::Kind::Component:
-      case Item::Kind::CoreFunction:
-        return refuse(name, fmt::format("the import {} is code, which a host does not offer", name),
-                      "compose the component with one that has it: wasm-tools compose");
-      case Item::Kind::Resource: return refuse_resource(name, name);
+      case Item::Kind::CoreFunction: return refuse_code({}, name);
+      case Item::Kind::Resource: return refuse_resource({}, name);
       case Item::Kind::Type: return;
     }
   }
 
   /// The first refusal, with the names of the next.
   [[nodiscard]] std::optional<Error> result() && {
-    if (refusals_.empty()) {
-      return {};
+    if (first_ && further_ > 0) {
+      const auto& names = std::get<LinkFailed>(first_->kind).further;
+      first_->message += fmt::format("; nor do {} more fit: {}", further_, fmt::join(names, ", "));
     }
-    constexpr std::size_t kFurther = 8;
-    auto error = std::move(refusals_.front());
-    auto& kind = std::get<LinkFailed>(error.kind);
-    for (const auto& next : refusals_ | std::views::drop(1) | std::views::take(kFurther)) {
-      kind.further.push_back(std::get<LinkFailed>(next.kind).import);
-    }
-    if (!kind.further.empty()) {
-      error.message += fmt::format("; nor do {} more fit: {}", refusals_.size() - 1, fmt::join(kind.further, ", "));
-    }
-    return error;
+    return std::move(first_);
   }
 
  private:
-  void refuse(const std::string& import, std::string message, std::string help) {
-    refusals_.push_back(link_failed(import, std::move(message), std::move(help)));
+  static std::string path_of(std::string_view interface, std::string_view name) {
+    return interface.empty() ? std::string(name) : fmt::format("{}#{}", interface, name);
   }
-  void refuse_resource(const std::string& import, std::string_view resource) {
-    refuse(import, fmt::format("the import {} wants the resource {} from the host", import, resource),
-           "host functions offer values, not resources");
+  /// `why` is asked for the message of the first only: what is refused can be many, and its names long.
+  template <class Why>
+  void refuse(std::string_view interface, std::string_view name, const Why& why, std::string_view help) {
+    constexpr std::size_t kFurther = 8;
+    if (!first_) {
+      auto path = path_of(interface, name);
+      auto message = why(shown(path));
+      first_ = link_failed(std::move(path), std::move(message), std::string(help));
+      return;
+    }
+    ++further_;
+    if (auto& names = std::get<LinkFailed>(first_->kind).further; names.size() < kFurther) {
+      names.push_back(shown(path_of(interface, name)));
+    }
+  }
+  void refuse_code(std::string_view interface, std::string_view name) {
+    refuse(
+        interface, name,
+        [](const auto& path) { return fmt::format("the import {} is code, which a host does not offer", path); },
+        "compose the component with one that has it: wasm-tools compose");
+  }
+  void refuse_resource(std::string_view interface, std::string_view name) {
+    refuse(
+        interface, name,
+        [](const auto& path) { return fmt::format("the import {} is a resource, which a host does not offer", path); },
+        "host functions offer values, not resources");
   }
   void look_inside(const std::string& interface, const wit::Extern& inner) {
-    if (inner.item.kind == Item::Kind::Function) {
-      look_at(interface, inner.name, inner.item.function);
-    } else if (inner.item.kind == Item::Kind::Resource) {
-      refuse_resource(interface, inner.name);
+    switch (inner.item.kind) {
+      case Item::Kind::Function: return look_at(interface, inner.name, inner.item.function);
+      case Item::Kind::Resource: return refuse_resource(interface, inner.name);
+      case Item::Kind::Type: return;
+      default: return refuse_code(interface, inner.name);
     }
   }
   void look_at(std::string_view interface, const std::string& name, const FunctionType& type) {
-    const auto path = interface.empty() ? name : fmt::format("{}#{}", interface, name);
     const auto offer =
         std::ranges::find_if(offered_, [&](const auto& e) { return e.interface == interface && e.name == name; });
     if (offer == offered_.end()) {
-      return refuse(path, fmt::format("nobody offers the import {}: {}", path, to_wit(type)),
-                    "offer it with WasmEngine::host before loading");
+      return refuse(
+          interface, name,
+          [&](const auto& path) { return fmt::format("nobody offers the import {}: {}", path, shown(to_wit(type))); },
+          "offer it with WasmEngine::host before loading");
     }
     if (const auto* typed = offer->type(); typed != nullptr && !same_types(*typed, type)) {
-      return refuse(path, fmt::format("the import {} is {}, the host offers {}", path, to_wit(type), to_wit(*typed)),
-                    "give the host function the C++ types of docs/values.md");
+      return refuse(
+          interface, name,
+          [&](const auto& path) {
+            return fmt::format("the import {} is {}, the host offers {}", path, shown(to_wit(type)), to_wit(*typed));
+          },
+          "give the host function the C++ types of docs/values.md");
     }
     if (!can_cross(type, Handles::No)) {
-      refuse(path, fmt::format("the import {} has a type that a host function cannot have: {}", path, to_wit(type)),
-             "use values that are not async, resources, maps, futures or streams");
+      refuse(
+          interface, name,
+          [&](const auto& path) {
+            return fmt::format("the import {} has a type that a host function cannot have: {}", path,
+                               shown(to_wit(type)));
+          },
+          "use values that are not async, resources, maps, futures or streams");
     }
   }
 
   const std::vector<HostEntry>& offered_;
-  std::vector<Error> refusals_;
+  std::optional<Error> first_;
+  std::size_t further_ = 0;
 };
 
 }  // namespace
@@ -122,8 +161,14 @@ std::optional<Error> unsatisfied(const wit::Description& description, const std:
 Error misfit(const wit::Description& description, engine::Failure failure) {
   const bool named = failure.cause == engine::Cause::Import && failure.code < description.imports.size();
   const auto import = named ? description.imports.at(failure.code).name : std::string();
-  auto error = link_failed(import, named ? fmt::format("the import {} does not fit", import) : "the imports do not fit",
-                           named ? "this host has WASI 0.2.12 and its earlier versions" : "");
+  auto error =
+      link_failed(import, named ? fmt::format("the import {} does not fit", shown(import)) : "the imports do not fit",
+                  engine::is_wasi(import) ? "this host has WASI 0.2.12 and its earlier versions" : "");
+  if (failure.cause == engine::Cause::Panic) {
+    error.kind = HostBug{};
+  } else if (failure.cause == engine::Cause::OutOfMemory) {
+    error.kind = HostExhausted{"memory", static_cast<int>(failure.code)};
+  }
   error.guest_text = std::move(failure.message);
   return error;
 }

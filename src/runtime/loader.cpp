@@ -15,8 +15,8 @@ namespace {
 /// No text begins with it.
 constexpr std::uint8_t kFirstOfBinary = 0;
 
-/// Texts up to this size are parsed in this process, whatever the isolation: a child costs more than the worst of them,
-/// which takes a twentieth of a second (blocks in blocks: the time grows with the square of the depth).
+/// Texts up to this size are parsed in this process, whatever the isolation: a child costs some milliseconds. The time
+/// of a text can grow with the square of its size (blocks in blocks): 12 s for 500 KB.
 constexpr std::size_t kTextHere = 32U << 10U;
 
 /// Part of every cache key: artefacts of another Wasmtime or of other tunables are other files.
@@ -140,6 +140,13 @@ std::string Loader::cache_key(const base::Digest& digest, bool concurrency) cons
   return base::hex(base::blake2b({reinterpret_cast<const std::uint8_t*>(named.data()), named.size()}));
 }
 
+Result<void> Loader::small_enough(const engine::Artefact& artefact) const {
+  const auto most = config_.load.max_artefact.count;
+  return artefact.size <= most
+             ? Result<void>()
+             : std::unexpected(engine::load_limit(engine::kArtefactBytes, most, artefact.size, "bytes"));
+}
+
 Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency) {
   const auto how = settings(concurrency, false);
   if (config_.compile.mode == CompileIsolation::Mode::Child) {
@@ -149,11 +156,13 @@ Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency)
   if (!compiled) {
     return std::unexpected(engine::load_error(std::move(compiled.error()), config_.load));
   }
-  if (compiled->size() > config_.load.max_artefact.count) {
-    return std::unexpected(
-        engine::load_limit(engine::kArtefactBytes, config_.load.max_artefact.count, compiled->size(), "bytes"));
+  auto artefact = engine::seal(compiled->bytes());
+  if (artefact) {
+    if (auto fits = small_enough(*artefact); !fits) {
+      return std::unexpected(std::move(fits.error()));
+    }
   }
-  return engine::seal(compiled->bytes());
+  return artefact;
 }
 
 Result<engine::Artefact> Loader::compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
@@ -212,8 +221,11 @@ Result<DescribedComponent> Loader::obtain(const Source& source, const base::Dige
                                           std::vector<std::string>& notes) {
   const auto key = cache_key(digest, concurrency);
   if (config_.cache) {
-    if (const auto file = cache_.find(key)) {
-      if (auto component = map_artefact(fmt::format("/proc/self/fd/{}", file->get()), concurrency)) {
+    if (const auto kept = cache_.find(key)) {
+      if (auto fits = small_enough(*kept); !fits) {
+        return std::unexpected(std::move(fits.error()));
+      }
+      if (auto component = map_artefact(kept->path(), concurrency)) {
         return describe(std::move(component));
       }
       cache_.forget(key);

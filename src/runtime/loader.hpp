@@ -55,6 +55,7 @@ class Loader {
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const engine::Patience& patience);
   [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes) const;
   [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency);
+  [[nodiscard]] Result<void> small_enough(const engine::Artefact& artefact) const;
   [[nodiscard]] Result<std::shared_ptr<engine::Component>> map_artefact(const std::string& path, bool concurrency);
   [[nodiscard]] Result<DescribedComponent> describe(Result<std::shared_ptr<engine::Component>> mapped) const;
   [[nodiscard]] Result<DescribedComponent> obtain(const Source& source, const base::Digest& digest, bool concurrency,

@@ -33,6 +33,17 @@ class CommandTest : public ::testing::Test {
   Ended run(std::vector<std::string> words, std::string_view input = "", int signal = 0,
             std::chrono::milliseconds after = 0ms) {
     words.insert(words.begin(), AIRSSYS_WASM_TEST_PROGRAM);
+    return execute(std::move(words), input, signal, after);
+  }
+  /// A line for a shell that begins with the command's name.
+  Ended type(std::string_view line) {
+    const std::string_view name = "airssys-wasm";
+    EXPECT_TRUE(line.starts_with(name)) << line;
+    return execute({"/bin/sh", "-c", AIRSSYS_WASM_TEST_PROGRAM + std::string(line.substr(name.size()))});
+  }
+
+  Ended execute(std::vector<std::string> words, std::string_view input = "", int signal = 0,
+                std::chrono::milliseconds after = 0ms) {
     std::array<std::array<int, 2>, 3> pipes{};
     for (auto& pipe : pipes) {
       if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
@@ -195,10 +206,9 @@ TEST_F(CommandTest, TheSuggestedCallWorks) {
      (canon lift (core func $i "f") (memory $i "mem") (realloc (func $i "realloc"))))))");
   const auto listed = run({"run", "types.wat"});
   EXPECT_EQ(listed.status, 104);
-  const auto from = listed.err.find("--invoke '") + 10;
-  const auto call = listed.err.substr(from, listed.err.rfind('\'') - from);
-  const auto ended = run({"run", "types.wat", "--invoke", call});
-  EXPECT_EQ(ended.out, "42\n") << call << "\n" << ended.err;
+  const auto line = std::string_view(listed.err).substr(listed.err.find("airssys-wasm run"));
+  const auto ended = type(line.substr(0, line.find('\n')));
+  EXPECT_EQ(ended.out, "42\n") << line << "\n" << ended.err;
 }
 
 // What was refused before it began has its report too.

@@ -61,6 +61,20 @@ GUESTS = {
       (core module $m (import "" "return" (func $return (param i32))) (func (export "run") (result i32) (call $return (i32.const 1)) i32.const 1))
       (core instance $i (instantiate $m (with "" (instance (export "return" (func $return))))))
       (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
+    "fields.wat": '''(component
+      (import "wasi:http/types@0.2.0" (instance $types (export "fields" (type $f (sub resource)))
+        (type $he' (variant (case "invalid-syntax") (case "forbidden") (case "immutable"))) (export "header-error" (type $he (eq $he')))
+        (export "[constructor]fields" (func (result (own $f))))
+        (export "[method]fields.append" (func (param "self" (borrow $f)) (param "name" string) (param "value" (list u8)) (result (result (error $he)))))))
+      (core module $memory (memory (export "mem") 1) (data (i32.const 8) "x")) (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem))
+      (core func $new (canon lower (func $types "[constructor]fields"))) (core func $append (canon lower (func $types "[method]fields.append") (memory $mem)))
+      (core module $m (import "" "new" (func $new (result i32))) (import "" "append" (func $append (param i32 i32 i32 i32 i32 i32)))
+        (func (export "run") (result i32) (local $f i32) (local.set $f (call $new))
+          (loop $l (call $append (local.get $f) (i32.const 8) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 64)) (br $l)) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "new" (func $new)) (export "append" (func $append))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
+    "letter.wat": component('(func (export "f") (param i32) (result i32) i32.const 1)',
+                            '(func (export "f") (param "c" char) (result s32) (canon lift (core func $i "f")))'),
     # The first call takes the rest of the fuel; nothing looks at it before the clock runs out in the sleep.
     "sleepy.wat": '''(component
       (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type $p (sub resource))) (export "[method]pollable.block" (func (param "self" (borrow $p))))))
@@ -101,6 +115,7 @@ COMMANDS = [
     "run deep.wat --invoke run()",
     "run crash.wat --invoke run()",
     "run bug.wat --invoke run()",
+    "run fields.wat --invoke run()",
     "run exit.wat",
     "run socket.wat --invoke run()",
     "run socket.wat --invoke run() --stop-on-denied",
@@ -114,6 +129,8 @@ COMMANDS = [
     "run greet.wat --invoke greet --args-json [",
     "run greet.wat",
     "run 'two words.wat'",
+    "run letter.wat",
+    "compile hello.wat -o 'other words'",
     "compile hello.wat -o native",
     "run --precompiled native",
     "run --precompiled native --invoke walk()",

@@ -147,6 +147,14 @@ TEST_F(HostFunctionTest, AllImportsThatNobodyOffersAreNamed) {
   EXPECT_THAT(more.error().message, ::testing::HasSubstr("nor do 21 more fit: "));
 }
 
+TEST_F(HostFunctionTest, LongNamesAreCutWhereTheyAreOnlyShown) {
+  const std::string name(5'000, 'x');
+  const auto report = run(importing("(import \"" + name + "\" (func)) (import \"y" + name + "\" (func))"), small());
+  EXPECT_EQ(kind_of<LinkFailed>(report).import, name);
+  EXPECT_EQ(kind_of<LinkFailed>(report).further.at(0).size(), 259U);
+  EXPECT_LT(report.error().message.size(), 700U);
+}
+
 TEST_F(HostFunctionTest, AnInterfaceOfWasiWithOtherTypesIsNamed) {
   const auto random = R"((import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result u64))))))";
   EXPECT_TRUE(run(importing(random), small()));

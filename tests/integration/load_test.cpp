@@ -170,6 +170,34 @@ TEST_F(LoadTest, NamesOfTypesCountWhereverTheyAreWrittenOut) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path())) << "what is refused is not kept";
 }
 
+/// A component that imports one interface with these `items`, its name `name_size` long.
+std::string with_interface(std::size_t name_size, std::string_view items) {
+  return "(component (import \"a:b/" + std::string(name_size, 'c') + "\" (instance " + std::string(items) + ")))";
+}
+
+// Written as paths, `interface#function`, a megabyte of such would be gigabytes.
+TEST_F(LoadTest, ANameCountsForEachThatItStandsBefore) {
+  std::string functions;
+  for (int i = 0; i < 2'000; ++i) {
+    functions += "(export \"f" + std::to_string(i) + "\" (func))";
+  }
+  EXPECT_TRUE(engine.load_text(with_interface(10, functions)));
+  EXPECT_EQ(refusal(engine.load_text(with_interface(10'000, functions))).limit, "type_nodes");
+}
+
+// Each is looked for among those before it.
+TEST_F(LoadTest, ManyResourcesAreRefusedByName) {
+  const auto resources = [](int n) {
+    std::string items;
+    for (int i = 0; i < n; ++i) {
+      items += "(export \"r" + std::to_string(i) + "\" (type (sub resource)))";
+    }
+    return with_interface(10, items);
+  };
+  EXPECT_TRUE(engine.load_text(resources(500)));
+  EXPECT_EQ(refusal(engine.load_text(resources(9'000))).limit, "type_nodes");
+}
+
 /// Blocks in blocks, for which the text parser needs time with the square of the depth.
 std::string slow_text(int depth) {
   std::string open, close(static_cast<std::size_t>(depth) * 2, ')');
@@ -230,6 +258,13 @@ TEST_F(LoadTest, TheCompiledFormHasALimit) {
     EXPECT_GT(kind.found, 8192U);
     EXPECT_EQ(kind.unit, "bytes");
   }
+  // Nor does one that an engine with other limits has kept slip through.
+  auto settings = config();
+  const Scratch scratch;
+  settings.cache_directory = scratch.path();
+  EXPECT_TRUE(WasmEngine::create(settings).value().load_text(wat));
+  settings.load.max_artefact = 8_KiB;
+  EXPECT_EQ(refusal(WasmEngine::create(settings).value().load_text(wat)).limit, "artefact_bytes");
 }
 
 TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {

@@ -163,7 +163,8 @@ class WasmEngine {
   /// only what you compiled yourself.
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
 
-  /// Compiles to a file for `load_precompiled`, under the same limits as a load. Answers with the file's size.
+  /// Compiles to a file for `load_precompiled`, under the same limits as a load, but for `max_type_nodes`, which
+  /// `load_precompiled` looks at. Answers with the file's size.
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                               const std::stop_token& stop = {});
 
@@ -175,7 +176,7 @@ class WasmEngine {
   ///
   /// The limits are armed before guest code starts and hold until its memory is freed.
   ///
-  /// Errors:       in the report. LoadFailed there only names `max_type_nodes`: types are written out at the first use.
+  /// Errors:       in the report.
   /// Threads:      blocks the caller and polls on its thread; takes one of `max_concurrent` places.
   /// Cancellation: from another thread by `stop`; within one slice.
   /// Cost:         bench/run_bench.cpp, case `fresh_run`.

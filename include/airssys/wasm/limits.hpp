@@ -61,7 +61,7 @@ struct CallBudget {
   std::chrono::nanoseconds timeout{std::chrono::seconds{10}};
 };
 
-/// What a component may be before it is refused. Checked before Wasmtime sees a byte, except compile time and memory.
+/// What a component may be before it is refused: see docs/limits.md, Loading, for when each is looked at.
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
   /// Some texts take time with the square of their size: those beyond 32 KiB are parsed in a child too.

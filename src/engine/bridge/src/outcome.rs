@@ -130,7 +130,8 @@ const NAME_BYTES_MAX: usize = 256;
 
 impl Failure {
     pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let mut message = message.into();
+        truncate(&mut message, MESSAGE_BYTES_MAX);
         Self(Box::new(Details { cause, code: 0, wasm_on_stack: false, message, frames: Vec::new() }))
     }
 

@@ -262,7 +262,7 @@ async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infal
             // Fuel is on, so this cannot fail.
             store.data().shared.fuel_left.store(store.get_fuel().unwrap_or(0), Relaxed);
         }
-        // SAFETY: as above.
+        // SAFETY: this is the server.
         unsafe { store.data().shared.desk.look(|papers| papers.result = Some(result)) };
     }
 }

@@ -379,6 +379,7 @@ impl CallHookHandler<Data> for CrossingBetweenComponents {
             // What is crossed may be `memory.grow`: not a place to set fuel.
             let data = cx.data_mut();
             data.crossed_in = data.shared.slices.load(Relaxed);
+            data.crossed_ns = now_ns();
         }
         Ok(())
     }

@@ -32,11 +32,13 @@ pub struct Describer<'a> {
     nodes_max: u64,
     nodes_left: u64,
     depth: u32,
+    /// Bytes of the names around: they stand before each name inside when that is written as a path.
+    around: usize,
 }
 
 impl<'a> Describer<'a> {
     pub fn new(engine: &'a Engine, nodes_max: u64) -> Self {
-        Self { engine, out: Vec::new(), resources: Vec::new(), nodes_max, nodes_left: nodes_max, depth: 0 }
+        Self { engine, out: Vec::new(), resources: Vec::new(), nodes_max, nodes_left: nodes_max, depth: 0, around: 0 }
     }
 
     pub fn finish(self) -> Vec<u8> {
@@ -66,13 +68,17 @@ impl<'a> Describer<'a> {
         names.into_iter().try_for_each(|name| self.text(name))
     }
 
-    fn resource(&mut self, ty: ResourceType) {
+    /// Looked for one by one, so many of them are paid for too.
+    fn resource(&mut self, ty: ResourceType) -> Result<(), Failure> {
+        const STEPS: usize = 64;
+        self.nodes((self.resources.len() / STEPS) as u64)?;
         let known = self.resources.iter().position(|r| *r == ty);
         let index = known.unwrap_or_else(|| {
             self.resources.push(ty);
             self.resources.len() - 1
         });
         self.count(index);
+        Ok(())
     }
 
     pub fn externs<'n>(&mut self, items: impl Iterator<Item = (&'n str, ComponentItem)>) -> Result<(), Failure> {
@@ -83,8 +89,11 @@ impl<'a> Describer<'a> {
         }
         self.count(items.len());
         for (name, item) in items {
+            self.nodes((self.around / NODE_TEXT_BYTES) as u64)?;
             self.text(name)?;
+            self.around += name.len();
             self.item(item)?;
+            self.around -= name.len();
         }
         self.depth -= 1;
         Ok(())
@@ -107,7 +116,7 @@ impl<'a> Describer<'a> {
             }
             ComponentItem::Resource(ty) => {
                 self.out.push(3);
-                self.resource(ty);
+                self.resource(ty)?;
             }
             ComponentItem::Module(_) => self.out.push(4),
             ComponentItem::Component(_) => self.out.push(5),
@@ -196,10 +205,7 @@ impl<'a> Describer<'a> {
                 self.optional(result.err().as_ref())
             }
             Type::Flags(names) => self.names(names.names()),
-            Type::Own(resource) | Type::Borrow(resource) => {
-                self.resource(*resource);
-                Ok(())
-            }
+            Type::Own(resource) | Type::Borrow(resource) => self.resource(*resource),
             Type::Map(map) => {
                 self.ty(&map.key())?;
                 self.ty(&map.value())

@@ -97,6 +97,10 @@ int inspect(const Session& session) {
 
 int compile(const Session& session) {
   const auto& options = session.options;
+  if (same_file(options.output, options.component)) {
+    say_error("the compiled component would be written over the component", "airssys-wasm compile --help");
+    return kUsageError;
+  }
   const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
   if (!bytes) {
     return complain(bytes.error(), options);
@@ -119,7 +123,7 @@ int validate(const Session& session) {
   if (!component) {
     return complain(component.error(), options);
   }
-  std::cout << fmt::format("{}: valid · {} · blake2b {}\n", component->name(),
+  std::cout << fmt::format("{}: valid · {} · blake2b {}\n", harmless(component->name()),
                            base::show_bytes(component->size().count), component->digest());
   return written() ? 0 : 1;
 }

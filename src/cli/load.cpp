@@ -88,6 +88,11 @@ std::function<std::string()> compiling(const std::string& name, const std::strin
   };
 }
 
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code absent;
+  return std::filesystem::equivalent(a, b, absent);
+}
+
 Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
@@ -109,7 +114,7 @@ Result<ComponentHandle> load(const Session& session) {
   auto component = session.engine.load_component(*bytes, name, session.interrupted);
   if (component) {
     for (const auto& note : component->notes()) {
-      std::cerr << "note: " << note << '\n';
+      std::cerr << "note: " << harmless(note) << '\n';
     }
   }
   return component;

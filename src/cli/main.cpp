@@ -1,3 +1,6 @@
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
 #include <iostream>
@@ -24,6 +27,15 @@ RuntimeConfig config(const cli::Options& options) {
   return out;
 }
 
+/// A number of these that is closed would be the next file's: a guest's output would go into that.
+void open_standard_descriptors() {
+  int next = 0;
+  do {
+    next = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (next >= 0 && next <= STDERR_FILENO);
+  ::close(next);
+}
+
 int dispatch(WasmEngine& engine, const cli::Options& options, const cli::Interrupts& interrupts) {
   const cli::Session session{engine, options, interrupts.token()};
   switch (options.command) {
@@ -38,8 +50,10 @@ int dispatch(WasmEngine& engine, const cli::Options& options, const cli::Interru
 }  // namespace
 
 int main(int argc, char** argv) {
-  // A reader that goes away is an error of the write, not the end of the program.
+  // A reader that goes away, or a file that may not grow, is an error of the write, not the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+  open_standard_descriptors();
   try {
     const auto options = cli::parse(argc, argv);
     if (!options) {

@@ -93,7 +93,7 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
                     fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
   }
   for (const auto& function : functions) {
-    fmt::print(stderr, "{}: {}\n", function.path, to_wit(function.type));
+    std::cerr << fmt::format("{}: {}\n", function.path, to_wit(function.type));
   }
   return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
                   fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
@@ -185,6 +185,10 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
 
 int run(const Session& session) {
   auto& [engine, options, interrupted] = session;
+  if (same_file(options.report_file, options.component)) {
+    say_error("the report would be written over the component", "airssys-wasm run --help");
+    return kUsageError;
+  }
   ReportFile file(options.report_file);
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});

@@ -72,7 +72,11 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
   // A group of its own: Ctrl-C at a terminal reaches us, and we end the child.
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  // What this program blocks, the child does not.
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
   for (const auto& word : words) {

@@ -1,8 +1,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstddef>
@@ -24,9 +26,15 @@ namespace protocol = engine::protocol;
 
 constexpr std::array<std::uint8_t, 8> kEmptyComponent = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
+/// What the user's own limits leave of it: those cannot be raised.
 bool limit(int what, rlim_t soft, rlim_t hard) {
-  const rlimit value{soft, hard};
-  return ::setrlimit(static_cast<__rlimit_resource>(what), &value) == 0;
+  rlimit value{};
+  const auto resource = static_cast<__rlimit_resource>(what);
+  if (::getrlimit(resource, &value) != 0) {
+    return false;
+  }
+  value = {std::min(soft, value.rlim_max), std::min(hard, value.rlim_max)};
+  return ::setrlimit(resource, &value) == 0;
 }
 
 /// The component, mapped; nothing when that fails.
@@ -79,7 +87,11 @@ bool watch_faults() {
 }
 
 bool limit_myself(const protocol::Command& command) {
-  address_space_limit = command.address_space;
+  rlimit inherited{};
+  if (::getrlimit(RLIMIT_AS, &inherited) != 0) {
+    return false;
+  }
+  address_space_limit = std::min(command.address_space, inherited.rlim_max);
   return watch_faults() && limit(RLIMIT_AS, command.address_space, command.address_space) &&
          limit(RLIMIT_CPU, command.cpu_seconds, command.cpu_seconds + 1) && limit(RLIMIT_CORE, 0, 0);
 }
@@ -98,6 +110,10 @@ engine::Try<base::Buffer> work(const protocol::Command& command, std::span<const
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Nobody waits for what it does once its parent is gone; the thread that started it waits for its end.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // A file that may not grow is an error of the write.
+  std::signal(SIGXFSZ, SIG_IGN);
   const auto command = protocol::parse({argv, static_cast<std::size_t>(argc)});
   const auto input = map_input();
   // The compiler's threads start before the limits: one that cannot start would be a panic, not a refusal.

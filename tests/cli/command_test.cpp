@@ -15,6 +15,8 @@
 
 #include "support/child.hpp"
 #include "support/scratch.hpp"
+#include "support/slow_text.hpp"
+#include "support/wasi_guest.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -289,6 +291,53 @@ TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.out, ContainsRegex("124 +timeout"));
   EXPECT_THAT(ended.out, ContainsRegex("105 +fuel_exhausted"));
+}
+
+// The numbers of closed streams are those of the next files: what the guest writes must not get into the report.
+TEST_F(CommandTest, ClosedStreamsAreNobodysFiles) {
+  write("hello.wat", kHello);
+  EXPECT_EQ(type("airssys-wasm run hello.wat --invoke 'hello()' --report report.json <&- >&- 2>&-").status, 0);
+  std::ifstream file(directory / "report.json");
+  EXPECT_EQ(Json::parse(file)["result"], 42);
+  EXPECT_EQ(type("airssys-wasm run hello.wat 2>&-").status, 104);
+  EXPECT_EQ(type("airssys-wasm validate - <&-").status, 102) << "an empty stdin";
+}
+
+/// Creates `new` in the first directory and writes three bytes there a megabyte away; answers 1 when that failed.
+const std::string kFarWrite =
+    "(component " + std::string(kWasi) + "(core module $m " + std::string(kWasiCore) +
+    R"((data (i32.const 64) "new") (func (export "run") (result i32) (call $dirs (i32.const 16))
+    (call $open (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 64) (i32.const 3) (i32.const 1) (i32.const 2) (i32.const 32))
+    (call $write-file (i32.load (i32.const 36)) (i32.const 64) (i32.const 3) (i64.const 1000000) (i32.const 32))
+    (i32.load8_u (i32.const 32))))
+  (core instance $i (instantiate $m (with "w" (instance $wasi))))
+  (func (export "run") (result u32) (canon lift (core func $i "run")))))";
+
+TEST_F(CommandTest, AFileSizeLimitIsTheGuestsError) {
+  write("far.wat", kFarWrite);
+  std::filesystem::create_directory(directory / "data");
+  const std::string line = AIRSSYS_WASM_TEST_PROGRAM " run far.wat --dir data::/d:rw --invoke 'run()'";
+  EXPECT_EQ(execute({"/bin/sh", "-c", line}).out, "0\n");
+  const auto limited = execute({"/bin/sh", "-c", "ulimit -f 100; " + line});
+  EXPECT_EQ(limited.out, "1\n") << limited.status << limited.err;
+}
+
+TEST_F(CommandTest, ASmallerLimitOfTheUsersHoldsForTheCompilerToo) {
+  write("hello.wat", kHello);
+  const auto ended = execute(
+      {"/bin/sh", "-c", "ulimit -t 100; " AIRSSYS_WASM_TEST_PROGRAM " run hello.wat --no-cache --invoke 'hello()'"});
+  EXPECT_EQ(ended.out, "42\n") << ended.err;
+}
+
+TEST_F(CommandTest, TheCompilerDiesWithItsParent) {
+  write("slow.wat", slow_text());
+  const auto ended = execute({"/bin/sh", "-c",
+                              AIRSSYS_WASM_TEST_PROGRAM
+                              " validate slow.wat & parent=$!; child=; "
+                              "while [ -z \"$child\" ]; do child=$(cat /proc/$parent/task/*/children); done; "
+                              "sleep 0.1; kill -0 $child && kill -9 $parent; sleep 0.2; "
+                              "grep -q 'State:.[RSD]' /proc/$child/status 2>/dev/null && echo alive || echo gone"});
+  EXPECT_EQ(ended.out, "gone\n") << ended.err;
 }
 
 }  // namespace

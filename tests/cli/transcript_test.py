@@ -164,6 +164,8 @@ COMMANDS = [
     "inspect absent.wat",
     "compile hello.wat",
     "compile hello.wat -o .",
+    "compile hello.wat -o hello.wat",
+    "run hello.wat --invoke run() --report hello.wat",
     "run --precompiled hello.wat --invoke run()",
     "run loop.wat --invoke run() --fuel 100000G --timeout 20s  # then Ctrl-C",
 ]

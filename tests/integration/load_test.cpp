@@ -6,6 +6,7 @@
 
 #include "support/host.hpp"
 #include "support/scratch.hpp"
+#include "support/slow_text.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -198,20 +199,11 @@ TEST_F(LoadTest, ManyResourcesAreRefusedByName) {
   EXPECT_EQ(refusal(engine.load_text(resources(9'000))).limit, "type_nodes");
 }
 
-/// Blocks in blocks, for which the text parser needs time with the square of the depth.
-std::string slow_text(int depth) {
-  std::string open, close(static_cast<std::size_t>(depth) * 2, ')');
-  for (int i = 0; i < depth; ++i) {
-    open += "(if (i32.const 1) (then ";
-  }
-  return component("(func " + open + close + R"() (func (export "run") (result i32) i32.const 42))", kRun);
-}
-
 // Nothing stops the parser but the end of its process.
 TEST_F(LoadTest, ALongTextIsParsedInAChildThatCanBeStopped) {
   auto host = with([](auto& c) { c.load.timeout = 100ms; });
   const auto began = std::chrono::steady_clock::now();
-  EXPECT_EQ(refusal(host.load_text(slow_text(10'000))).limit, "load_timeout");
+  EXPECT_EQ(refusal(host.load_text(slow_text())).limit, "load_timeout");
   EXPECT_LT(std::chrono::steady_clock::now() - began, 1s);
 
   std::stop_source stop;
@@ -219,7 +211,7 @@ TEST_F(LoadTest, ALongTextIsParsedInAChildThatCanBeStopped) {
     std::this_thread::sleep_for(50ms);
     stop.request_stop();
   });
-  const auto cancelled = engine.load_text(slow_text(10'000), "x", stop.get_token());
+  const auto cancelled = engine.load_text(slow_text(), "x", stop.get_token());
   ASSERT_FALSE(cancelled);
   EXPECT_EQ(cancelled.error().reason(), "cancelled");
 }

@@ -215,16 +215,15 @@ TEST_F(WasiTest, SlicesAfterCallsAreWholeAgain) {
   EXPECT_LT(report.usage().slices, report.usage().fuel.units / 100'000 + 10);
 }
 
-// The time of a wait is no time that the slice after it has had. The first wait costs one more: only then is somebody
-// named who will be woken.
+// The time of a wait is no time that the slice after it has had: that would end at its next call, two slices for each
+// wait.
 TEST_F(WasiTest, AWaitCostsOneSlice) {
-  const auto report = run(guest("(local.set $n (i32.const 5)) (loop $l (call $block (call $sleep (i64.const 3000000)))"
+  const auto report = run(guest("(local.set $n (i32.const 20)) (loop $l (call $block (call $sleep (i64.const 2000000)))"
                                 "(drop (call $now)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
                                 "(i32.const 1)"),
                           small());
   ASSERT_TRUE(report) << report.error();
-  EXPECT_GE(report.usage().slices, 7U);
-  EXPECT_LE(report.usage().slices, 9U) << "a busy machine may end one by its time";
+  EXPECT_LE(report.usage().slices, 30U) << "some more than 21, where a busy machine ends one by its time";
 }
 
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {

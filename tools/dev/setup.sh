@@ -65,10 +65,11 @@ build_peer() {
   need_rust
   say "building wasmtime $version for comparison, once (about 10 minutes on 2 cores)"
   log=$(mktemp)
-  cargo install wasmtime-cli --version "=$version" --locked --no-default-features --root "$root" --quiet \
+  # Beside the result: a build that was interrupted goes on where it was.
+  CARGO_TARGET_DIR="$root/target" cargo install wasmtime-cli --version "=$version" --locked --no-default-features --root "$root" --quiet \
     --features run,cache,cranelift,parallel-compilation,pooling-allocator,backtrace,demangle,addr2line,component-model,component-model-async,wat,logging \
     >"$log" 2>&1 || { cat "$log" >&2; rm -f "$log"; die "wasmtime does not build"; }
-  rm -f "$log"
+  rm -rf "$log" "$root/target"
 }
 
 # Everything that makes one Wasmtime build differ from another.

@@ -3,7 +3,7 @@
 use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Runtime};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
@@ -184,6 +184,9 @@ fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
 /// Starts the host. Null and `failure` when threads cannot be had.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_host_new(settings: &BridgeHostConfig, failure: &mut BridgeFailure) -> *mut BridgeHost {
+    // A panic is caught and told by its payload; the default hook would write to this process's stderr.
+    static SILENCE: Once = Once::new();
+    SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings)?)))))
 }
 

@@ -3,6 +3,7 @@
 #include <airssys/wasm/engine.hpp>
 #include <airssys/wasm/report.hpp>
 #include <functional>
+#include <stop_token>
 #include <string>
 
 #include "cli/options.hpp"
@@ -26,10 +27,6 @@ int validate(const Session& session);
 [[nodiscard]] Result<ComponentHandle> load(const Session& session);
 /// A line for `Progress` while the component called `name` is compiled.
 [[nodiscard]] std::function<std::string()> compiling(const std::string& name, const std::string& what_for);
-[[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
-                                                           const std::stop_token& interrupted);
-/// Two names of one file.
-[[nodiscard]] bool same_file(const std::string& a, const std::string& b);
 /// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
 [[nodiscard]] std::string harmless(std::string_view text);
 /// The same for text of many lines, which stay what they are; nothing is cut off.

@@ -10,7 +10,9 @@
 
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/terminal.hpp"
+#include "wit/json.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -27,10 +29,10 @@ std::string needs(const RequiredResources& r) {
 std::string listing(const std::vector<ImportedItem>& imports, const std::vector<FunctionExport>& functions) {
   std::string text;
   for (const auto& import : imports) {
-    text += fmt::format("import {};\n", import.name);
+    text += fmt::format("import {};\n", harmless(import.name));
   }
   for (const auto& function : functions) {
-    text += fmt::format("export {}: {};\n", function.path, to_wit(function.type));
+    text += fmt::format("export {}: {};\n", harmless(function.path), to_wit(function.type));
   }
   return text;
 }
@@ -58,7 +60,7 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
     out["required"] = nullptr;
   }
   out["wit"] = wit ? Json(*wit) : Json(nullptr);
-  std::cout << out.dump(2, ' ', false, Json::error_handler_t::replace) << '\n';
+  std::cout << wit::json_text(out, 2) << '\n';
   return written() ? 0 : 1;
 }
 

@@ -3,14 +3,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 
 #include "base/fd.hpp"
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
+#include "cli/files.hpp"
 #include "cli/terminal.hpp"
 #include "observe/begin_report.hpp"
 
@@ -45,6 +46,12 @@ Result<Call> parse_call(WasmEngine& engine, const ComponentHandle& component, co
   return call;
 }
 
+/// A name as WAVE takes it: its own words need a mark.
+std::string label(const std::string& name) {
+  constexpr std::array<std::string_view, 8> kWords = {"true", "false", "some", "none", "ok", "err", "inf", "nan"};
+  return std::ranges::find(kWords, name) != kWords.end() ? "%" + name : name;
+}
+
 /// A value of this type as one would type it, so that a suggested call works as it stands.
 std::string sample(const Type& type) {
   using Kind = Type::Kind;
@@ -52,7 +59,7 @@ std::string sample(const Type& type) {
     std::string text(open);
     for (const auto& member : type.members) {
       text += text.size() > 1 ? ", " : "";
-      text += (named ? member.name + ": " : "") + sample(*member.type);
+      text += (named ? label(member.name) + ": " : "") + sample(*member.type);
     }
     return text.append(close);
   };
@@ -69,7 +76,7 @@ std::string sample(const Type& type) {
     case Kind::Record: return list("{", "}", true);
     case Kind::Tuple: return list("(", ")", false);
     case Kind::Variant:
-    case Kind::Enum: return payload(type.members.at(0).name, type.members.at(0).type);
+    case Kind::Enum: return payload(label(type.members.at(0).name), type.members.at(0).type);
     case Kind::Option: return payload("some", type.members.at(0).type);
     case Kind::Result: return payload("ok", type.members.at(0).type);
     case Kind::Flags: return "{" + type.members.at(0).name + "}";
@@ -93,7 +100,7 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
                     fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
   }
   for (const auto& function : functions) {
-    std::cerr << fmt::format("{}: {}\n", function.path, to_wit(function.type));
+    std::cerr << fmt::format("{}: {}\n", harmless(function.path), to_wit(function.type));
   }
   return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
                   fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
@@ -113,11 +120,13 @@ bool print_result(const Report& report, bool json) {
 /// Where --report goes: opened before anything runs, so that a report is not lost for a wrong path.
 class ReportFile {
  public:
-  explicit ReportFile(const std::string& path) : path_(path) {
+  ReportFile(const std::string& path, const std::stop_token& interrupted) : path_(path) {
     if (!path.empty() && path != "-") {
-      file_.emplace(path, std::ios::trunc);
-      if (!*file_) {
-        problem_ = fmt::format("the report cannot be written to {}: {}", path, std::strerror(errno));
+      auto opened = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, interrupted);
+      if (opened) {
+        file_ = std::move(*opened);
+      } else {
+        problem_ = fmt::format("the report cannot be written to {}: {}", path, opened.error());
       }
     }
   }
@@ -128,27 +137,29 @@ class ReportFile {
     if (path_.empty()) {
       return true;
     }
-    auto& out = file_ ? static_cast<std::ostream&>(*file_) : std::cout;
-    if (out << to_json(report) << '\n' << std::flush) {
-      return true;
+    const auto line = to_json(report) + '\n';
+    const bool good =
+        is_stdout() ? static_cast<bool>(std::cout << line << std::flush)
+                    : base::write_all(file_.get(), {reinterpret_cast<const std::uint8_t*>(line.data()), line.size()});
+    if (!good) {
+      say_error(fmt::format("the report could not be written to {}", is_stdout() ? "stdout" : path_), {});
     }
-    say_error(fmt::format("the report could not be written to {}", file_ ? path_ : "stdout"), {});
-    return false;
+    return good;
   }
 
  private:
   const std::string path_;
-  std::optional<std::ofstream> file_;
+  base::Fd file_;
   std::string problem_;
 };
 
 /// `file` takes the place of this program's own stdin, as the shell's < does.
-std::optional<std::string> redirect_stdin(const std::string& file) {
-  const base::Fd opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!opened || ::dup2(opened.get(), STDIN_FILENO) < 0) {
-    return fmt::format("--stdin {}: {}", file, std::strerror(errno));
+std::optional<std::string> redirect_stdin(const std::string& file, const std::stop_token& interrupted) {
+  const auto opened = open_file(file, O_RDONLY, interrupted);
+  if (opened && ::dup2(opened->get(), STDIN_FILENO) >= 0) {
+    return {};
   }
-  return {};
+  return fmt::format("--stdin {}: {}", file, opened ? std::strerror(errno) : opened.error());
 }
 
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
@@ -189,15 +200,16 @@ int run(const Session& session) {
     say_error("the report would be written over the component", "airssys-wasm run --help");
     return kUsageError;
   }
-  ReportFile file(options.report_file);
+  ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
   if (problem.empty() && !options.stdin_file.empty()) {
-    problem = redirect_stdin(options.stdin_file).value_or("");
+    problem = redirect_stdin(options.stdin_file, interrupted).value_or("");
   }
   if (!problem.empty()) {
-    say_error(problem, "airssys-wasm run --help");
-    return kUsageError;
+    const bool stopped = interrupted.stop_requested();
+    say_error(problem, stopped ? "" : "airssys-wasm run --help");
+    return stopped ? Error{Cancelled{}}.exit_code() : kUsageError;
   }
   if (!component) {
     return refuse(component.error(), nullptr, options, file);
@@ -230,7 +242,8 @@ int run(const Session& session) {
   good = file.write(report) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
   if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
-    std::cerr << (flushed.stderr_in_line ? "\n" : "") << screen(report, options, colour_wanted());
+    const bool in_line = flushed.stderr_in_line || (flushed.stdout_in_line && one_terminal());
+    std::cerr << (in_line ? "\n" : "") << screen(report, options, colour_wanted());
   }
   if (!good) {
     return 1;

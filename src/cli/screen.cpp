@@ -61,12 +61,6 @@ std::string where(const Error& error) {
   return text;
 }
 
-/// C0, DEL and C1; and what turns the direction of the text that follows.
-bool drives_terminals(char32_t c) {
-  return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
-         (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
-}
-
 /// The next round number to try for a limit that was too small.
 std::string more_time(std::chrono::nanoseconds t) {
   using namespace std::chrono_literals;
@@ -135,6 +129,10 @@ struct Advice {
                                         : "run without --stop-on-denied to let the guest see the refusal";
   }
   std::string operator()(const LoadFailed& k) const {
+    if (k.limit == "text_bytes") {
+      return fmt::format("make a binary component of it: wasm-tools parse {} -o component.wasm",
+                         shell_word(options.component));
+    }
     // What the whole load may take; the other bounds are those of programs that embed the library.
     constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOptions = {{
         {"load_timeout", "--load-timeout"},
@@ -164,14 +162,14 @@ struct Advice {
 /// What cannot be shown as it is, would not work when it is typed.
 std::string shell_word(std::string_view text) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_./+:=@%,";
-  if (!text.empty() && text.find_first_not_of(kPlain) == std::string_view::npos) {
-    return harmless(text) == text ? std::string(text) : "FILE";
+  std::string word(text);
+  if (text.empty() || text.find_first_not_of(kPlain) != std::string_view::npos) {
+    word = "'";
+    for (const char c : text) {
+      word += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    }
+    word += "'";
   }
-  std::string word = "'";
-  for (const char c : text) {
-    word += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  }
-  word += "'";
   return harmless(word) == word ? word : "FILE";
 }
 
@@ -180,7 +178,7 @@ std::string harmless(std::string_view text) {
   std::string out;
   for (std::size_t at = 0; at < text.size() && out.size() < kMost;) {
     const auto [code, size] = wit::first_char(text.substr(at));
-    const bool blank = !code || *code == ' ' || drives_terminals(*code);
+    const bool blank = !code || *code == ' ' || wit::steers_display(*code);
     if (!blank) {
       out += text.substr(at, size);
     } else if (out.empty() || out.back() != ' ') {
@@ -196,7 +194,7 @@ std::string harmless_lines(std::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     const auto [code, size] = wit::first_char(text);
-    const bool plain = code && (*code == '\n' || *code == '\t' || !drives_terminals(*code));
+    const bool plain = code && (*code == '\n' || *code == '\t' || !wit::steers_display(*code));
     out += plain ? text.substr(0, size) : " ";
     text.remove_prefix(size);
   }

@@ -44,6 +44,8 @@ std::string cut_to_width(std::string line) {
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
+bool one_terminal() { return stderr_is_terminal() && ::isatty(STDOUT_FILENO) == 1; }
+
 bool colour_wanted() {
   const char* no = std::getenv("NO_COLOR");
   const char* terminal = std::getenv("TERM");

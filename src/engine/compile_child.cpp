@@ -270,11 +270,13 @@ Result<base::Buffer> ChildCompiler::translate(std::string_view text, const LoadL
   if (!done) {
     return std::unexpected(done.error());
   }
-  std::vector<std::uint8_t> bytes(done->size);
-  if (!base::read_all(done->file.get(), bytes)) {
+  auto* data = new std::uint8_t[done->size];
+  base::Buffer bytes(data, done->size, done->size,
+                     [](std::uint8_t* owned, std::size_t, std::size_t) noexcept { delete[] owned; });
+  if (!base::read_all(done->file.get(), {data, done->size})) {
     return std::unexpected(os_failure("no answer"));
   }
-  return base::Buffer::copy_of(bytes);
+  return bytes;
 }
 
 }  // namespace airssys::wasm::engine

@@ -26,15 +26,15 @@ namespace protocol = engine::protocol;
 
 constexpr std::array<std::uint8_t, 8> kEmptyComponent = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
-/// What the user's own limits leave of it: those cannot be raised.
-bool limit(int what, rlim_t soft, rlim_t hard) {
+/// Sets what the user's own limits leave of it, since those cannot be raised. The soft limit now in force, or nothing.
+std::optional<rlim_t> limit(int what, rlim_t soft, rlim_t hard) {
   rlimit value{};
   const auto resource = static_cast<__rlimit_resource>(what);
   if (::getrlimit(resource, &value) != 0) {
-    return false;
+    return {};
   }
   value = {std::min(soft, value.rlim_max), std::min(hard, value.rlim_max)};
-  return ::setrlimit(resource, &value) == 0;
+  return ::setrlimit(resource, &value) == 0 ? std::optional(value.rlim_cur) : std::nullopt;
 }
 
 /// The component, mapped; nothing when that fails.
@@ -50,8 +50,8 @@ std::optional<std::span<const std::uint8_t>> map_input() {
   return std::span(static_cast<const std::uint8_t*>(mapped), static_cast<std::size_t>(size));
 }
 
-/// Written once, before the handler below can run.
-rlim_t address_space_limit = 0;
+/// Written once, before anything grows. No limit until then.
+rlim_t address_space_limit = RLIM_INFINITY;
 
 /// Whether so little address space is left that a failure is the limit's doing. Async-signal-safe.
 bool at_the_limit() {
@@ -87,13 +87,10 @@ bool watch_faults() {
 }
 
 bool limit_myself(const protocol::Command& command) {
-  rlimit inherited{};
-  if (::getrlimit(RLIMIT_AS, &inherited) != 0) {
-    return false;
-  }
-  address_space_limit = std::min(command.address_space, inherited.rlim_max);
-  return watch_faults() && limit(RLIMIT_AS, command.address_space, command.address_space) &&
-         limit(RLIMIT_CPU, command.cpu_seconds, command.cpu_seconds + 1) && limit(RLIMIT_CORE, 0, 0);
+  const auto space = limit(RLIMIT_AS, command.address_space, command.address_space);
+  address_space_limit = space.value_or(RLIM_INFINITY);
+  return space && watch_faults() && limit(RLIMIT_CPU, command.cpu_seconds, command.cpu_seconds + 1) &&
+         limit(RLIMIT_CORE, 0, 0);
 }
 
 engine::Try<base::Buffer> work(const protocol::Command& command, std::span<const std::uint8_t> input) {

@@ -62,9 +62,9 @@ class BridgedFunction final : public Function {
 class BridgedOutput final : public Output {
  public:
   explicit BridgedOutput(OutputHandle owned) : handle(std::move(owned)) {}
-  [[nodiscard]] base::Buffer take() override {
+  [[nodiscard]] base::Buffer take(Streams chosen) override {
     bridge::BridgeBytes out{};
-    bridge::bridge_output_take(handle.get(), &out);
+    bridge::bridge_output_take(handle.get(), chosen.out, chosen.err, &out);
     return engine::take(out);
   }
   OutputHandle handle;
@@ -228,12 +228,13 @@ Try<WasiHandle> grant(const Wasi& wasi) {
   } else if (wasi.stdin_inherited) {
     bridge::bridge_wasi_stdin_inherited(handle.get());
   }
-  if (wasi.out) {
-    bridge::bridge_wasi_stdout(handle.get(), static_cast<BridgedOutput&>(*wasi.out).handle.get());
-  }
-  if (wasi.err) {
-    bridge::bridge_wasi_stderr(handle.get(), static_cast<BridgedOutput&>(*wasi.err).handle.get());
-  }
+  const auto write_to_output = [&](bool granted, bridge::BridgeStream stream) {
+    if (granted) {
+      bridge::bridge_wasi_output(handle.get(), static_cast<BridgedOutput&>(*wasi.output).handle.get(), stream);
+    }
+  };
+  write_to_output(wasi.written.out, bridge::BridgeStream::Out);
+  write_to_output(wasi.written.err, bridge::BridgeStream::Err);
   if (wasi.coarse_clock_ns) {
     bridge::bridge_wasi_coarse_clocks(handle.get(), *wasi.coarse_clock_ns);
   }
@@ -433,13 +434,8 @@ Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, con
   return std::make_shared<BridgedEngine>(host, std::move(handle));
 }
 
-std::pair<std::shared_ptr<Output>, std::shared_ptr<Output>> Output::pair(std::uint64_t capacity,
-                                                                         std::uint64_t total_max) {
-  bridge::BridgeOutput* out = nullptr;
-  bridge::BridgeOutput* err = nullptr;
-  bridge::bridge_output_pair(capacity, total_max, &out, &err);
-  OutputHandle owned_out(out), owned_err(err);
-  return {std::make_shared<BridgedOutput>(std::move(owned_out)), std::make_shared<BridgedOutput>(std::move(owned_err))};
+std::shared_ptr<Output> Output::make(std::uint32_t capacity, std::uint64_t total_max) {
+  return std::make_shared<BridgedOutput>(OutputHandle(bridge::bridge_output_new(capacity, total_max)));
 }
 
 Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& path) {

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/output.hpp"
 #include "engine/run.hpp"
 #include "wit/codec.hpp"
 
@@ -89,22 +90,6 @@ struct HostFunctionName {
   std::string name;
 };
 
-/// Where a run's output goes: the bounded buffer that the guest fills and somebody empties.
-class Output {
- public:
-  /// stdout and stderr of one run: each holds at most `capacity` bytes, both together take at most `total_max`.
-  [[nodiscard]] static std::pair<std::shared_ptr<Output>, std::shared_ptr<Output>> pair(std::uint64_t capacity,
-                                                                                        std::uint64_t total_max);
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-  virtual ~Output() = default;
-  /// What is there; lets a waiting guest go on. Any thread.
-  [[nodiscard]] virtual base::Buffer take() = 0;
-
- protected:
-  Output() = default;
-};
-
 struct DirectoryGrant {
   std::string host, guest;
   bool writable = false;
@@ -117,7 +102,9 @@ struct Wasi {
   std::vector<DirectoryGrant> directories;
   std::optional<std::string> stdin_bytes;
   bool stdin_inherited = false;
-  std::shared_ptr<Output> out, err;
+  /// Where `written` goes; the other stream is discarded.
+  std::shared_ptr<Output> output;
+  Streams written;
   std::optional<std::uint64_t> coarse_clock_ns;
   std::optional<std::uint64_t> random_seed;
   std::uint64_t random_bytes_max = 0;

@@ -141,8 +141,7 @@ std::string to_json(const Report& r) {
   for (const auto& denial : r.denials) {
     out["denials"].push_back({{"capability", denial.capability}, {"target", denial.target}, {"count", denial.count}});
   }
-  // Guest text may be any bytes; JSON is UTF-8.
-  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return wit::json_text(out);
 }
 
 }  // namespace airssys::wasm

@@ -7,17 +7,13 @@ namespace airssys::wasm::runtime {
 namespace {
 
 /// What a guest may have written and nobody has taken yet; more makes it wait.
-constexpr std::uint64_t kOutputBufferBytes = 64U << 10U;
+constexpr std::uint32_t kOutputBufferBytes = 64U << 10U;
+
+engine::Streams granted(const WasiGrants& grants, OutputGrant grant) {
+  return {grants.stdout_target == grant, grants.stderr_target == grant};
+}
 
 }  // namespace
-
-bool GuestStreams::open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor) {
-  stream.grant = grant;
-  if (grant != OutputGrant::Discarded) {
-    stream.output = std::move(output);
-  }
-  return grant != OutputGrant::Inherited || relay_->attach(stream.output, descriptor);
-}
 
 engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const ResourceLimits& limits) {
   engine::Wasi out;
@@ -35,40 +31,42 @@ engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const Res
   }
   out.random_seed = grants.random_seed;
   out.random_bytes_max = limits.max_random.count;
-  auto [stdout_end, stderr_end] = engine::Output::pair(kOutputBufferBytes, limits.max_output.count);
-  if (!open(out_, std::move(stdout_end), grants.stdout_target, STDOUT_FILENO) ||
-      !open(err_, std::move(stderr_end), grants.stderr_target, STDERR_FILENO)) {
+  inherited_ = granted(grants, OutputGrant::Inherited);
+  captured_ = granted(grants, OutputGrant::Captured);
+  output_ = engine::Output::make(kOutputBufferBytes, limits.max_output.count);
+  if (inherited_.any() && !relay_->attach(output_, {.out = inherited_.out ? STDOUT_FILENO : -1,
+                                                    .err = inherited_.err ? STDERR_FILENO : -1})) {
     return std::unexpected(engine::Failure{engine::Cause::OutputUnread, OutputRelay::kLeftBytesMax, false, {}, {}});
   }
-  out.out = out_.output;
-  out.err = err_.output;
+  out.output = output_;
+  out.written = {inherited_.out || captured_.out, inherited_.err || captured_.err};
   return out;
 }
 
 void GuestStreams::drain() {
-  for (auto* stream : {&out_, &err_}) {
-    if (stream->output && stream->grant == OutputGrant::Inherited) {
-      relay_->nudge();
-    } else if (stream->output) {
-      const auto bytes = stream->output->take();
-      stream->captured.append(bytes.bytes().begin(), bytes.bytes().end());
+  if (output_ && inherited_.any()) {
+    relay_->nudge();
+  }
+  if (output_ && captured_.any()) {
+    const auto taken = output_->take(captured_);
+    engine::OutputPieces pieces(taken);
+    while (const auto piece = pieces.next()) {
+      (piece->is_err ? stderr_text_ : stdout_text_).append(piece->bytes.begin(), piece->bytes.end());
     }
   }
 }
 
 void GuestStreams::hand_over(Report& report) {
   drain();
-  report.stdout_text = std::exchange(out_.captured, {});
-  report.stderr_text = std::exchange(err_.captured, {});
+  report.stdout_text = std::exchange(stdout_text_, {});
+  report.stderr_text = std::exchange(stderr_text_, {});
 }
 
 void GuestStreams::close() {
-  for (auto* stream : {&out_, &err_}) {
-    if (stream->output && stream->grant == OutputGrant::Inherited) {
-      relay_->detach(stream->output);
-    }
-    stream->output.reset();
+  if (output_ && inherited_.any()) {
+    relay_->detach(output_);
   }
+  output_.reset();
 }
 
 }  // namespace airssys::wasm::runtime

@@ -30,15 +30,10 @@ class GuestStreams {
   void close();
 
  private:
-  struct Stream {
-    std::shared_ptr<engine::Output> output;
-    OutputGrant grant = OutputGrant::Discarded;
-    std::string captured;
-  };
-  [[nodiscard]] bool open(Stream& stream, std::shared_ptr<engine::Output> output, OutputGrant grant, int descriptor);
-
   std::shared_ptr<OutputRelay> relay_;
-  Stream out_, err_;
+  std::shared_ptr<engine::Output> output_;
+  engine::Streams inherited_, captured_;
+  std::string stdout_text_, stderr_text_;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -308,6 +308,9 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   if (!mapped) {
     mapped = map_artefact(name, true);
   }
+  if (!mapped && std::holds_alternative<LoadFailed>(mapped.error().kind)) {
+    mapped.error().message = "this is no native code that this version compiled with these settings";
+  }
   auto component = describe(std::move(mapped));
   if (!component) {
     return std::unexpected(std::move(component.error()));

@@ -1,7 +1,5 @@
 #include "runtime/output_relay.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 
@@ -18,12 +16,12 @@ OutputRelay::~OutputRelay() {
   thread_.join();
 }
 
-bool OutputRelay::attach(std::shared_ptr<engine::Output> output, int descriptor) {
+bool OutputRelay::attach(std::shared_ptr<engine::Output> output, Descriptors to) {
   const std::lock_guard lock(mutex_);
   if (left_bytes_ >= kLeftBytesMax) {
     return false;
   }
-  sources_.push_back({std::move(output), descriptor});
+  sources_.push_back({std::move(output), to});
   return true;
 }
 
@@ -42,10 +40,10 @@ void OutputRelay::detach(const std::shared_ptr<engine::Output>& output) {
     if (found == sources_.end()) {
       return;
     }
-    auto bytes = output->take();
-    if (bytes.size() > 0) {
-      left_bytes_ += weight(bytes);
-      chunks_.push_back({std::move(bytes), found->descriptor, true});
+    auto pieces = found->take();
+    if (pieces.size() > 0) {
+      left_bytes_ += weight(pieces);
+      chunks_.push_back({std::move(pieces), found->to, true});
     }
     sources_.erase(found);
   }
@@ -62,11 +60,22 @@ FlushedOutput OutputRelay::flush() {
 void OutputRelay::gather() {
   nudged_ = false;
   for (const auto& source : sources_) {
-    auto bytes = source.output->take();
-    if (bytes.size() > 0) {
-      chunks_.push_back({std::move(bytes), source.descriptor, false});
+    auto pieces = source.take();
+    if (pieces.size() > 0) {
+      chunks_.push_back({std::move(pieces), source.to, false});
     }
   }
+}
+
+FlushedOutput OutputRelay::write(const Chunk& chunk, FlushedOutput so_far) {
+  engine::OutputPieces pieces(chunk.pieces);
+  while (const auto piece = pieces.next()) {
+    // What cannot be written (a closed pipe, a full disk) is lost; the guest is not told, whoever flushes is.
+    const int error = base::write_all(piece->is_err ? chunk.to.err : chunk.to.out, piece->bytes) ? 0 : errno;
+    so_far.os_error = so_far.os_error != 0 ? so_far.os_error : error;
+    (piece->is_err ? so_far.stderr_in_line : so_far.stdout_in_line) = piece->bytes.back() != '\n';
+  }
+  return so_far;
 }
 
 void OutputRelay::work() {
@@ -83,15 +92,13 @@ void OutputRelay::work() {
       const Chunk chunk = std::move(chunks_.front());
       chunks_.pop_front();
       writing_ = true;
+      const auto so_far = written_;
       lock.unlock();
-      // What cannot be written (a closed pipe, a full disk) is lost; the guest is not told, whoever flushes is.
-      const int error = base::write_all(chunk.descriptor, chunk.bytes.bytes()) ? 0 : errno;
+      const auto now = write(chunk, so_far);
       lock.lock();
       writing_ = false;
-      written_.os_error = written_.os_error != 0 ? written_.os_error : error;
-      auto& in_line = chunk.descriptor == STDERR_FILENO ? written_.stderr_in_line : written_.stdout_in_line;
-      in_line = chunk.bytes.bytes().back() != '\n';
-      left_bytes_ -= chunk.left ? weight(chunk.bytes) : 0;
+      written_ = now;
+      left_bytes_ -= chunk.left ? weight(chunk.pieces) : 0;
     }
     idle_.notify_all();
   }

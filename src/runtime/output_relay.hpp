@@ -9,7 +9,7 @@
 
 #include <airssys/wasm/context.hpp>
 
-#include "engine/door.hpp"
+#include "engine/output.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -30,8 +30,13 @@ class OutputRelay {
   /// that is attached has at most the buffers of its two streams here, and as much again in them.
   static constexpr std::size_t kLeftBytesMax = 64U << 20U;
 
-  /// From now on what `output` holds goes to `descriptor`. False when too much waits already.
-  [[nodiscard]] bool attach(std::shared_ptr<engine::Output> output, int descriptor);
+  /// The descriptor for each stream; -1 for one that is not the relay's.
+  struct Descriptors {
+    int out = -1, err = -1;
+  };
+  /// From now on what `output` holds goes there, in the order in which it was written. False when too much waits
+  /// already.
+  [[nodiscard]] bool attach(std::shared_ptr<engine::Output> output, Descriptors to);
   /// There may be something to write.
   void nudge();
   /// Takes the rest and forgets the output.
@@ -42,18 +47,21 @@ class OutputRelay {
  private:
   struct Source {
     std::shared_ptr<engine::Output> output;
-    int descriptor;
+    Descriptors to;
+    [[nodiscard]] base::Buffer take() const { return output->take({to.out >= 0, to.err >= 0}); }
   };
   struct Chunk {
-    base::Buffer bytes;
-    int descriptor;
+    base::Buffer pieces;
+    Descriptors to;
     /// Of a run that has ended.
     bool left = false;
   };
   /// So that those who wrote one byte each count, too.
-  [[nodiscard]] static std::size_t weight(const base::Buffer& bytes) noexcept { return bytes.size() + sizeof(Chunk); }
+  [[nodiscard]] static std::size_t weight(const base::Buffer& pieces) noexcept { return pieces.size() + sizeof(Chunk); }
   void work();
   void gather();
+  /// With the stream positions and the first error so far.
+  [[nodiscard]] static FlushedOutput write(const Chunk& chunk, FlushedOutput so_far);
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -12,6 +12,9 @@
 namespace airssys::wasm::wit {
 
 [[nodiscard]] nlohmann::ordered_json to_json(const Value& value);
+/// Never fails: what is no UTF-8 is replaced. What steers a display is escaped, so the text can be shown. `indent`: -1
+/// for one line.
+[[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 /// Errors: what is wrong and where, also nesting deeper than any value's, which would end in the stack's overflow.
 [[nodiscard]] std::expected<nlohmann::ordered_json, std::string> parse_json(std::string_view text);
 /// Errors: a path and a sentence.

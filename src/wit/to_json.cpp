@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "wit/json.hpp"
@@ -65,6 +67,20 @@ struct ToJson {
 };
 
 }  // namespace
+
+// Beyond ASCII, and DEL, such characters stand in strings only.
+std::string json_text(const Json& json, int indent) {
+  const auto plain = json.dump(indent, ' ', false, Json::error_handler_t::replace);
+  std::string out;
+  out.reserve(plain.size());
+  for (std::string_view rest = plain; !rest.empty();) {
+    const auto [c, size] = first_char(rest);
+    out += c && *c >= kDelete && steers_display(*c) ? fmt::format("\\u{:04x}", static_cast<unsigned>(*c))
+                                                    : rest.substr(0, size);
+    rest.remove_prefix(size);
+  }
+  return out;
+}
 
 Json to_json(const Value& value) { return std::visit(ToJson{}, value.data()); }
 

@@ -24,6 +24,14 @@ namespace airssys::wasm::wit {
   return {static_cast<char>(0xf0U | (c >> 18U)), tail(12), tail(6), tail(0)};
 }
 
+inline constexpr char32_t kDelete = 0x7f;
+
+/// C0, DEL and C1; and what turns the direction of the text that follows.
+[[nodiscard]] constexpr bool steers_display(char32_t c) {
+  return c < 0x20 || (c >= kDelete && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
+         (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
 /// The scalar value at the front of `text` (not empty), nothing when there is none; and how many bytes it takes, 1
 /// then.
 [[nodiscard]] inline std::pair<std::optional<char32_t>, std::size_t> first_char(std::string_view text) {

@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -200,10 +201,10 @@ TEST_F(CommandTest, TheSuggestedCallWorks) {
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.set $top (i32.and (i32.add (global.get $top) (i32.const 7)) (i32.const -8))) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
     (func (export "f") (param i32 f32 i32 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) i32.const 42))
    (core instance $i (instantiate $m))
-   (type $r' (record (field "a" bool) (field "b" (tuple f32 char)))) (export $r "r" (type $r'))
-   (type $v' (variant (case "c" u64) (case "d"))) (export $v "v" (type $v'))
-   (type $e' (enum "x" "y")) (export $e "e" (type $e'))
-   (type $f' (flags "p" "q")) (export $f "f2" (type $f'))
+   (type $r' (record (field "true" bool) (field "b" (tuple f32 char)))) (export $r "r" (type $r'))
+   (type $v' (variant (case "some" u64) (case "d"))) (export $v "v" (type $v'))
+   (type $e' (enum "none" "y")) (export $e "e" (type $e'))
+   (type $f' (flags "inf" "q")) (export $f "f2" (type $f'))
    (func (export "f") (param "r" $r) (param "v" $v) (param "e" $e) (param "f" $f) (param "l" (list string)) (param "o" (option s8)) (param "w" (result u16 (error string))) (result s32)
      (canon lift (core func $i "f") (memory $i "mem") (realloc (func $i "realloc"))))))");
   const auto listed = run({"run", "types.wat"});
@@ -211,6 +212,37 @@ TEST_F(CommandTest, TheSuggestedCallWorks) {
   const auto line = std::string_view(listed.err).substr(listed.err.find("airssys-wasm run"));
   const auto ended = type(line.substr(0, line.find('\n')));
   EXPECT_EQ(ended.out, "42\n") << line << "\n" << ended.err;
+}
+
+// What would steer a terminal is shown as what it is: DEL, a control character of C1, a mark that turns the direction.
+TEST_F(CommandTest, ResultsSteerNoTerminal) {
+  write("echo.wat", kEcho);
+  const std::string steering = "a\x7f\u009b31m\u202e";
+  const auto arguments = Json::array({steering}).dump();
+  const auto json = run({"run", "echo.wat", "--invoke", "echo", "--args-json", arguments, "--json"});
+  EXPECT_EQ(json.out, "\"a\\u007f\\u009b31m\\u202e\"\n");
+  EXPECT_EQ(Json::parse(json.out), steering) << "and means the same";
+  const auto wave = run({"run", "echo.wat", "--invoke", "echo", "--args-json", arguments, "--report", "-"});
+  for (const std::string_view sign : {"\x7f", "\u009b", "\u202e"}) {
+    EXPECT_FALSE(wave.out.contains(sign)) << wave.out;
+  }
+}
+
+TEST_F(CommandTest, WaitingForAFifoEndsWithCtrlC) {
+  write("hello.wat", kHello);
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  for (const std::string option : {"--report", "--stdin"}) {
+    const auto ended = run({"run", "hello.wat", "--invoke", "hello()", option, "fifo"}, "", SIGINT, 300ms);
+    EXPECT_EQ(ended.status, 130) << option;
+    EXPECT_THAT(ended.err, HasSubstr("interrupted while waiting for its other end"));
+  }
+}
+
+TEST_F(CommandTest, AFifoIsReadAndWrittenOnceItsOtherEndIsThere) {
+  write("hello.wat", kHello);
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  const auto ended = type("airssys-wasm run hello.wat --invoke 'hello()' --report fifo & sleep 0.1; cat fifo; wait");
+  EXPECT_THAT(ended.out, ContainsRegex("\"outcome\":\"returned\"")) << ended.err;
 }
 
 // What was refused before it began has its report too.

@@ -139,7 +139,7 @@ class GrantsTest : public ::testing::Test {
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
     ::posix_spawn_file_actions_adddup2(&actions, pipes[0][0], STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, pipes[1][1], STDOUT_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, one_place ? pipes[2][1] : pipes[1][1], STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, pipes[2][1], STDERR_FILENO);
     const auto pointers = [](std::vector<std::string>& texts) {
       std::vector<char*> out;
@@ -168,6 +168,8 @@ class GrantsTest : public ::testing::Test {
   std::map<std::string, std::string> environment = {
       {"XDG_CACHE_HOME", AIRSSYS_WASM_TEST_CACHE}, {"TERM", "xterm"}, {"NO_COLOR", ""}};
   bool stderr_is_terminal = false;
+  /// stdout goes where stderr goes.
+  bool one_place = false;
 };
 
 /// All bytes there are, more of them than one read or write of a guest takes.
@@ -265,6 +267,23 @@ TEST_F(GrantsTest, OutputComesThroughAsItWasWritten) {
                                         "e\n\r\xe2",
                                         7));
   EXPECT_EQ(ended.status, 0);
+}
+
+TEST_F(GrantsTest, StdoutAndStderrKeepTheirOrderInOnePlace) {
+  write("both.wat", command(R"((local.set $s (call $stderr)) (call $out (i32.const 64) (i32.const 2))
+    (call $write (local.get $s) (i32.const 66) (i32.const 2) (i32.const 16)) (call $out (i32.const 68) (i32.const 1))
+    (call $write (local.get $s) (i32.const 69) (i32.const 1) (i32.const 16)) (i32.const 0))",
+                            "1 2 34"));
+  one_place = true;
+  EXPECT_EQ(run({"run", "both.wat"}).err, "1 2 34");
+  stderr_is_terminal = true;
+  EXPECT_TRUE(run({"run", "both.wat"}).err.starts_with("1 2 34\r\n")) << "the report begins a line";
+}
+
+TEST_F(GrantsTest, OnATerminalTheReportBeginsALineAfterUnfinishedStdout) {
+  write("hell.wat", command("(call $out (i32.const 64) (i32.const 4)) (i32.const 0)", "hell"));
+  one_place = stderr_is_terminal = true;
+  EXPECT_TRUE(run({"run", "hell.wat"}).err.starts_with("hell\r\n"));
 }
 
 TEST_F(GrantsTest, TheExitStatusIsTheGuests) {

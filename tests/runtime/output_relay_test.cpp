@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string>
@@ -15,17 +16,31 @@
 namespace airssys::wasm::runtime {
 namespace {
 
-/// A stream whose guest has written `bytes` and then ended.
+/// What a guest has written: pieces as the bridge makes them.
 class WrittenOutput final : public engine::Output {
  public:
-  explicit WrittenOutput(std::span<std::uint8_t> bytes) : bytes_(bytes) {}
-  [[nodiscard]] base::Buffer take() override {
-    const auto bytes = std::exchange(bytes_, {});
-    return {bytes.data(), bytes.size(), bytes.size(), [](std::uint8_t*, std::size_t, std::size_t) noexcept {}};
+  explicit WrittenOutput(std::string_view to_stdout) { add(false, to_stdout); }
+  void add(bool is_err, std::string_view text) {
+    if (text.empty()) {
+      return;
+    }
+    const auto size = static_cast<std::uint32_t>(text.size());
+    pieces_.push_back(is_err ? 1 : 0);
+    const auto* raw = reinterpret_cast<const std::uint8_t*>(&size);
+    pieces_.insert(pieces_.end(), raw, raw + sizeof size);
+    pieces_.insert(pieces_.end(), text.begin(), text.end());
+  }
+  [[nodiscard]] base::Buffer take(engine::Streams chosen) override {
+    EXPECT_TRUE(chosen.out);
+    const auto pieces = std::exchange(pieces_, {});
+    auto* copy = new std::uint8_t[pieces.size()];
+    std::ranges::copy(pieces, copy);
+    return {copy, pieces.size(), pieces.size(),
+            [](std::uint8_t* data, std::size_t, std::size_t) noexcept { delete[] data; }};
   }
 
  private:
-  std::span<std::uint8_t> bytes_;
+  std::vector<std::uint8_t> pieces_;
 };
 
 struct Pipe {
@@ -48,40 +63,34 @@ struct Pipe {
 };
 
 TEST(OutputRelayTest, SaysWhatIsLostAndWhetherALineIsOpen) {
-  std::string line = "a line\n", part = "a part", lost = "lost";
-  const auto write = [](OutputRelay& relay, std::string& text, int descriptor) {
-    const auto ended =
-        std::make_shared<WrittenOutput>(std::span(reinterpret_cast<std::uint8_t*>(text.data()), text.size()));
-    EXPECT_TRUE(relay.attach(ended, descriptor));
+  const auto write = [](OutputRelay& relay, std::string_view text, int descriptor) {
+    const auto ended = std::make_shared<WrittenOutput>(text);
+    EXPECT_TRUE(relay.attach(ended, {.out = descriptor}));
     relay.detach(ended);
     return relay.flush();
   };
   OutputRelay relay;
   Pipe pipe;
-  auto flushed = write(relay, line, pipe.write.get());
+  auto flushed = write(relay, "a line\n", pipe.write.get());
   EXPECT_EQ(flushed.os_error, 0);
   EXPECT_FALSE(flushed.stdout_in_line);
-  flushed = write(relay, part, pipe.write.get());
+  flushed = write(relay, "a part", pipe.write.get());
   EXPECT_TRUE(flushed.stdout_in_line);
   EXPECT_FALSE(flushed.stderr_in_line);
   const base::Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
-  EXPECT_EQ(write(relay, lost, full.get()).os_error, ENOSPC);
-  EXPECT_EQ(write(relay, line, pipe.write.get()).os_error, ENOSPC) << "what is lost stays lost";
+  EXPECT_EQ(write(relay, "lost", full.get()).os_error, ENOSPC);
+  EXPECT_EQ(write(relay, "a line\n", pipe.write.get()).os_error, ENOSPC) << "what is lost stays lost";
 }
 
 TEST(OutputRelayTest, WritesWhatALiveAndAnEndedRunLeftInOrder) {
   Pipe pipe;
-  std::string first = "first ", second = "second";
-  const auto bytes = [](std::string& text) {
-    return std::span(reinterpret_cast<std::uint8_t*>(text.data()), text.size());
-  };
   {
     OutputRelay relay;
-    const auto live = std::make_shared<WrittenOutput>(bytes(first));
-    ASSERT_TRUE(relay.attach(live, pipe.write.get()));
+    const auto live = std::make_shared<WrittenOutput>("first ");
+    ASSERT_TRUE(relay.attach(live, {.out = pipe.write.get()}));
     relay.flush();
-    const auto ended = std::make_shared<WrittenOutput>(bytes(second));
-    ASSERT_TRUE(relay.attach(ended, pipe.write.get()));
+    const auto ended = std::make_shared<WrittenOutput>("second");
+    ASSERT_TRUE(relay.attach(ended, {.out = pipe.write.get()}));
     relay.detach(ended);
     relay.detach(live);
   }
@@ -89,14 +98,28 @@ TEST(OutputRelayTest, WritesWhatALiveAndAnEndedRunLeftInOrder) {
   EXPECT_EQ(pipe.rest(), "first second");
 }
 
+TEST(OutputRelayTest, KeepsTheOrderOfStdoutAndStderrWhereBothGoToOnePlace) {
+  Pipe pipe;
+  {
+    OutputRelay relay;
+    const auto both = std::make_shared<WrittenOutput>("1");
+    both->add(true, "2");
+    both->add(false, "3");
+    ASSERT_TRUE(relay.attach(both, {.out = pipe.write.get(), .err = pipe.write.get()}));
+    relay.detach(both);
+  }
+  pipe.write = {};
+  EXPECT_EQ(pipe.rest(), "123");
+}
+
 TEST(OutputRelayTest, BoundsWhatEndedRunsLeaveUnreadAndGoesOnOnceItIsRead) {
   Pipe pipe;
-  std::vector<std::uint8_t> much(OutputRelay::kLeftBytesMax / 4, 'x');
+  const std::string much(OutputRelay::kLeftBytesMax / 4, 'x');
   OutputRelay relay;
   int ended = 0;
   for (; ended < 100; ++ended) {
     const auto output = std::make_shared<WrittenOutput>(much);
-    if (!relay.attach(output, pipe.write.get())) {
+    if (!relay.attach(output, {.out = pipe.write.get()})) {
       break;
     }
     relay.detach(output);
@@ -105,7 +128,7 @@ TEST(OutputRelayTest, BoundsWhatEndedRunsLeaveUnreadAndGoesOnOnceItIsRead) {
 
   std::jthread reader([&] { EXPECT_EQ(pipe.rest().size(), 4 * much.size()); });
   relay.flush();
-  EXPECT_TRUE(relay.attach(std::make_shared<WrittenOutput>(std::span<std::uint8_t>()), pipe.write.get()));
+  EXPECT_TRUE(relay.attach(std::make_shared<WrittenOutput>(""), {.out = pipe.write.get()}));
   pipe.write = {};
 }
 

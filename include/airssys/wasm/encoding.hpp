@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -66,14 +65,6 @@ class Buffer {
 
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return {data_, size_}; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
-
-  /// A copy on the ordinary heap.
-  [[nodiscard]] static Buffer copy_of(std::span<const std::uint8_t> bytes) {
-    auto* copy = new std::uint8_t[bytes.size()];
-    std::copy(bytes.begin(), bytes.end(), copy);
-    return {copy, bytes.size(), bytes.size(),
-            [](std::uint8_t* data, std::size_t, std::size_t) noexcept { delete[] data; }};
-  }
 
  private:
   void swap(Buffer& other) noexcept {

@@ -97,6 +97,11 @@ enum class BridgePoll : uint32_t {
   Done = 3,
 };
 
+enum class BridgeStream : uint32_t {
+  Out = 0,
+  Err = 1,
+};
+
 /// The calls of one run as C++ holds them: they alone, since an answer may be waited for long after the run is gone.
 struct BridgeCalls;
 
@@ -350,13 +355,17 @@ void bridge_function_free(BridgeFunction *function);
 bool bridge_function_takes_bytes(const BridgeFunction *function);
 
 /// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
-void bridge_output_pair(uint64_t capacity, uint64_t total_max, BridgeOutput **out, BridgeOutput **err);
+BridgeOutput *bridge_output_new(uint32_t capacity, uint64_t total_max);
 
-/// Takes what is there and lets a waiting guest go on. Any thread.
-void bridge_output_take(const BridgeOutput *output, BridgeBytes *out);
+/// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room
+/// in them go on: pieces, each of one byte for the stream, four for the length (little-endian), and its bytes. Any thread.
+void bridge_output_take(const BridgeOutput *output,
+                        bool take_out,
+                        bool take_err,
+                        BridgeBytes *out);
 
 /// # Safety
-/// `output` came from `bridge_output_pair` and is freed once; runs that use it may still live.
+/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
 void bridge_output_free(BridgeOutput *output);
 
 /// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
@@ -512,9 +521,8 @@ void bridge_wasi_stdin_bytes(BridgeWasi *wasi, BridgeSlice bytes);
 
 void bridge_wasi_stdin_inherited(BridgeWasi *wasi);
 
-void bridge_wasi_stdout(BridgeWasi *wasi, const BridgeOutput *output);
-
-void bridge_wasi_stderr(BridgeWasi *wasi, const BridgeOutput *output);
+/// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.
+void bridge_wasi_output(BridgeWasi *wasi, const BridgeOutput *output, BridgeStream stream);
 
 /// Both clocks show whole steps of `step_ns` only.
 void bridge_wasi_coarse_clocks(BridgeWasi *wasi, uint64_t step_ns);

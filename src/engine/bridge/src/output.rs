@@ -5,79 +5,139 @@ use crate::outcome::{BridgeCause, Stopped};
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// Shared by the two streams of a run.
-struct Total {
-    max: u64,
-    written: AtomicU64,
+#[repr(u32)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BridgeStream {
+    Out = 0,
+    Err = 1,
 }
 
+/// What the two streams of a run hold, in the order in which it was written: pieces, each a header (the stream in one
+/// byte, the length in four, little-endian) and its bytes.
 struct State {
-    buffer: Vec<u8>,
-    /// Room in the buffer; taking makes room again.
+    pieces: Vec<u8>,
+    /// The last piece: its stream and where its header begins.
+    last: Option<(BridgeStream, usize)>,
+    /// By stream: what `pieces` holds of it, headers included.
+    held: [usize; 2],
     capacity: usize,
-    /// All that the pair may ever write; one byte more ends the run.
-    total: Arc<Total>,
-    waiting: Option<Waker>,
+    written: u64,
+    /// All that the two may ever write; one byte more ends the run.
+    total_max: u64,
+    waiting: [Option<Waker>; 2],
 }
 
-pub struct Output {
-    state: Mutex<State>,
-}
+const HEADER: usize = 5;
 
+pub struct BridgeOutput(Arc<Mutex<State>>);
+
+/// One of the two streams, as WASI sees it.
 #[derive(Clone)]
-pub struct BridgeOutput(Arc<Output>);
+pub struct End {
+    state: Arc<Mutex<State>>,
+    stream: BridgeStream,
+}
 
-impl Output {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+impl State {
+    fn room(&self, stream: BridgeStream) -> usize {
+        self.capacity.saturating_sub(self.held[stream as usize])
     }
 
-    fn push(&self, bytes: &[u8]) -> Result<(), Stopped> {
-        let mut state = self.lock();
-        let n = bytes.len() as u64;
-        let attempted = state.total.written.fetch_add(n, Relaxed).saturating_add(n);
-        if attempted > state.total.max {
-            return Err(Stopped { cause: BridgeCause::Output, code: attempted, message: "output_bytes".into() });
+    fn push(&mut self, stream: BridgeStream, bytes: &[u8]) -> Result<(), Stopped> {
+        self.written = self.written.saturating_add(bytes.len() as u64);
+        if self.written > self.total_max {
+            return Err(Stopped { cause: BridgeCause::Output, code: self.written, message: "output_bytes".into() });
         }
-        state.buffer.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.append(stream, bytes);
+        }
         Ok(())
     }
 
-    fn room(&self) -> usize {
-        let state = self.lock();
-        state.capacity.saturating_sub(state.buffer.len())
+    fn append(&mut self, stream: BridgeStream, bytes: &[u8]) {
+        let start = match self.last {
+            Some((last, start)) if last == stream => start,
+            _ => {
+                let start = self.pieces.len();
+                self.pieces.push(stream as u8);
+                self.pieces.extend_from_slice(&[0; HEADER - 1]);
+                self.held[stream as usize] += HEADER;
+                self.last = Some((stream, start));
+                start
+            }
+        };
+        self.pieces.extend_from_slice(bytes);
+        self.held[stream as usize] += bytes.len();
+        // The permits keep each stream within its capacity, which is below 4 GiB.
+        let size = (self.pieces.len() - start - HEADER) as u32;
+        self.pieces[start + 1..start + HEADER].copy_from_slice(&size.to_le_bytes());
     }
 
+    /// The pieces of the chosen streams; those of the other stay.
+    fn take(&mut self, chosen: [bool; 2]) -> Vec<u8> {
+        let all = std::mem::take(&mut self.pieces);
+        let others = (0..2).any(|stream| !chosen[stream] && self.held[stream] > 0);
+        self.last = None;
+        self.held = [0; 2];
+        if !others {
+            return all;
+        }
+        let (mut taken, mut rest) = (Vec::new(), all.as_slice());
+        while let [stream, a, b, c, d, tail @ ..] = rest {
+            let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+            let (bytes, next) = tail.split_at(size);
+            let stream = if *stream == BridgeStream::Out as u8 { BridgeStream::Out } else { BridgeStream::Err };
+            if chosen[stream as usize] {
+                taken.extend_from_slice(&rest[..HEADER + size]);
+            } else {
+                self.append(stream, bytes);
+            }
+            rest = next;
+        }
+        taken
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl BridgeOutput {
+    pub fn end(&self, stream: BridgeStream) -> End {
+        End { state: self.0.clone(), stream }
+    }
+}
+
+impl End {
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
-        let mut state = self.lock();
-        let room = state.capacity.saturating_sub(state.buffer.len());
+        let mut state = lock(&self.state);
+        let room = state.room(self.stream);
         if room > 0 {
             return Poll::Ready(room);
         }
-        state.waiting = Some(cx.waker().clone());
+        state.waiting[self.stream as usize] = Some(cx.waker().clone());
         Poll::Pending
     }
 }
 
 #[async_trait::async_trait]
-impl Pollable for BridgeOutput {
+impl Pollable for End {
     async fn ready(&mut self) {
-        std::future::poll_fn(|cx| self.0.poll_room(cx)).await;
+        std::future::poll_fn(|cx| self.poll_room(cx)).await;
     }
 }
 
 #[async_trait::async_trait]
-impl OutputStream for BridgeOutput {
+impl OutputStream for End {
     /// No more than the room that `check_write` answered: see bounds.rs.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.0.push(&bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
+        lock(&self.state).push(self.stream, &bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -85,15 +145,15 @@ impl OutputStream for BridgeOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(self.0.room())
+        Ok(lock(&self.state).room(self.stream))
     }
 }
 
-impl AsyncWrite for BridgeOutput {
+impl AsyncWrite for End {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_room(cx).map(|room| {
+        self.poll_room(cx).map(|room| {
             let n = room.min(bytes.len());
-            self.0.push(&bytes[..n]).map(|()| n).map_err(io::Error::other)
+            lock(&self.state).push(self.stream, &bytes[..n]).map(|()| n).map_err(io::Error::other)
         })
     }
 
@@ -106,14 +166,14 @@ impl AsyncWrite for BridgeOutput {
     }
 }
 
-impl IsTerminal for BridgeOutput {
+impl IsTerminal for End {
     /// What is at the other end of C++'s relay is not the guest's business.
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for BridgeOutput {
+impl StdoutStream for End {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(self.clone())
     }
@@ -125,37 +185,38 @@ impl StdoutStream for BridgeOutput {
 
 /// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_pair(
-    capacity: u64,
-    total_max: u64,
-    out: &mut *mut BridgeOutput,
-    err: &mut *mut BridgeOutput,
-) {
-    let total = Arc::new(Total { max: total_max, written: AtomicU64::new(0) });
-    let stream = || {
-        let capacity = capacity.max(1) as usize;
-        let state = State { buffer: Vec::new(), capacity, total: total.clone(), waiting: None };
-        Box::into_raw(Box::new(BridgeOutput(Arc::new(Output { state: Mutex::new(state) }))))
+pub extern "C" fn bridge_output_new(capacity: u32, total_max: u64) -> *mut BridgeOutput {
+    let state = State {
+        pieces: Vec::new(),
+        last: None,
+        held: [0; 2],
+        capacity: capacity.max(1) as usize,
+        written: 0,
+        total_max,
+        waiting: [None, None],
     };
-    *out = stream();
-    *err = stream();
+    Box::into_raw(Box::new(BridgeOutput(Arc::new(Mutex::new(state)))))
 }
 
-/// Takes what is there and lets a waiting guest go on. Any thread.
+/// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room
+/// in them go on: pieces, each of one byte for the stream, four for the length (little-endian), and its bytes. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_take(output: &BridgeOutput, out: &mut BridgeBytes) {
+pub extern "C" fn bridge_output_take(output: &BridgeOutput, take_out: bool, take_err: bool, out: &mut BridgeBytes) {
+    let chosen = [take_out, take_err];
     let (bytes, waiting) = {
-        let mut state = output.0.lock();
-        (std::mem::take(&mut state.buffer), state.waiting.take())
+        let mut state = lock(&output.0);
+        let bytes = state.take(chosen);
+        let waiting = [0, 1].map(|stream| if chosen[stream] { state.waiting[stream].take() } else { None });
+        (bytes, waiting)
     };
     *out = bytes.into();
-    if let Some(waker) = waiting {
+    for waker in waiting.into_iter().flatten() {
         waker.wake();
     }
 }
 
 /// # Safety
-/// `output` came from `bridge_output_pair` and is freed once; runs that use it may still live.
+/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_output_free(output: *mut BridgeOutput) {
     // SAFETY: the caller's promise above.

@@ -3,7 +3,7 @@
 use crate::bounds;
 use crate::ffi::{BridgeSlice, free, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use crate::output::BridgeOutput;
+use crate::output::{BridgeOutput, BridgeStream};
 use crate::store::Data;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -229,14 +229,14 @@ pub extern "C" fn bridge_wasi_stdin_inherited(wasi: &mut BridgeWasi) {
     wasi.builder.inherit_stdin();
 }
 
+/// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_wasi_stdout(wasi: &mut BridgeWasi, output: &BridgeOutput) {
-    wasi.builder.stdout(output.clone());
-}
-
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_wasi_stderr(wasi: &mut BridgeWasi, output: &BridgeOutput) {
-    wasi.builder.stderr(output.clone());
+pub extern "C" fn bridge_wasi_output(wasi: &mut BridgeWasi, output: &BridgeOutput, stream: BridgeStream) {
+    let end = output.end(stream);
+    match stream {
+        BridgeStream::Out => wasi.builder.stdout(end),
+        BridgeStream::Err => wasi.builder.stderr(end),
+    };
 }
 
 /// Both clocks show whole steps of `step_ns` only.

@@ -1,0 +1,118 @@
+#include "cli/files.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+
+#include "base/quantity.hpp"
+
+namespace airssys::wasm::cli {
+
+namespace {
+
+Error unreadable(const std::string& path, std::string_view why) {
+  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), {}, {}, {}};
+}
+
+/// Waits until `file` can be read; false when that was interrupted.
+bool readable(int file, const std::stop_token& interrupted) {
+  constexpr int kLookMs = 50;
+  pollfd watched{file, POLLIN, 0};
+  while (!interrupted.stop_requested()) {
+    if (::poll(&watched, 1, kLookMs) != 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool is_fifo(int file) {
+  struct stat s{};
+  return ::fstat(file, &s) == 0 && S_ISFIFO(s.st_mode);
+}
+
+}  // namespace
+
+std::expected<base::Fd, std::string> open_file(const std::string& path, int flags, const std::stop_token& interrupted) {
+  constexpr mode_t kMode = 0666;
+  constexpr auto kPause = std::chrono::milliseconds(50);
+  for (;;) {
+    base::Fd file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, kMode));
+    std::error_code absent;
+    if (!file && (errno != ENXIO || !std::filesystem::is_fifo(path, absent))) {
+      return std::unexpected(std::strerror(errno));
+    }
+    if (interrupted.stop_requested() ||
+        (file && is_fifo(file.get()) && flags == O_RDONLY && !readable(file.get(), interrupted))) {
+      return std::unexpected("interrupted while waiting for its other end");
+    }
+    if (file) {
+      const int now = ::fcntl(file.get(), F_GETFL);
+      ::fcntl(file.get(), F_SETFL, now & ~O_NONBLOCK);
+      return file;
+    }
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
+Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
+                                             const std::stop_token& interrupted) {
+  base::Fd owned;
+  int file = STDIN_FILENO;
+  if (path != "-") {
+    auto opened = base::open_regular(path);
+    if (!opened) {
+      auto error = unreadable(path, opened.error());
+      error.help = "give the path of a .wasm or .wat file: ls *.wasm *.wat";
+      return std::unexpected(std::move(error));
+    }
+    owned = std::move(*opened);
+    file = owned.get();
+  }
+  // A file in one read and one that says it is over; a pipe in growing ones.
+  struct stat s{};
+  constexpr std::size_t kLeast = 16U << 10U;
+  const bool sized = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
+  std::size_t chunk = sized ? std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most) + 1 : kLeast;
+  std::vector<std::uint8_t> bytes;
+  for (;;) {
+    if (!readable(file, interrupted)) {
+      return std::unexpected(Error{Cancelled{}, Phase::Load, "interrupted while reading the component", {}, {}, {}});
+    }
+    const auto have = bytes.size();
+    bytes.resize(have + chunk);
+    const auto n = ::read(file, bytes.data() + have, chunk);
+    chunk = std::max(kLeast, have / 2);
+    bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    if (n < 0 && errno != EINTR) {
+      return std::unexpected(unreadable(path, std::strerror(errno)));
+    }
+    if (bytes.size() > most) {
+      return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}, "bytes"},
+                                   Phase::Load,
+                                   fmt::format("{} is larger than {}", path, base::show_bytes(most)),
+                                   {},
+                                   {},
+                                   {}});
+    }
+    if (n == 0) {
+      return bytes;
+    }
+  }
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code absent;
+  return std::filesystem::equivalent(a, b, absent);
+}
+
+}  // namespace airssys::wasm::cli

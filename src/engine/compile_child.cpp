@@ -51,21 +51,27 @@ Result<fs::path> find_helper(const fs::path& given) {
   return std::unexpected(std::move(error));
 }
 
-/// posix_spawn with exactly two descriptors and an empty environment: what the compiler does depends on nothing else.
-Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, int given_input, int given_output) {
-  // Neither may sit on the other's final number, 3 or 4: dup2 would then lose one of them.
-  constexpr int kFree = protocol::kOutput + 1;
-  const base::Fd high_input(::fcntl(given_input, F_DUPFD_CLOEXEC, kFree));
-  const base::Fd high_output(::fcntl(given_output, F_DUPFD_CLOEXEC, kFree));
-  if (!high_input || !high_output) {
+/// The three descriptors of the protocol, as this process has them.
+struct Descriptors {
+  int input, output, status;
+};
+
+/// posix_spawn with exactly these descriptors and an empty environment: what the compiler does depends on nothing else.
+Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, const Descriptors& given) {
+  // None may sit on another's final number: dup2 would then lose one of them.
+  constexpr int kFree = protocol::kStatus + 1;
+  const base::Fd input(::fcntl(given.input, F_DUPFD_CLOEXEC, kFree));
+  const base::Fd output(::fcntl(given.output, F_DUPFD_CLOEXEC, kFree));
+  const base::Fd status(::fcntl(given.status, F_DUPFD_CLOEXEC, kFree));
+  if (!input || !output || !status) {
     return std::unexpected(os_failure("no descriptor"));
   }
-  const int input = high_input.get(), output = high_output.get();
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
-  ::posix_spawn_file_actions_adddup2(&actions, input, protocol::kInput);
-  ::posix_spawn_file_actions_adddup2(&actions, output, protocol::kOutput);
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, protocol::kOutput + 1);
+  ::posix_spawn_file_actions_adddup2(&actions, input.get(), protocol::kInput);
+  ::posix_spawn_file_actions_adddup2(&actions, output.get(), protocol::kOutput);
+  ::posix_spawn_file_actions_adddup2(&actions, status.get(), protocol::kStatus);
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, kFree);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
@@ -119,9 +125,11 @@ Ending watch(int process, int alarm, steady_clock::time_point deadline, const st
   }
 }
 
+/// How the child ended, as far as that can be known; `si_code` is 0 when somebody else has reaped it.
+using Ended = std::pair<Ending, siginfo_t>;
+
 /// Waits for the child, the deadline or a stop request, and reaps the child whichever comes first.
-Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point deadline,
-                                           const std::stop_token& stop) {
+Result<Ended> await(pid_t child, steady_clock::time_point deadline, const std::stop_token& stop) {
   const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   const base::Fd alarm(::eventfd(0, EFD_CLOEXEC));
   Ending ending = Ending::Exited;
@@ -140,8 +148,12 @@ Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point
   }
   siginfo_t info{};
   while (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED) != 0) {
+    if (errno == ECHILD) {
+      info.si_code = 0;
+      break;
+    }
     if (errno != EINTR) {
-      return std::unexpected(os_failure("the child was reaped by somebody else"));
+      return std::unexpected(os_failure("the child cannot be waited for"));
     }
   }
   if (ending == Ending::Unwatched) {
@@ -151,7 +163,27 @@ Result<std::pair<Ending, siginfo_t>> await(pid_t child, steady_clock::time_point
   return std::pair{ending, info};
 }
 
-Error cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
+protocol::Status status_from(int eventfd) {
+  std::uint64_t status = 0;
+  return ::read(eventfd, &status, sizeof status) == sizeof status ? static_cast<protocol::Status>(status)
+                                                                  : protocol::Status::None;
+}
+
+/// A child that died before it could say why.
+Error died(const siginfo_t& info, const fs::path& helper) {
+  if (info.si_code == CLD_EXITED) {
+    return host_exhausted("compile helper", 0,
+                          fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
+                                      helper.string(), info.si_status));
+  }
+  if (info.si_code != 0 && info.si_status != SIGKILL) {
+    return {LoadFailed{}, Phase::Load, fmt::format("the compiler died of signal {} on this component", info.si_status),
+            {},           {},          {}};
+  }
+  auto error = host_exhausted("compile helper", 0, "the compiler was killed from outside");
+  error.help = "see whether the kernel ran out of memory: dmesg";
+  return error;
+}
 
 Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
   std::vector<std::uint8_t> record(std::min<std::uint64_t>(size, protocol::kRecordMax));
@@ -189,7 +221,7 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
     return std::unexpected(std::move(helper.error()));
   }
   if (!places_.take(patience.deadline, patience.stop)) {
-    return std::unexpected(patience.stop.stop_requested() ? cancelled() : late());
+    return std::unexpected(patience.stop.stop_requested() ? load_cancelled() : late());
   }
   const struct Leave {
     Places& places;
@@ -203,7 +235,12 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
   if (!base::write_all(input->get(), given)) {
     return std::unexpected(os_failure("no memory"));
   }
-  const auto child = spawn(*helper, protocol::command_line(kHelperName, command), input->get(), output->get());
+  const base::Fd status(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!status) {
+    return std::unexpected(os_failure("no descriptor"));
+  }
+  const auto child =
+      spawn(*helper, protocol::command_line(kHelperName, command), {input->get(), output->get(), status.get()});
   if (!child) {
     return std::unexpected(child.error());
   }
@@ -213,45 +250,28 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
   }
   const auto& [ending, info] = *ended;
   if (ending == Ending::Stopped) {
-    return std::unexpected(cancelled());
+    return std::unexpected(load_cancelled());
   }
   if (ending == Ending::Late) {
     return std::unexpected(late());
   }
-  const auto end = ::lseek(output->get(), 0, SEEK_END);
-  const auto size = static_cast<std::uint64_t>(std::max<off_t>(end, 0));
-  if (info.si_code == CLD_EXITED && info.si_status == protocol::kDone) {
-    return Output{std::move(*output), size};
+  const auto size = static_cast<std::uint64_t>(std::max<off_t>(::lseek(output->get(), 0, SEEK_END), 0));
+  switch (status_from(status.get())) {
+    case protocol::Status::Done: return Output{std::move(*output), size};
+    case protocol::Status::Refused: return std::unexpected(refused(output->get(), size, limits));
+    case protocol::Status::Unusable:
+      return std::unexpected(
+          host_exhausted("compile helper", 0,
+                         fmt::format("the compile helper {} cannot work: is it of this version?", helper->string())));
+    case protocol::Status::OutOfMemory:
+      return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));
+    case protocol::Status::OutOfCpu: {
+      const auto allowed = std::chrono::nanoseconds(limits.max_compile_cpu).count();
+      return std::unexpected(load_limit("compile_cpu_time", static_cast<std::uint64_t>(allowed), {}, "ns"));
+    }
+    case protocol::Status::None: break;
   }
-  if (info.si_code == CLD_EXITED && info.si_status == protocol::kRefused) {
-    return std::unexpected(refused(output->get(), size, limits));
-  }
-  const bool out_of_memory = info.si_code == CLD_EXITED && info.si_status == protocol::kOutOfMemory;
-  if (info.si_code == CLD_EXITED && !out_of_memory) {
-    return std::unexpected(
-        host_exhausted("compile helper", 0,
-                       fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
-                                   helper->string(), info.si_status)));
-  }
-  // A failed allocation in Rust aborts.
-  if (out_of_memory || info.si_status == SIGABRT) {
-    return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));
-  }
-  if (info.si_status == SIGKILL) {
-    auto error = host_exhausted("compile helper", 0, "the compiler was killed from outside");
-    error.help = "see whether the kernel ran out of memory: dmesg";
-    return std::unexpected(std::move(error));
-  }
-  if (info.si_status == SIGXCPU) {
-    const auto allowed = std::chrono::nanoseconds(limits.max_compile_cpu).count();
-    return std::unexpected(load_limit("compile_cpu_time", static_cast<std::uint64_t>(allowed), {}, "ns"));
-  }
-  return std::unexpected(Error{LoadFailed{},
-                               Phase::Load,
-                               fmt::format("the compiler died of signal {} on this component", info.si_status),
-                               {},
-                               {},
-                               {}});
+  return std::unexpected(died(info, *helper));
 }
 
 Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,

@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <optional>
 #include <span>
 #include <string>
@@ -66,24 +67,37 @@ bool at_the_limit() {
   return n > 0 && pages * kPage + kSlack >= address_space_limit;
 }
 
+/// Async-signal-safe.
+[[noreturn]] void end(protocol::Status status) {
+  const auto value = static_cast<std::uint64_t>(status);
+  ::_exit(::write(protocol::kStatus, &value, sizeof value) == sizeof value ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
 /// A stack that cannot grow any more faults; whether that was the limit is for the address space to say.
 void on_fault(int signal) {
   if (at_the_limit()) {
-    ::_exit(protocol::kOutOfMemory);
+    end(protocol::Status::OutOfMemory);
   }
   ::signal(signal, SIG_DFL);
   ::raise(signal);
 }
 
+/// A failed allocation in Rust aborts.
+void on_abort(int /*signal*/) { end(protocol::Status::OutOfMemory); }
+void on_cpu_limit(int /*signal*/) { end(protocol::Status::OutOfCpu); }
+
 bool watch_faults() {
   constexpr std::size_t kStack = 64U << 10U;
   static std::array<std::byte, kStack> stack;
   const stack_t alternative{stack.data(), 0, stack.size()};
-  struct sigaction action{};
-  action.sa_handler = on_fault;
-  action.sa_flags = SA_ONSTACK;
-  return ::sigaltstack(&alternative, nullptr) == 0 && ::sigaction(SIGSEGV, &action, nullptr) == 0 &&
-         ::sigaction(SIGBUS, &action, nullptr) == 0;
+  const auto on = [](int signal, void (*handler)(int)) {
+    struct sigaction action{};
+    action.sa_handler = handler;
+    action.sa_flags = SA_ONSTACK;
+    return ::sigaction(signal, &action, nullptr) == 0;
+  };
+  return ::sigaltstack(&alternative, nullptr) == 0 && on(SIGSEGV, on_fault) && on(SIGBUS, on_fault) &&
+         on(SIGABRT, on_abort) && on(SIGXCPU, on_cpu_limit);
 }
 
 bool limit_myself(const protocol::Command& command) {
@@ -115,15 +129,13 @@ int main(int argc, char** argv) {
   const auto input = map_input();
   // The compiler's threads start before the limits: one that cannot start would be a panic, not a refusal.
   if (!command || !input || !engine::compile(command->settings, kEmptyComponent) || !limit_myself(*command)) {
-    return protocol::kUnusable;
+    end(protocol::Status::Unusable);
   }
   const auto made = work(*command, *input);
   if (!made && at_the_limit()) {
-    return protocol::kOutOfMemory;
+    end(protocol::Status::OutOfMemory);
   }
-  if (!made) {
-    return base::write_all(protocol::kOutput, protocol::encode(made.error())) ? protocol::kRefused
-                                                                              : protocol::kUnusable;
-  }
-  return base::write_all(protocol::kOutput, made->bytes()) ? protocol::kDone : protocol::kUnusable;
+  const bool written = made ? base::write_all(protocol::kOutput, made->bytes())
+                            : base::write_all(protocol::kOutput, protocol::encode(made.error()));
+  end(!written ? protocol::Status::Unusable : made ? protocol::Status::Done : protocol::Status::Refused);
 }

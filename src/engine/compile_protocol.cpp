@@ -11,7 +11,7 @@ namespace airssys::wasm::engine::protocol {
 namespace {
 constexpr std::size_t kWords = 9;
 /// Another one whenever these words or the numbers of causes change.
-constexpr std::uint64_t kGeneration = 3;
+constexpr std::uint64_t kGeneration = 4;
 }  // namespace
 
 Command compiling(const Settings& settings, const LoadLimits& limits) {

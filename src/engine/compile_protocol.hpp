@@ -14,12 +14,22 @@ namespace airssys::wasm::engine::protocol {
 
 inline constexpr int kInput = 3;
 inline constexpr int kOutput = 4;
-/// Exit codes: the outcome is written; a failure record is written; the child could not even begin;
-/// it ran into its address-space limit.
-inline constexpr int kDone = 0;
-inline constexpr int kRefused = 10;
-inline constexpr int kUnusable = 11;
-inline constexpr int kOutOfMemory = 12;
+/// An eventfd that the child's last act adds its status to. Not an exit code: in a program that ignores SIGCHLD, or
+/// that reaps whatever child there is, the parent may never see that.
+inline constexpr int kStatus = 5;
+enum class Status : std::uint8_t {
+  /// It died before it could say.
+  None,
+  /// The outcome is written.
+  Done,
+  /// A failure record is written.
+  Refused,
+  /// It could not even begin.
+  Unusable,
+  /// It ran into its address-space limit, or into that of CPU time.
+  OutOfMemory,
+  OutOfCpu,
+};
 inline constexpr std::size_t kRecordMax = 8192;
 
 enum class Task : std::uint8_t { Compile, Translate };

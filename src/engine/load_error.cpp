@@ -45,6 +45,8 @@ Error host_exhausted(std::string what, int os_error, std::string message) {
   return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
 }
 
+Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
+
 Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
                  std::string_view unit) {
   auto message = found

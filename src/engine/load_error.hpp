@@ -14,6 +14,8 @@ namespace airssys::wasm::engine {
 /// `LoadFailed` and its kin from what the door said while loading.
 [[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
 
+[[nodiscard]] Error load_cancelled();
+
 /// A load limit of the given name was passed.
 [[nodiscard]] Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
                                std::string_view unit);

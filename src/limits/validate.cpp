@@ -35,23 +35,30 @@ bool all(const LoadLimits& limits, const Number& number, const Time& time) {
 
 template <class Fields>
 Error nonsense(const Fields& fields) {
-  std::string_view bad, why;
-  const auto note = [&](std::string_view field, std::string_view reason) {
+  std::string_view bad, why, most;
+  const auto note = [&](std::string_view field, std::string_view reason, std::string_view bound) {
     bad = field;
     why = reason;
+    most = bound;
     return reason.empty();
   };
   all(
       fields,
       [&](std::string_view field, std::uint64_t value) {
-        return note(field, value == 0 ? "is zero" : value > kLimitMost ? "is larger than 2^62" : "");
+        return note(field, value == 0 ? "is zero" : value > kLimitMost ? "is larger than 2^62" : "", "2^62");
       },
       [&](std::string_view field, auto value) {
-        return note(field, value.count() <= 0                                       ? "is not positive"
-                           : value > std::chrono::floor<decltype(value)>(kTimeMost) ? "is longer than a year"
-                                                                                    : "");
+        return note(field,
+                    value.count() <= 0                                       ? "is not positive"
+                    : value > std::chrono::floor<decltype(value)>(kTimeMost) ? "is longer than a year"
+                                                                             : "",
+                    "a year");
       });
-  return {BadCall{}, Phase::Queue, fmt::format("{} {}", bad, why), fmt::format("give {} a positive value", bad), {},
+  return {BadCall{},
+          Phase::Queue,
+          fmt::format("{} {}", bad, why),
+          fmt::format("give {} a value above zero and at most {}", bad, most),
+          {},
           {}};
 }
 

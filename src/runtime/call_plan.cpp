@@ -99,7 +99,10 @@ Result<const CallableFunction*> find_typed(const LoadedComponent& component, std
 Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
                             typed::Arguments arguments, engine::Answer& answer) {
   if (arguments.bad) {
-    return std::unexpected(bad_call({}, "an argument is no value of its type: an enumerator without a name"));
+    return std::unexpected(
+        bad_call({}, fmt::format("argument {} is no value of its type: an enumerator without a name, "
+                                 "a string that is not UTF-8, or a character that is none",
+                                 *arguments.bad)));
   }
   for (std::size_t i = 0; i < arguments.plain_count; ++i) {
     const auto bytes = arguments.plain.at(i);

@@ -22,6 +22,15 @@ Error unreadable(const std::filesystem::path& path, std::string why) {
   return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), why), {}, {}, {}};
 }
 
+Error no_command(const ComponentHandle& component) {
+  return {BadCall{},
+          Phase::Link,
+          fmt::format("{} is no command: it does not export wasi:cli/run", component.name()),
+          "name one of its functions: ComponentHandle::functions",
+          {},
+          {}};
+}
+
 /// The whole file, at most `most` bytes of it and one more.
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t most) {
   const auto file = base::open_regular(path);
@@ -138,7 +147,8 @@ Execution WasmEngine::start(const ComponentHandle& component, std::string_view f
 
 Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
   const auto name = component.loaded()->command_path();
-  auto plan = plan_call(component.loaded(), name, {}, Borrowing::No);
+  auto plan =
+      name.empty() ? std::unexpected(no_command(component)) : plan_call(component.loaded(), name, {}, Borrowing::No);
   if (plan) {
     plan->command = true;
   }

@@ -63,6 +63,11 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   return {};
 }
 
+/// Its code is metered as that engine does, and freed with it.
+Error not_ours() {
+  return {BadCall{}, Phase::Link, "the component was loaded by another engine", "load it with this one", {}, {}};
+}
+
 }  // namespace
 
 EngineCore::EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host)
@@ -147,6 +152,8 @@ void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const Compone
   }
   if (!good) {
     plan = std::unexpected(std::move(good.error()));
+  } else if (!loader_.owns(component)) {
+    plan = std::unexpected(not_ours());
   }
 }
 
@@ -168,6 +175,9 @@ Execution EngineCore::start(Result<CallPlan>&& plan, const ComponentHandle& comp
 Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHandle& component,
                                                               const ExecutionContext& context,
                                                               const std::stop_token& stop) {
+  if (!loader_.owns(component)) {
+    return std::unexpected(not_ours());
+  }
   if (!instance_places_->take()) {
     return std::unexpected(Error{HostExhausted{"instances", 0},
                                  Phase::Queue,

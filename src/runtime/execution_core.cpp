@@ -1,5 +1,7 @@
 #include "runtime/execution_core.hpp"
 
+#include <algorithm>
+
 namespace airssys::wasm::runtime {
 
 ExecutionCore::ExecutionCore(Job* job, Report& report, const CoreSettings& settings) noexcept
@@ -40,7 +42,7 @@ void ExecutionCore::wake() noexcept {
 void ExecutionCore::cancel() noexcept {
   cancelled_.store(true);
   if (state_.load() == State::Queued) {
-    driver_->cancelled(shared_from_this());
+    driver_->cancelled();
   } else {
     wake();
   }
@@ -103,7 +105,9 @@ const Report& ExecutionCore::wait() const {
 
 const Report* ExecutionCore::wait_for(std::chrono::nanoseconds patience) const {
   std::unique_lock lock(mutex_);
-  return over_.wait_for(lock, patience, [&] { return reported_; }) ? &report_ : nullptr;
+  return over_.wait_for(lock, std::min<std::chrono::nanoseconds>(patience, kTimeMost), [&] { return reported_; })
+             ? &report_
+             : nullptr;
 }
 
 void ExecutionCore::on_done(std::function<void(const Report&)> done) {

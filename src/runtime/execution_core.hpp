@@ -25,8 +25,8 @@ class Driver {
   Driver& operator=(const Driver&) = delete;
   virtual ~Driver() = default;
   virtual void ready(const std::shared_ptr<ExecutionCore>& core) noexcept = 0;
-  /// `core` was cancelled while it was queued.
-  virtual void cancelled(const std::shared_ptr<ExecutionCore>& core) noexcept = 0;
+  /// One that is queued was cancelled.
+  virtual void cancelled() noexcept = 0;
 };
 
 /// An operation that many threads share: those that step it in turn, those that wait for it, watch it or cancel it.
@@ -71,6 +71,7 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return operation_->cpu_time(); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return operation_->created(); }
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }
   [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
 
   /// Where its scheduler keeps it: the scheduler's own, under its lock.

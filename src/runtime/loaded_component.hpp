@@ -39,6 +39,8 @@ class LoadedComponent {
     std::vector<std::uint8_t> bytes;
     /// It may hold components.
     bool between_components = true;
+    /// Of the engine that loaded it.
+    std::shared_ptr<const engine::Host> owner;
   };
   LoadedComponent(Identity identity, DescribedComponent component, std::shared_ptr<const std::vector<HostEntry>> host,
                   std::vector<std::string> notes);
@@ -51,6 +53,8 @@ class LoadedComponent {
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
   [[nodiscard]] const std::shared_ptr<const std::vector<HostEntry>>& host() const noexcept { return host_; }
   [[nodiscard]] const engine::Component& component() const noexcept { return *component_; }
+
+  [[nodiscard]] const engine::Host* owner() const noexcept { return identity_.owner.get(); }
 
   [[nodiscard]] Result<std::string> wit() const;
   [[nodiscard]] const wit::Description& description() const noexcept { return description_; }

@@ -251,6 +251,9 @@ engine::Patience Loader::patience(const std::stop_token& stop) const {
 }
 
 Result<ComponentHandle> Loader::finish_load(const Source& source) {
+  if (source.patience.stop.stop_requested()) {
+    return std::unexpected(engine::load_cancelled());
+  }
   const auto found = scan(source.bytes);
   if (!found) {
     return std::unexpected(found.error());
@@ -264,7 +267,8 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
   LoadedComponent::Identity identity{{source.name, base::hex(digest)},
                                      source.bytes.size(),
                                      {source.bytes.begin(), source.bytes.end()},
-                                     found->components > 0};
+                                     found->components > 0,
+                                     host_};
   return ComponentHandle(
       std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host, std::move(notes)));
 }
@@ -315,9 +319,9 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   if (!component) {
     return std::unexpected(std::move(component.error()));
   }
-  return ComponentHandle(
-      std::make_shared<LoadedComponent>(LoadedComponent::Identity{{path.filename().string(), {}}, size, {}, true},
-                                        std::move(*component), std::move(host), std::vector<std::string>{}));
+  return ComponentHandle(std::make_shared<LoadedComponent>(
+      LoadedComponent::Identity{{path.filename().string(), {}}, size, {}, true, host_}, std::move(*component),
+      std::move(host), std::vector<std::string>{}));
 }
 
 }  // namespace airssys::wasm::runtime

@@ -38,6 +38,10 @@ class Loader {
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path, HostFunctions host);
   /// The compiled form, for the command's `compile`.
   [[nodiscard]] Result<engine::Artefact> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop);
+  /// That it loaded this component, and no other engine's loader.
+  [[nodiscard]] bool owns(const ComponentHandle& component) const noexcept {
+    return component.loaded()->owner() == host_.get();
+  }
   /// Ends the slices of all runs that are metered by epochs.
   void tick();
 

@@ -1,6 +1,9 @@
 #include "runtime/operation.hpp"
 
+#include <csignal>
 #include <ctime>
+
+#include "base/assert.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -13,6 +16,17 @@ std::int64_t thread_cpu_ns() noexcept {
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   constexpr std::int64_t kSecond = 1'000'000'000;
   return t.tv_sec * kSecond + t.tv_nsec;
+}
+
+/// Wasmtime turns a guest's fault into a trap by a signal; where that signal is blocked, the kernel kills the process.
+/// An embedder that blocks all signals (to wait for them by signalfd, say) means others. Once a thread: a system call.
+bool open_to_faults() noexcept {
+  sigset_t faults;
+  ::sigemptyset(&faults);
+  for (const int signal : {SIGSEGV, SIGILL, SIGBUS, SIGFPE}) {
+    ::sigaddset(&faults, signal);
+  }
+  return ::pthread_sigmask(SIG_UNBLOCK, &faults, nullptr) == 0;
 }
 
 std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
@@ -67,6 +81,8 @@ engine::Poll Operation::poll(Clock::time_point began) {
   constexpr std::chrono::seconds kFarAway{1};
   const bool by_wall = !polled_ && allowed().limits.max_cpu_time >= kFarAway;
   polled_ = true;
+  static thread_local const bool open = open_to_faults();
+  AIRSSYS_WASM_ASSERT(open);
   const auto cpu_began = by_wall ? 0 : thread_cpu_ns();
   const auto polled = run_->poll();
   last_look_ = Clock::now();

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
 
 #include "base/assert.hpp"
 #include "base/quantity.hpp"
@@ -12,6 +15,9 @@ namespace airssys::wasm::runtime {
 namespace {
 
 Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
+
+/// Whose worker this thread is, or whose run it polls for a caller that blocks.
+thread_local const Scheduler* inside = nullptr;
 
 engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
   return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
@@ -35,27 +41,22 @@ std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
 Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && !places_.any_taken()); }
 
 void Scheduler::shutdown() {
-  std::list<Queued> refused;
+  // A worker that ended its own would wait for itself, and a host function for its own run.
+  if (inside == this) {
+    std::fputs("airssys-wasm: a WasmEngine was destroyed inside one of its own callbacks or host functions\n", stderr);
+    std::abort();
+  }
   std::vector<Core> running;
   std::set<std::shared_ptr<Caller>> callers;
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
-    for (auto at = queue_.begin(); at != queue_.end();) {
-      const auto next = std::next(at);
-      if (at->admitted == nullptr) {
-        refused.splice(refused.end(), queue_, at);
-      }
-      at = next;
-    }
     settle();
     running = seats_;
     callers = callers_;
   }
   place_.notify_all();
-  for (const auto& queued : refused) {
-    queued.core->refuse(cancelled_in_queue());
-  }
+  work_.notify_all();
   for (const auto& core : running) {
     core->cancel();
   }
@@ -168,6 +169,11 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
 void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
                            const std::stop_token& stop) {
   const CallerListed listed(*this, caller);
+  const struct Inside {
+    const Scheduler* outer = inside;
+    ~Inside() { inside = outer; }
+  } kept;
+  inside = this;
   operation.cancelled_by(caller->cancelled());
   operation.wake_to(caller);
   const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
@@ -222,23 +228,17 @@ void Scheduler::ready(const Core& core) noexcept {
   work_.notify_one();
 }
 
-void Scheduler::cancelled(const Core& core) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(queue_, core, &Queued::core);
-    if (found == queue_.end()) {
-      return;
-    }
-    queue_.erase(found);
-    empty_.notify_all();
-  }
-  core->refuse(cancelled_in_queue());
+void Scheduler::cancelled() noexcept {
+  const std::lock_guard lock(mutex_);
+  queued_cancelled_ = true;
+  work_.notify_one();
 }
 
 void Scheduler::work() {
+  inside = this;
   Lock lock(mutex_);
   for (;;) {
-    refuse_overdue(lock);
+    refuse_queued(lock);
     stop_expired(lock);
     if (!ready_.empty()) {
       Core core = ready_.pop();
@@ -319,19 +319,31 @@ void Scheduler::stop_expired(Lock& lock) {
   }
 }
 
-void Scheduler::refuse_overdue(Lock& lock) {
+/// Those that were cancelled or have waited too long: here, since nobody expects callbacks in the thread that cancels.
+void Scheduler::refuse_queued(Lock& lock) {
   const auto now = Clock::now();
-  const auto overdue = [&](const Queued& queued) {
-    return queued.admitted == nullptr && queued.core->created() + limits_.queue_timeout <= now;
-  };
-  for (auto found = std::ranges::find_if(queue_, overdue); found != queue_.end();
-       found = std::ranges::find_if(queue_, overdue)) {
-    Core core = std::move(found->core);
-    queue_.erase(found);
+  const bool any_cancelled = std::exchange(queued_cancelled_, false) || closing_;
+  for (auto at = queue_.begin(); at != queue_.end();) {
+    const bool cancelled = at->admitted == nullptr && (closing_ || at->core->cancelled());
+    const bool overdue = at->admitted == nullptr && at->core->created() + limits_.queue_timeout <= now;
+    if (!cancelled && !overdue) {
+      // The first of the others has waited longest.
+      if (at->admitted == nullptr && !any_cancelled) {
+        return;
+      }
+      ++at;
+      continue;
+    }
+    auto why = cancelled ? cancelled_in_queue() : queue_timeout(at->core->created());
+    Core core = std::move(at->core);
+    queue_.erase(at);
+    settle();
+    empty_.notify_all();
     lock.unlock();
-    core->refuse(queue_timeout(core->created()));
+    core->refuse(std::move(why));
     core.reset();
     lock.lock();
+    at = queue_.begin();
   }
 }
 

@@ -48,7 +48,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Runs to the end on this thread.
   void run_here(Operation& operation, const std::stop_token& stop);
   void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
-  void cancelled(const std::shared_ptr<ExecutionCore>& core) noexcept override;
+  void cancelled() noexcept override;
 
  private:
   using Core = std::shared_ptr<ExecutionCore>;
@@ -84,7 +84,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void step(Core core, Lock& lock);
   void pass_the_clock_on();
   void stop_expired(Lock& lock);
-  void refuse_overdue(Lock& lock);
+  void refuse_queued(Lock& lock);
   [[nodiscard]] bool take_place();
   void seat(Core core);
   void leave(const ExecutionCore& core);
@@ -113,6 +113,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Callers whose operations were not over with their first slice.
   std::set<std::shared_ptr<Caller>> callers_;
   bool closing_ = false;
+  /// Some in the queue may be.
+  bool queued_cancelled_ = false;
   /// Workers that sleep, and those of them that wake up by themselves for the next deadline.
   unsigned idle_ = 0, watching_ = 0;
   std::vector<std::thread> workers_;

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <airssys/wasm/encoding.hpp>
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "wit/codec.hpp"
@@ -43,6 +45,11 @@ const Type::Member* member(const Type& type, std::string_view name) {
   return found == type.members.end() ? nullptr : &*found;
 }
 
+/// Lengths cross in 32 bits, and no guest has room for more.
+Why longer_than_can_cross(std::size_t size) {
+  return size > std::numeric_limits<std::uint32_t>::max() ? Why("has 2^32 bytes or more") : Why();
+}
+
 struct Check {
   const Type& type;
 
@@ -59,6 +66,9 @@ struct Check {
   Why operator()(float) const { return scalar(Kind::F32); }
   Why operator()(double) const { return scalar(Kind::F64); }
   Why operator()(const std::string& text) const {
+    if (auto why = longer_than_can_cross(text.size())) {
+      return why;
+    }
     return type.kind == Kind::String && !is_utf8(text) ? Why("is not UTF-8") : scalar(Kind::String);
   }
   Why operator()(char32_t c) const {
@@ -68,7 +78,10 @@ struct Check {
     }
     return scalar(Kind::Char);
   }
-  Why operator()(const ByteList&) const {
+  Why operator()(const ByteList& bytes) const {
+    if (auto why = longer_than_can_cross(bytes.size())) {
+      return why;
+    }
     return type.kind == Kind::List && type.members.at(0).type->kind == Kind::U8 ? Why() : wrong(type);
   }
   Why operator()(const List& list) const {
@@ -144,3 +157,5 @@ struct Check {
 Why mismatch(const Value& value, const Type& type) { return std::visit(Check{type}, value.data()); }
 
 }  // namespace airssys::wasm::wit
+
+bool airssys::wasm::encoding::is_text(std::string_view text) { return airssys::wasm::wit::is_utf8(text); }

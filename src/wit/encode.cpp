@@ -33,22 +33,22 @@ struct Body {
   void operator()(Number value) {
     to.number(value);
   }
-  void operator()(const std::string& text) { to.text(text); }
+  void operator()(const std::string& text) { to.known_text(text); }
   void operator()(const ByteList& bytes) { to.bytes(bytes); }
   void operator()(const List& list) { items(list.items); }
   void operator()(const Tuple& tuple) { items(tuple.items); }
   void operator()(const Record& record) {
     to.count(record.fields.size());
     for (const auto& [name, field] : record.fields) {
-      to.text(name);
+      to.known_text(name);
       encode(field, out);
     }
   }
   void operator()(const Variant& variant) {
-    to.text(variant.name);
+    to.known_text(variant.name);
     payload(variant.payload);
   }
-  void operator()(const Enum& chosen) { to.text(chosen.name); }
+  void operator()(const Enum& chosen) { to.known_text(chosen.name); }
   void operator()(const Option& option) { payload(option.payload); }
   void operator()(const ResultValue& result) {
     to.flag(result.ok);
@@ -57,7 +57,7 @@ struct Body {
   void operator()(const Flags& flags) {
     to.count(flags.names.size());
     for (const auto& name : flags.names) {
-      to.text(name);
+      to.known_text(name);
     }
   }
   void operator()(const Handle& handle) { to.number(handle.index); }

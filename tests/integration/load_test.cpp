@@ -1,5 +1,8 @@
 #include <sys/stat.h>
+#include <sys/wait.h>
 
+#include <cerrno>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -357,6 +360,54 @@ TEST_F(LoadTest, ACompilerThatSomebodyElseKilledIsNotTheComponentsFault) {
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().reason(), "host_exhausted");
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
+}
+
+/// Makes SIGCHLD what it says while it lives.
+class ChildSignal {
+ public:
+  explicit ChildSignal(void (*handler)(int)) {
+    struct sigaction action{};
+    action.sa_handler = handler;
+    ::sigaction(SIGCHLD, &action, &before_);
+  }
+  ChildSignal(const ChildSignal&) = delete;
+  ChildSignal& operator=(const ChildSignal&) = delete;
+  ~ChildSignal() { ::sigaction(SIGCHLD, &before_, nullptr); }
+
+ private:
+  struct sigaction before_{};
+};
+
+// Servers do: then nobody but the child itself can say how it ended.
+TEST_F(LoadTest, AProgramThatReapsAllChildrenLoadsLikeAnyOther) {
+  const auto reap = [](int) {
+    const int before = errno;
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    errno = before;
+  };
+  for (void (*handler)(int) : {SIG_IGN, static_cast<void (*)(int)>(reap)}) {
+    const ChildSignal signal(handler);
+    EXPECT_TRUE(with([](auto&) {}).load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun)));
+    // Refused by the compiler, which the pre-scan does not look for.
+    EXPECT_EQ(
+        refusal(with([](auto&) {}).load_text("(component (export \"x\" (func 7)))" + std::string(64U << 10U, ' ')))
+            .limit,
+        "");
+    EXPECT_EQ(
+        refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_component(side_by_side(500))).limit,
+        "compile_memory");
+  }
+}
+
+TEST_F(LoadTest, AStopThatCameBeforeTheLoadEndsIt) {
+  static_cast<void>(load(component(R"((func (export "run") (result i32) i32.const 42))", kRun)));
+  std::stop_source stop;
+  stop.request_stop();
+  const auto kept = engine.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun), "guest",
+                                     stop.get_token());
+  ASSERT_FALSE(kept);
+  EXPECT_EQ(kept.error().reason(), "cancelled");
 }
 
 TEST_F(LoadTest, AMissingHelperNamesThePlaces) {

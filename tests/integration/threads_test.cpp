@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <csignal>
 #include <latch>
 #include <semaphore>
 #include <set>
@@ -115,6 +116,74 @@ class ThreadsTest : public HostTest {
   std::mutex mutex_;
   std::vector<TypedCompletion<std::uint32_t>> kept_;
 };
+
+// A program that waits for its signals by signalfd or sigwait blocks them all, in the threads that we start too.
+TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
+  const auto trap = component(R"((func (export "run") (result i32) unreachable))", kRun);
+  std::jthread([&] {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+    auto inner = WasmEngine::create(config()).value();
+    const auto guest = inner.load_text(trap).value();
+    EXPECT_THAT(inner.run(guest, "run", {}, small()), Stops("trap"));
+    EXPECT_THAT(inner.start(guest, "run", {}, small()).wait(), Stops("trap"));
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &all);
+    EXPECT_EQ(::sigismember(&all, SIGTERM), 1) << "what is not a guest's fault stays blocked";
+  }).join();
+}
+
+// Its code is metered as its own engine does, and that engine's end would be the end of its slices.
+TEST_F(ThreadsTest, AComponentOfAnotherEngineIsRefused) {
+  auto other = with([](RuntimeConfig& c) { c.meter = Meter::Epoch; });
+  const auto guest = other.load_text(answering(1)).value();
+  EXPECT_THAT(engine.run(guest, "run", {}, small()), Stops("bad_call"));
+  EXPECT_THAT(engine.start(guest, "run", {}, small()).wait(), Stops("bad_call"));
+  EXPECT_FALSE(engine.instantiate(guest, small()));
+  EXPECT_THAT(engine.call<std::int32_t>(guest, "run", small()).error().message, ::testing::HasSubstr("another engine"));
+  EXPECT_TRUE(other.run(guest, "run", {}, small()));
+}
+
+TEST_F(ThreadsTest, PatienceHasNoEnd) {
+  const auto guest = load(asking());
+  const auto run = engine.start(guest, "wait", {}, with_deadline(10s));
+  later.expect(1);
+  std::jthread answer([&] {
+    std::this_thread::sleep_for(20ms);
+    EXPECT_EQ(answer_waiting(), 1);
+  });
+  const auto* report = run.wait_for(std::chrono::nanoseconds::max());
+  ASSERT_NE(report, nullptr);
+  EXPECT_TRUE(*report);
+}
+
+// Whoever cancels may hold a lock that the callback takes.
+TEST_F(ThreadsTest, ACallbackNeverRunsInTheThreadThatCancelsOrEndsTheEngine) {
+  auto host = std::optional(with([](RuntimeConfig& c) {
+    c.max_concurrent = 1;
+    c.workers = 1;
+  }));
+  const auto guest = host->load_text(asking()).value();
+  const auto holds = host->start(guest, "wait", {}, with_deadline(10s));
+  const auto here = std::this_thread::get_id();
+  Seen over;
+  const auto elsewhere = [&](const Report& report) {
+    EXPECT_THAT(report, Stops("cancelled"));
+    EXPECT_NE(std::this_thread::get_id(), here);
+    over.one();
+  };
+  const auto cancelled = host->start(guest, "wait", {}, small());
+  cancelled.on_done(elsewhere);
+  EXPECT_EQ(cancelled.state(), ExecutionState::Queued);
+  cancelled.cancel();
+  over.expect(1);
+  const auto ended = host->start(guest, "wait", {}, small());
+  ended.on_done(elsewhere);
+  holds.on_done(elsewhere);
+  host.reset();
+  over.expect(2);
+  EXPECT_FALSE(over.more());
+}
 
 // Description, linked form and functions are made when they are first wanted, by whoever comes first.
 TEST_F(ThreadsTest, ManyThreadsUseAHandleForTheFirstTime) {
@@ -624,6 +693,29 @@ TEST_F(ThreadsTest, AnIdleInstanceWithoutItsEngineAnswersCancelledHoweverItIsCal
     instance.reset();
     EXPECT_THAT(quick.run(patient()).report, Stops("cancelled")) << "what is bound keeps its instance";
   }).join();
+}
+
+// It would wait for itself.
+TEST(EngineDeathTest, AnEngineThatEndsInsideItselfSaysSo) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto in_callback = [] {
+    auto host = std::make_unique<WasmEngine>(WasmEngine::create(config()).value());
+    const auto guest = host->load_text(component(R"((func (export "run") (result i32) i32.const 1))", kRun)).value();
+    const auto run = host->start(guest, "run", {}, small());
+    run.on_done([&](const Report&) { host.reset(); });
+    std::this_thread::sleep_for(5s);
+  };
+  EXPECT_DEATH(in_callback(), "destroyed inside one of its own callbacks");
+  const auto in_host_function = [] {
+    auto host = std::make_unique<WasmEngine>(WasmEngine::create(config()).value());
+    host->host(kHost).function("now", [&](HostCall&, std::uint32_t n) {
+      host.reset();
+      return n;
+    });
+    host->host(kHost).function("later", [](HostCall&, std::uint32_t n) { return n; });
+    static_cast<void>(host->run(host->load_text(asking()).value(), "f0", {}, small()));
+  };
+  EXPECT_DEATH(in_host_function(), "destroyed inside one of its own callbacks");
 }
 
 }  // namespace

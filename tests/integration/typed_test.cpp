@@ -135,6 +135,67 @@ TEST_F(TypedTest, AnEnumeratorWithoutANameIsABadCall) {
   EXPECT_EQ(engine.call<Color>(guest, "echo", small(), Color{9}).error().reason(), "bad_call");
 }
 
+/// Its fields begin with something that the guest will not answer.
+struct Preset {
+  std::optional<std::int32_t> number = 5;
+  std::vector<std::int32_t> list{1, 2};
+  std::expected<void, std::uint32_t> verdict = std::unexpected(9U);
+};
+constexpr auto wit_record(const Preset*) {
+  return record(field("number", &Preset::number), field("list", &Preset::list), field("verdict", &Preset::verdict));
+}
+
+TEST_F(TypedTest, AnAnswerReplacesWhatAFieldBeganWith) {
+  const auto guest = load(R"((component
+    (type $p' (record (field "number" (option s32)) (field "list" (list s32)) (field "verdict" (result (error u32))))) (export $p "preset" (type $p'))
+    (core module $m (memory (export "mem") 1) (func (export "run") (result i32) i32.const 64))
+    (core instance $i (instantiate $m))
+    (func (export "run") (result $p) (canon lift (core func $i "run") (memory $i "mem")))))");
+  const auto answer = engine.call<Preset>(guest, "run", small());
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(answer->number, std::nullopt);
+  EXPECT_TRUE(answer->list.empty());
+  EXPECT_TRUE(answer->verdict);
+}
+
+// Also where it is nested, and before anything of the guest runs.
+TEST_F(TypedTest, ATextOrCharacterThatIsNoneIsABadCallWithItsPlace) {
+  using Both = std::tuple<char32_t, std::string>;
+  const auto guest = load(echo("", "(tuple char string)", "i32 i32 i32",
+                               "(i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) "
+                               "(i32.store (i32.const 24) (local.get 2)) (i32.const 16)"));
+  const auto bound = engine.bind<Both(Both)>(guest, "echo").value();
+  EXPECT_EQ(bound.run(small(), Both{U'x', "y"}).value, Both(U'x', "y"));
+  for (const auto& bad : {Both{0xd800, "y"}, Both{0x110000, "y"}, Both{U'x', "\xff"}}) {
+    const auto answer = bound.run(small(), bad);
+    ASSERT_THAT(answer.report, Stops("bad_call"));
+    EXPECT_EQ(answer.report.outcome(), Outcome::Refused);
+    EXPECT_THAT(answer.report.error().message, ::testing::HasSubstr("argument 0 is no value of its type"));
+  }
+}
+
+struct Base {
+  std::int32_t x = 0;
+};
+struct Derived : Base {
+  std::int64_t y = 0;
+};
+constexpr auto wit_record(const Derived*) { return record(field("x", &Base::x), field("y", &Derived::y)); }
+
+TEST_F(TypedTest, FieldsMayBeInheritedAndLongLongIsANumber) {
+  const auto guest =
+      load(echo(R"((type $p' (record (field "x" s32) (field "y" s64))) (export $p "p" (type $p')))", "$p", "i32 i64",
+                "(i32.store (i32.const 16) (local.get 0)) (i64.store (i32.const 24) (local.get 1)) "
+                "(i32.const 16)"));
+  const auto answer = engine.call<Derived>(guest, "echo", small(), Derived{{1}, 2});
+  ASSERT_TRUE(answer) << answer.error();
+  EXPECT_EQ(answer->x, 1);
+  EXPECT_EQ(answer->y, 2);
+  const auto numbers = load(component(R"((func (export "run") (param i64) (result i64) (local.get 0)))",
+                                      R"((func (export "run") (param "n" s64) (result s64) (canon lift (core func $i "run"))))"));
+  EXPECT_EQ(engine.call<long long>(numbers, "run", small(), -5LL), -5LL);
+}
+
 TEST_F(TypedTest, AnInstanceHasTypedFunctionsToo) {
   auto instance = engine.instantiate(load(kBytes), small()).value();
   const auto text = instance.bind<std::string(std::string_view)>("text").value();
@@ -214,6 +275,50 @@ TEST_F(TypedTest, ATypedHostFunctionCanAnswerLater) {
   ASSERT_TRUE(report) << report.error();
   EXPECT_EQ(report.value(), Value(1.25));
   EXPECT_GT(report.usage().waiting, 0ns);
+}
+
+std::uint32_t doubled(HostCall& /*call*/, std::uint32_t n) noexcept { return n * 2; }
+void doubled_later(HostCall& /*call*/, const TypedCompletion<std::uint32_t>& later, std::uint32_t n) {
+  later.complete(n * 2);
+}
+
+// Whatever C++ calls a function; arguments that are taken by value are moved there.
+TEST_F(TypedTest, HostFunctionsComeInManyForms) {
+  const auto answers = [&](auto function) {
+    auto host = WasmEngine::create(config()).value();
+    host.host("acme:test/host@1.0.0").function("ask", std::move(function));
+    const auto guest = host.load_text(R"((component
+      (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (param "n" u32) (result u32)))))
+      (core func $ask (canon lower (func $host "ask")))
+      (core module $m (import "" "ask" (func $ask (param i32) (result i32))) (func (export "run") (result i32) (call $ask (i32.const 21))))
+      (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
+      (func (export "run") (result u32) (canon lift (core func $i "run")))))");
+    return host.call<std::uint32_t>(guest.value(), "run", small()).value_or(0);
+  };
+  EXPECT_EQ(answers(&doubled), 42U);
+  EXPECT_EQ(answers(&doubled_later), 42U);
+  EXPECT_EQ(answers([factor = 1U](HostCall&, std::uint32_t n) mutable { return n * ++factor; }), 42U);
+  EXPECT_EQ(answers([](HostCall&, std::uint32_t&& n) noexcept { return n * 2; }), 42U);
+  EXPECT_EQ(answers([n = 0U](HostCall&, TypedCompletion<std::uint32_t> later, std::uint32_t by) mutable {
+              n += by;
+              later.complete(n * 2);
+            }),
+            42U);
+}
+
+TEST_F(TypedTest, AnAnswerThatIsNoValueIsTheHostsFailure) {
+  engine.host("acme:test/host@1.0.0").function("ask", [](HostCall&) { return std::string("\xff"); });
+  const auto report = engine.run(load(R"((component
+    (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (result string)))))
+    (core module $mm (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64))
+    (core instance $mi (instantiate $mm)) (alias core export $mi "mem" (core memory $mem))
+    (core func $ask (canon lower (func $host "ask") (memory $mem) (realloc (func $mi "realloc"))))
+    (core module $m (import "" "ask" (func $ask (param i32))) (func (export "run") (result i32) (call $ask (i32.const 8)) i32.const 1))
+    (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
+    (func (export "run") (result u32) (canon lift (core func $i "run")))))"),
+                                 "run", {}, small());
+  ASSERT_THAT(report, Stops("host_failed"));
+  EXPECT_EQ(kind_of<HostFailed>(report).function, "acme:test/host@1.0.0#ask");
 }
 
 TEST_F(TypedTest, AHostFunctionOfAnotherTypeIsNotLinked) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -85,7 +86,11 @@ struct Answer {
   Buffer head, payload;
 };
 
-/// Appends to its bytes. A value that its type does not have (an enumerator without a name) makes it `bad()`.
+/// Whether it is UTF-8, as every string of a component is.
+[[nodiscard]] bool is_text(std::string_view text);
+
+/// Appends to its bytes. A value that its type does not have (an enumerator without a name, text that is not UTF-8, a
+/// surrogate as a character) makes it `bad()`.
 class Writer {
  public:
   explicit Writer(std::vector<std::uint8_t>& out) : out_(out) {}
@@ -99,14 +104,25 @@ class Writer {
     std::memcpy(raw.data(), &number, sizeof number);
     append(raw);
   }
-  void count(std::size_t n) { number(static_cast<std::uint32_t>(n)); }
+  /// Counts and lengths are below 2^32.
+  void count(std::size_t n) {
+    bad_ = bad_ || n > std::numeric_limits<std::uint32_t>::max();
+    number(static_cast<std::uint32_t>(n));
+  }
   void bytes(std::span<const std::uint8_t> bytes) {
     count(bytes.size());
-    append(bytes);
+    if (!bad_) {
+      append(bytes);
+    }
   }
   void fail() { bad_ = true; }
   [[nodiscard]] bool bad() const { return bad_; }
-  void text(std::string_view text) { bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
+  void text(std::string_view text) {
+    bad_ = bad_ || !is_text(text);
+    known_text(text);
+  }
+  /// Text that need not be checked: the name of a field or case, or what was checked before.
+  void known_text(std::string_view text) { bytes({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}); }
 
  private:
   // Not inlined: g++ 12 then sees overflows in std::vector that are not there (-Warray-bounds).

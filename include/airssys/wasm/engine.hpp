@@ -160,7 +160,7 @@ class WasmEngine {
                                                   const std::stop_token& stop = {});
   [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {});
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
-  /// only what you compiled yourself.
+  /// only what you compiled yourself. The file is replaced, never rewritten, while a component of it lives.
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
 
   /// Compiles to a file for `load_precompiled`, under the same limits as a load, but for `max_type_nodes`, which

@@ -34,7 +34,8 @@ class Execution {
   /// Ends the run within one slice with reason `cancelled`. Does nothing when it is over.
   void cancel() const;
   [[nodiscard]] ExecutionState state() const;
-  /// What it has used so far: figures of one moment each.
+  /// What it has used so far: figures of one moment each. Calls of your own host functions and bytes in and out are
+  /// there once it is over.
   [[nodiscard]] ResourceUsage usage() const;
   [[nodiscard]] RunId id() const;
 

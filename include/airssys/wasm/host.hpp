@@ -102,13 +102,6 @@ struct HostReturn<HostResult<T>> {
   using Value = T;
 };
 
-inline HostResult<std::vector<std::uint8_t>> or_error(std::optional<std::vector<std::uint8_t>> bytes) {
-  if (!bytes) {
-    return host_error("the host function's answer is no value of its type");
-  }
-  return std::move(*bytes);
-}
-
 template <class Value>
 HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& answer) {
   if (!answer) {
@@ -117,7 +110,12 @@ HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& ans
   if constexpr (std::is_void_v<Value>) {
     return std::vector<std::uint8_t>();
   } else {
-    return or_error(encode<Value>(*answer));
+    std::optional<std::size_t> bad;
+    auto bytes = encode<Value>(bad, *answer);
+    if (bad) {
+      return host_error("the host function's answer is no value of its type");
+    }
+    return bytes;
   }
 }
 
@@ -152,67 +150,84 @@ std::optional<std::tuple<A...>> read_arguments(std::span<const std::uint8_t> byt
   return arguments;
 }
 
+/// Calls with arguments as the function takes them: by value and by `&&` they are moved.
+template <class... A, class Function>
+decltype(auto) apply(Function&& function, std::tuple<std::remove_cvref_t<A>...>& arguments) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+    return std::forward<Function>(function)(static_cast<A&&>(std::get<I>(arguments))...);
+  }(std::index_sequence_for<A...>());
+}
+
+/// One that answers at once: `R` is its value, `HostResult` of it, or void.
 template <class R, class... A>
 struct HostSignature {
   template <class F>
   static EncodedHostFunction wrap(F function) {
     using Value = typename HostReturn<R>::Value;
-    auto call = [function = std::move(function)](
-                    HostCall& host,
-                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+    auto call = [function = std::move(function)](HostCall& host, std::span<const std::uint8_t> bytes) mutable
+        -> std::optional<HostResult<std::vector<std::uint8_t>>> {
       auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
       if (!arguments) {
         return host_error("the arguments do not decode");
       }
-      const auto invoke = [&]() -> R {
-        return std::apply([&](auto&... argument) -> R { return function(host, argument...); }, *arguments);
+      const auto invoke = [&](auto&&... argument) -> R {
+        return function(host, std::forward<decltype(argument)>(argument)...);
       };
       if constexpr (std::is_void_v<R>) {
-        invoke();
+        apply<A...>(invoke, *arguments);
         return std::vector<std::uint8_t>();
       } else {
-        return encode_answer<Value>(invoke());
+        return encode_answer<Value>(apply<A...>(invoke, *arguments));
       }
     };
     return {function_type<Value, std::remove_cvref_t<A>...>(), std::move(call)};
   }
 };
 
-/// An asynchronous one.
+/// One that answers later.
 template <class R, class... A>
 struct LaterSignature {
   static_assert((kOwns<std::remove_cvref_t<A>> && ...),
                 "what answers later takes arguments that own their bytes: std::string, std::vector<std::uint8_t>");
   template <class F>
   static EncodedHostFunction wrap(F function) {
-    auto call = [function = std::move(function)](
-                    HostCall& host,
-                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+    auto call = [function = std::move(function)](HostCall& host, std::span<const std::uint8_t> bytes) mutable
+        -> std::optional<HostResult<std::vector<std::uint8_t>>> {
       auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
       if (!arguments) {
         return host_error("the arguments do not decode");
       }
-      std::apply([&](auto&... argument) { function(host, TypedCompletion<R>(host.later()), argument...); }, *arguments);
+      const auto invoke = [&](auto&&... argument) {
+        function(host, TypedCompletion<R>(host.later()), std::forward<decltype(argument)>(argument)...);
+      };
+      apply<A...>(invoke, *arguments);
       return std::nullopt;
     };
     return {function_type<R, std::remove_cvref_t<A>...>(), std::move(call)};
   }
 };
 
+template <class R, class... A>
+struct Signature : HostSignature<R, A...> {};
+template <class R, class... A>
+struct Signature<void, TypedCompletion<R>, A...> : LaterSignature<R, A...> {};
+template <class R, class... A>
+struct Signature<void, const TypedCompletion<R>&, A...> : LaterSignature<R, A...> {};
+
 template <class F>
 struct HostSignatureOf : HostSignatureOf<decltype(&F::operator())> {};
 template <class C, class R, class... A>
-struct HostSignatureOf<R (C::*)(HostCall&, A...)> : HostSignature<R, A...> {};
+struct HostSignatureOf<R (C::*)(HostCall&, A...)> : Signature<R, A...> {};
 template <class C, class R, class... A>
-struct HostSignatureOf<R (C::*)(HostCall&, A...) const> : HostSignature<R, A...> {};
+struct HostSignatureOf<R (C::*)(HostCall&, A...) const> : Signature<R, A...> {};
 template <class C, class R, class... A>
-struct HostSignatureOf<R (C::*)(HostCall&, A...) const noexcept> : HostSignature<R, A...> {};
+struct HostSignatureOf<R (C::*)(HostCall&, A...) noexcept> : Signature<R, A...> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(HostCall&, A...) const noexcept> : Signature<R, A...> {};
 template <class R, class... A>
-struct HostSignatureOf<R (*)(HostCall&, A...)> : HostSignature<R, A...> {};
-template <class C, class R, class... A>
-struct HostSignatureOf<void (C::*)(HostCall&, TypedCompletion<R>, A...)> : LaterSignature<R, A...> {};
-template <class C, class R, class... A>
-struct HostSignatureOf<void (C::*)(HostCall&, TypedCompletion<R>, A...) const> : LaterSignature<R, A...> {};
+struct HostSignatureOf<R (*)(HostCall&, A...)> : Signature<R, A...> {};
+template <class R, class... A>
+struct HostSignatureOf<R (*)(HostCall&, A...) noexcept> : Signature<R, A...> {};
 
 }  // namespace typed
 
@@ -225,7 +240,7 @@ class HostInterface {
 
   /// A typed function: `[](HostCall& call, std::string_view currency) -> HostResult<double> { ... }`. Its type is
   /// compared with the guest's import when a component is linked: LinkFailed with both. It runs where a `HostFunction`
-  /// does, and what it throws ends the run with `host_failed`.
+  /// does, also on several threads at once, and what it throws ends the run with `host_failed`.
   template <class F>
     requires(!std::is_convertible_v<F, HostFunction>)
   HostInterface& function(std::string name, F function) {

@@ -75,6 +75,12 @@ struct Plain {
     } else {
       out.number(value);
     }
+    if constexpr (std::same_as<T, char32_t>) {
+      constexpr char32_t kSurrogates = 0xd800, kAfterSurrogates = 0xe000, kLast = 0x10ffff;
+      if ((value >= kSurrogates && value < kAfterSurrogates) || value > kLast) {
+        out.fail();
+      }
+    }
   }
   static void read(Reader& in, T& value) {
     if (in.expect(kTag)) {
@@ -158,6 +164,10 @@ struct WitMapping<std::int64_t> : typed::Plain<std::int64_t, encoding::Tag::S64>
 template <>
 struct WitMapping<std::uint64_t> : typed::Plain<std::uint64_t, encoding::Tag::U64> {};
 template <>
+struct WitMapping<long long> : typed::Plain<long long, encoding::Tag::S64> {};
+template <>
+struct WitMapping<unsigned long long> : typed::Plain<unsigned long long, encoding::Tag::U64> {};
+template <>
 struct WitMapping<float> : typed::Plain<float, encoding::Tag::F32> {};
 template <>
 struct WitMapping<double> : typed::Plain<double, encoding::Tag::F64> {};
@@ -177,6 +187,8 @@ struct WitMapping<std::string_view> : typed::TextView {
 template <>
 struct WitMapping<const char*> : typed::TextView {};
 template <>
+struct WitMapping<char*> : typed::TextView {};
+template <>
 struct WitMapping<std::string> : typed::TextView {
   static void read(encoding::Reader& in, std::string& text) {
     if (in.expect(encoding::Tag::String)) {
@@ -193,6 +205,7 @@ struct WitMapping<std::span<const std::uint8_t>> : typed::ByteView {
       // An empty list does not say of what.
       case encoding::Tag::List:
         if (in.count() == 0) {
+          bytes = {};
           return;
         }
         [[fallthrough]];
@@ -200,6 +213,8 @@ struct WitMapping<std::span<const std::uint8_t>> : typed::ByteView {
     }
   }
 };
+template <>
+struct WitMapping<std::span<std::uint8_t>> : typed::ByteView {};
 template <>
 struct WitMapping<std::vector<std::uint8_t>> : typed::ByteView {
   static void read(encoding::Reader& in, std::vector<std::uint8_t>& bytes) {
@@ -223,6 +238,7 @@ struct WitMapping<std::vector<T>> {
     if (!in.expect(encoding::Tag::List)) {
       return;
     }
+    items.clear();
     for (auto left = in.count(); left > 0 && !in.bad(); --left) {
       T item{};
       WitMapping<T>::read(in, item);
@@ -239,6 +255,7 @@ struct WitMapping<std::optional<T>> {
     typed::write_payload(out, value ? &*value : nullptr);
   }
   static void read(encoding::Reader& in, std::optional<T>& value) {
+    value.reset();
     if (in.expect(encoding::Tag::Option) && in.byte() != 0) {
       WitMapping<T>::read(in, value.emplace());
     }
@@ -288,6 +305,7 @@ struct WitMapping<std::expected<T, E>> {
       }
     } else if constexpr (std::is_void_v<T>) {
       typed::EmptyHalf::read(in);
+      value.emplace();
     } else {
       value = typed::Half<T>::read(in);
     }
@@ -326,7 +344,7 @@ struct WitMapping<T> {
     out.count(kFields);
     each([&](const auto& field) {
       using Member = std::remove_cvref_t<decltype(value.*field.member)>;
-      out.text(field.name);
+      out.known_text(field.name);
       WitMapping<Member>::write(out, value.*field.member);
     });
   }
@@ -369,7 +387,7 @@ struct WitMapping<T> {
       return;
     }
     out.tag(encoding::Tag::Enum);
-    out.text(kNames.at(position));
+    out.known_text(kNames.at(position));
   }
   static void read(encoding::Reader& in, T& value) {
     if (!in.expect(encoding::Tag::Enum)) {
@@ -399,6 +417,7 @@ class SharedBytes {
       : owner_(std::move(owner)), bytes_(bytes) {}
   [[nodiscard]] std::span<const std::uint8_t> bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
+  operator std::span<const std::uint8_t>() const noexcept { return bytes_; }  // NOLINT(google-explicit-constructor)
 
  private:
   std::shared_ptr<const void> owner_;
@@ -435,6 +454,10 @@ struct Owns<std::string_view> : std::false_type {};
 template <>
 struct Owns<const char*> : std::false_type {};
 template <>
+struct Owns<char*> : std::false_type {};
+template <>
+struct Owns<std::span<std::uint8_t>> : std::false_type {};
+template <>
 struct Owns<std::span<const std::uint8_t>> : std::false_type {};
 template <class T>
 struct Owns<std::vector<T>> : Owns<T> {};
@@ -446,7 +469,7 @@ template <class... T>
 struct Owns<std::tuple<T...>> : std::bool_constant<(Owns<T>::value && ...)> {};
 template <class Fields>
 struct OwnsFields;
-template <class Owner, class... Member>
+template <class... Owner, class... Member>
 struct OwnsFields<std::tuple<RecordField<Owner, Member>...>> : std::bool_constant<(Owns<Member>::value && ...)> {};
 template <HasRecord T>
 struct Owns<T> : OwnsFields<decltype(wit_record(static_cast<const T*>(nullptr)))> {};
@@ -466,8 +489,8 @@ FunctionType function_type() {
 
 /// The arguments of one typed call.
 struct Arguments {
-  /// A value is none of its type.
-  bool bad = false;
+  /// The first whose value is none of its type.
+  std::optional<std::size_t> bad{};
   std::vector<std::uint8_t> encoded{};
   /// One or two strings and byte lists are not encoded but lent, with their tags; 0 for all other shapes.
   std::size_t plain_count = 0;
@@ -490,15 +513,20 @@ concept PlainText = std::derived_from<WitMapping<A>, TextView>;
 template <class A>
 concept PlainBytes = std::derived_from<WitMapping<A>, ByteView>;
 
-/// Nothing when a value is none of its type.
+/// `bad`: the first whose value is none of its type.
 template <class... A>
-std::optional<std::vector<std::uint8_t>> encode(const A&... arguments) {
-  std::optional<std::vector<std::uint8_t>> bytes(std::in_place);
-  Writer out(*bytes);
-  (WitMapping<A>::write(out, arguments), ...);
-  if (out.bad()) {
-    bytes.reset();
-  }
+std::vector<std::uint8_t> encode(std::optional<std::size_t>& bad, const A&... arguments) {
+  std::vector<std::uint8_t> bytes;
+  Writer out(bytes);
+  std::size_t position = 0;
+  const auto one = [&]<class One>(const One& argument) {
+    WitMapping<One>::write(out, argument);
+    if (out.bad() && !bad) {
+      bad = position;
+    }
+    ++position;
+  };
+  (one(arguments), ...);
   return bytes;
 }
 
@@ -518,9 +546,7 @@ Arguments gather(const A&... arguments) {
     };
     (lend(arguments), ...);
   } else {
-    auto bytes = encode<A...>(arguments...);
-    out.bad = !bytes;
-    out.encoded = std::move(bytes).value_or(std::vector<std::uint8_t>());
+    out.encoded = encode<A...>(out.bad, arguments...);
   }
   return out;
 }
@@ -532,6 +558,7 @@ Arguments gather(const A&... arguments) {
 template <class R>
 bool read(EncodedReport& encoded, R& value) {
   static_assert(kOwns<R>, "the result must own its bytes: std::string or std::vector<std::uint8_t>");
+  static_assert(std::default_initializable<R>, "a result is read into a default-made value");
   Reader in(encoded.answer.head.bytes(), encoded.answer.payload.bytes());
   if constexpr (std::same_as<R, SharedBytes>) {
     std::span<const std::uint8_t> bytes;

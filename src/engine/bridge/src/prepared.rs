@@ -92,10 +92,14 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
             data.charge_bytes(arguments.len());
             let answer = shared.calls().call(id, arguments).await?;
             cx.data_mut().charge_bytes(answer.len());
-            let values = decode_all(&answer, &cx.data().handles).map_err(Stopped::from)?.values;
+            let wrong = |message| Stopped { cause: BridgeCause::HostFunction, code: 0, message };
+            let values = decode_all(&answer, &cx.data().handles)
+                .map_err(|failure| {
+                    wrong(format!("the host function's answer is none: {}", Stopped::from(failure).message))
+                })?
+                .values;
             if values.len() != results.len() {
-                let message = "the host function answered with the wrong number of values".into();
-                return Err(Stopped { cause: BridgeCause::Value, code: 0, message }.into());
+                return Err(wrong("the host function answered with the wrong number of values".into()).into());
             }
             results.iter_mut().zip(values).for_each(|(slot, value): (&mut Val, Val)| *slot = value);
             Ok(())

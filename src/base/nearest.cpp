@@ -29,7 +29,7 @@ std::string nearest(std::string_view wanted, std::span<const std::string> names)
   // Names come from strangers: compare only so much of them, and only so many.
   constexpr std::size_t kNameMax = 200, kNamesMax = 1'000;
   std::string best;
-  std::size_t least = wanted.size() / 2 + 2;
+  std::size_t least = wanted.size() / 3 + 2;
   for (const auto& name : names.first(std::min(names.size(), kNamesMax))) {
     const auto away = distance(wanted.substr(0, kNameMax), std::string_view(name).substr(0, kNameMax));
     if (away < least) {

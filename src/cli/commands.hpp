@@ -25,6 +25,8 @@ int validate(const Session& session);
 
 /// The component that the options name, `-` being stdin.
 [[nodiscard]] Result<ComponentHandle> load(const Session& session);
+/// What it is called in reports: the file's name, or stdin.
+[[nodiscard]] std::string component_name(const Options& options);
 /// A line for `Progress` while the component called `name` is compiled.
 [[nodiscard]] std::function<std::string()> compiling(const std::string& name, const std::string& what_for);
 /// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.

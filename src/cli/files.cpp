@@ -19,10 +19,6 @@ namespace airssys::wasm::cli {
 
 namespace {
 
-Error unreadable(const std::string& path, std::string_view why) {
-  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), {}, {}, {}};
-}
-
 /// Waits until `file` can be read; false when that was interrupted.
 bool readable(int file, const std::stop_token& interrupted) {
   constexpr int kLookMs = 50;
@@ -41,6 +37,11 @@ bool is_fifo(int file) {
 }
 
 }  // namespace
+
+Error unreadable(const std::string& path, std::string_view why) {
+  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), "give the path of a component: ls *.wasm *.wat",
+          {},           {}};
+}
 
 std::expected<base::Fd, std::string> open_file(const std::string& path, int flags, const std::stop_token& interrupted) {
   constexpr mode_t kMode = 0666;
@@ -71,9 +72,7 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
   if (path != "-") {
     auto opened = base::open_regular(path);
     if (!opened) {
-      auto error = unreadable(path, opened.error());
-      error.help = "give the path of a .wasm or .wat file: ls *.wasm *.wat";
-      return std::unexpected(std::move(error));
+      return std::unexpected(unreadable(path, opened.error()));
     }
     owned = std::move(*opened);
     file = owned.get();

@@ -21,8 +21,12 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string needs(const RequiredResources& r) {
-  return fmt::format("{} memories (the largest starts with {}), {} tables (the largest with {} elements)", r.memories,
-                     base::show_bytes(r.largest_initial_memory.count), r.tables, r.largest_initial_table);
+  const auto many = [](std::uint64_t n, std::string_view one, std::string_view more) {
+    return fmt::format("{} {}", n, n == 1 ? one : more);
+  };
+  return fmt::format("{} (the largest starts with {}), {} (the largest with {})",
+                     many(r.memories, "memory", "memories"), base::show_bytes(r.largest_initial_memory.count),
+                     many(r.tables, "table", "tables"), many(r.largest_initial_table, "element", "elements"));
 }
 
 /// What there is to know of a component whose WIT cannot be written: one that exports types outside any interface, say.

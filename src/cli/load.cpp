@@ -18,9 +18,16 @@ std::function<std::string()> compiling(const std::string& name, const std::strin
   };
 }
 
+std::string component_name(const Options& options) {
+  return options.component == "-" ? "stdin" : std::filesystem::path(options.component).filename().string();
+}
+
 Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
+    if (const auto file = base::open_regular(options.component); !file) {
+      return std::unexpected(unreadable(options.component, file.error()));
+    }
     auto component = session.engine.load_precompiled(options.component);
     const auto* failed = component ? nullptr : std::get_if<LoadFailed>(&component.error().kind);
     if (failed != nullptr && failed->limit.empty() && component.error().help.empty()) {
@@ -33,10 +40,12 @@ Result<ComponentHandle> load(const Session& session) {
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  const auto name =
-      options.component == "-" ? std::string("stdin") : std::filesystem::path(options.component).filename().string();
+  const auto name = component_name(options);
   const Progress progress(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
   auto component = session.engine.load_component(*bytes, name, session.interrupted);
+  if (!component && std::holds_alternative<LoadFailed>(component.error().kind)) {
+    component.error().message.insert(0, name + ": ");
+  }
   if (component) {
     for (const auto& note : component->notes()) {
       std::cerr << "note: " << harmless(note) << '\n';

@@ -4,6 +4,8 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
+#include <string>
+#include <system_error>
 
 #include "cli/commands.hpp"
 #include "cli/options.hpp"
@@ -27,11 +29,12 @@ RuntimeConfig config(const cli::Options& options) {
   return out;
 }
 
-/// A number of these that is closed would be the next file's: a guest's output would go into that.
+/// A number of these that is closed would be the next file's: a guest's output would go into that. Nothing can be
+/// written there, so what is lost is known to be.
 void open_standard_descriptors() {
   int next = 0;
   do {
-    next = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+    next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   } while (next >= 0 && next <= STDERR_FILENO);
   ::close(next);
 }
@@ -63,6 +66,9 @@ int main(int argc, char** argv) {
     const cli::Interrupts interrupts;
     auto engine = WasmEngine::create(config(*options));
     return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), *options);
+  } catch (const std::system_error& error) {
+    cli::say_error(std::string("the system has too little of something: ") + error.what(), "see the limits: ulimit -a");
+    return Error{HostExhausted{}}.exit_code();
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << '\n';
     return Error{HostBug{}}.exit_code();

@@ -4,6 +4,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
+#include <cctype>
+#include <charconv>
+#include <filesystem>
 #include <iostream>
 
 #include "base/nearest.hpp"
@@ -19,9 +23,12 @@ namespace {
 using base::parse_bytes;
 using base::parse_count;
 using base::parse_duration;
-using base::show_bytes;
-using base::show_count;
-using base::show_duration;
+
+/// As it can be typed.
+std::string one_word(std::string shown) {
+  std::erase(shown, ' ');
+  return shown;
+}
 
 std::string exit_codes() {
   std::string text = "Exit codes: 0 returned; 1 a command's own failure; 2 wrong options; the guest's own status; or\n";
@@ -40,7 +47,7 @@ class Units {
 
   template <class Parse, class Most, class Store>
   void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Most most,
-           Store store) {
+           std::string_view shown_most, Store store) {
     const auto take = [=](const std::string& text) {
       const auto value = parse(text);
       if (!value) {
@@ -50,14 +57,14 @@ class Units {
         throw CLI::ValidationError(name, fmt::format("'{}' is zero: nothing could run", text));
       }
       if (*value > most) {
-        throw CLI::ValidationError(name, fmt::format("'{}' is more than can be had", text));
+        throw CLI::ValidationError(name, fmt::format("'{}' is more than {}", text, shown_most));
       }
       store(*value);
     };
     app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
   }
   void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, show_bytes(target.count), help, parse_bytes, kLimitMost,
+    add(name, one_word(base::show_bytes(target.count)), help, parse_bytes, kLimitMost, "2^62",
         [&target](std::uint64_t n) { target.count = n; });
   }
   template <class Number>
@@ -69,7 +76,7 @@ class Units {
       }
       return n;
     };
-    add(name, show_count(target), help, parse, kLimitMost,
+    add(name, one_word(base::show_count(target)), help, parse, kLimitMost, "2^62",
         [&target](std::uint64_t n) { target = static_cast<Number>(n); });
   }
   template <class Time>
@@ -81,7 +88,7 @@ class Units {
       }
       return t;
     };
-    add(name, show_duration(target), help, parse, kTimeMost,
+    add(name, one_word(base::show_duration(target)), help, parse, kTimeMost, "a year",
         [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
   }
 
@@ -104,13 +111,13 @@ void limits(CLI::App& app, Options& options) {
     }
     return bytes;
   };
-  units.add("--stack", show_bytes(options.stack.count), "the guest's call stack, 64KiB to 64MiB", stack,
-            kWasmStackMost.count, [&options](std::uint64_t n) { options.stack.count = n; });
+  units.add("--stack", one_word(base::show_bytes(options.stack.count)), "the guest's call stack, 64KiB to 64MiB", stack,
+            kWasmStackMost.count, "64MiB", [&options](std::uint64_t n) { options.stack.count = n; });
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
   units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
   units.bytes("--random", l.max_random, "random bytes of one call");
   units.count("--handles", l.max_handles, "live component handles");
-  units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables");
+  units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables (two for a timer)");
   units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
   units.count("--directory-entries", l.max_directory_entries, "directory entries in open listings");
   units.count("--open-files", l.max_open_files, "files and directories open at a time");
@@ -157,6 +164,11 @@ DirectoryGrant directory(const std::string& text) {
     throw CLI::ValidationError(
         "--dir", fmt::format("'{}' names no directory for the guest; write it like --dir data::/data:ro", text));
   }
+  std::error_code why;
+  if (!std::filesystem::is_directory(grant.host, why)) {
+    throw CLI::ValidationError(
+        "--dir", fmt::format("{}: {}", grant.host, why ? why.message() : "it is there, and no directory"));
+  }
   return grant;
 }
 
@@ -175,8 +187,14 @@ void grants(CLI::App& app, Options& options) {
   wasi.stdin_source = StdinInherited{};
   app.add_option_function<std::vector<std::string>>(
          "--env",
-         [&wasi](const auto& all) { std::ranges::transform(all, std::back_inserter(wasi.environment), variable); },
-         "environment variable for the guest, NAME=VALUE")
+         [&wasi](const auto& all) {
+           for (const auto& text : all) {
+             auto next = variable(text);
+             std::erase_if(wasi.environment, [&](const auto& one) { return one.first == next.first; });
+             wasi.environment.push_back(std::move(next));
+           }
+         },
+         "environment variable for the guest, NAME=VALUE; the last of a name counts")
       ->type_name("")
       ->allow_extra_args(false);
   app.add_option_function<std::vector<std::string>>(
@@ -202,11 +220,12 @@ void run_options(CLI::App& run, Options& options) {
   run.add_flag("--epochs", options.epochs,
                "meter by a clock instead of fuel: faster code, no fuel figure, --fuel does not apply");
   const auto seed = [&options](const std::string& text) {
-    const auto number = parse_count(text);
-    if (!number) {
-      throw CLI::ValidationError("--random-seed", number.error());
+    std::uint64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc{} || end != text.data() + text.size()) {
+      throw CLI::ValidationError("--random-seed", fmt::format("'{}' is no whole number below 2^64", text));
     }
-    options.context.wasi.random_seed = *number;
+    options.context.wasi.random_seed = number;
   };
   run.add_option_function<std::string>("--random-seed", seed, "answer all random interfaces from this seed")
       ->type_name("N");
@@ -226,8 +245,22 @@ void run_options(CLI::App& run, Options& options) {
   run.prefix_command(false);
 }
 
-/// Options of `run` that do not go together.
+/// Options that do not go together, or that an empty variable of the shell's has made empty.
 std::optional<std::string> contradiction(const Options& options, const CLI::App& run) {
+  for (const std::string name : {"--invoke", "--report", "--stdin"}) {
+    if (run.count(name) > 0 && run.get_option(name)->as<std::string>().empty()) {
+      return name + " is empty";
+    }
+  }
+  if (options.precompiled && options.component == "-") {
+    return "a precompiled component is read from a file, not from stdin";
+  }
+  if (options.output == "-") {
+    return "--output writes to a file, not to stdout";
+  }
+  if (!options.invoke.empty() && !options.arguments.empty()) {
+    return fmt::format("there is no use for '{}': --invoke has its arguments in the call", options.arguments.front());
+  }
   if (options.args_json && options.invoke.empty()) {
     return "--args-json goes with --invoke NAME";
   }
@@ -240,8 +273,33 @@ std::optional<std::string> contradiction(const Options& options, const CLI::App&
   return {};
 }
 
+/// CLI11 counts values; people forget one or give an option twice. Its sentence begins with the option's name.
+std::string miscounted(std::string_view sentence, const std::vector<std::string>& words) {
+  const std::string name(sentence.substr(0, sentence.find(':')));
+  const auto given = std::ranges::count_if(words, [&](const std::string& word) {
+    return word == name || word.starts_with(name + "=") || (name == "--output" && word == "-o");
+  });
+  return given > 1 ? fmt::format("{} is given {} times", name, given) : fmt::format("{} needs a value", name);
+}
+
+/// A number and its unit in two words: the second would be taken for something else.
+std::optional<std::string> parted_unit(const std::vector<std::string>& words) {
+  constexpr std::array<std::string_view, 16> kUnits = {"K",  "M",   "G",  "B",  "KB", "KiB", "MB", "MiB",
+                                                       "GB", "GiB", "ns", "us", "ms", "s",   "m",  "h"};
+  for (std::size_t i = 2; i < words.size(); ++i) {
+    const auto& number = words[i - 1];
+    const bool is_number =
+        !number.empty() && std::ranges::all_of(number, [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (words[i - 2].starts_with("--") && is_number && std::ranges::find(kUnits, words[i]) != kUnits.end()) {
+      return fmt::format("a number and its unit are one word: {} {}{}", words[i - 2], number, words[i]);
+    }
+  }
+  return {};
+}
+
 /// The first word that is no option of `app` (or, at the top, no command), with the nearest that is.
-std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<std::string>& words) {
+/// `any_dash`: what begins with a single one is no option's value.
+std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<std::string>& words, bool any_dash) {
   const bool top = app.get_parent() == nullptr;
   std::vector<std::string> known;
   if (top) {
@@ -253,13 +311,21 @@ std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<s
     for (const auto& name : option->get_lnames()) {
       known.push_back("--" + name);
     }
+    for (const auto& name : option->get_snames()) {
+      known.push_back("-" + name);
+    }
   }
   for (const auto& word : words) {
     const auto name = word.substr(0, word.find('='));
-    const bool candidate = name.starts_with("--") ? name.size() > 2 : top && !name.starts_with("-");
+    const bool is_option = name.starts_with("-") && name.size() > 1;
+    const bool candidate = is_option ? name.starts_with("--") || any_dash : top;
     if (candidate && std::ranges::find(known, name) == known.end()) {
+      std::error_code absent;
+      if (top && !is_option && std::filesystem::is_regular_file(word, absent)) {
+        return fmt::format("there is no command {}; did you mean run {}?", name, word);
+      }
       const auto near = base::nearest(name, known);
-      return fmt::format("there is no {} {}{}", name.starts_with("--") ? "option" : "command", name,
+      return fmt::format("there is no {} {}{}", is_option ? "option" : "command", name,
                          near.empty() ? "" : fmt::format("; did you mean {}?", near));
     }
   }
@@ -296,6 +362,9 @@ std::expected<Options, int> parse(int argc, char** argv) {
   try {
     std::ranges::reverse(ours);
     app.parse(ours);
+    if (const auto why = parted_unit({words.begin(), ours_end})) {
+      throw CLI::ValidationError(*why);
+    }
     if (!guests.empty() && !run->parsed()) {
       throw CLI::ExtrasError(guests);
     }
@@ -304,10 +373,10 @@ std::expected<Options, int> parse(int argc, char** argv) {
     }
   } catch (const CLI::CallForHelp&) {
     std::cout << app.help();
-    return std::unexpected(0);
+    return std::unexpected(written() ? 0 : 1);
   } catch (const CLI::CallForVersion&) {
     std::cout << app.version() << '\n';
-    return std::unexpected(0);
+    return std::unexpected(written() ? 0 : 1);
   } catch (const CLI::ParseError& error) {
     CLI::App* at = run->parsed()        ? run
                    : inspect->parsed()  ? inspect
@@ -315,8 +384,13 @@ std::expected<Options, int> parse(int argc, char** argv) {
                    : validate->parsed() ? validate
                                         : &app;
     const auto name = at == &app ? std::string() : at->get_name() + " ";
-    const auto unknown = unknown_word(*at, {words.begin(), ours_end});
-    say_error(unknown.value_or(error.what()), fmt::format("airssys-wasm {}--help", name));
+    const std::vector<std::string> before(words.begin(), ours_end);
+    const bool too_many = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
+    const bool too_few = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    const auto unknown = unknown_word(*at, before, too_many || too_few);
+    const bool counts = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
+    say_error(unknown.value_or(counts ? miscounted(error.what(), before) : error.what()),
+              fmt::format("airssys-wasm {}--help", name));
     if (at == run && !options.component.empty() && unknown) {
       std::cerr << "          options of the guest come after --: airssys-wasm run COMPONENT -- --its-option\n";
     }
@@ -328,8 +402,9 @@ std::expected<Options, int> parse(int argc, char** argv) {
                                         : Options::Command::Validate;
   std::ranges::move(guests, std::back_inserter(options.arguments));
   options.context.wasi.arguments = options.arguments;
-  // A file name need not be UTF-8, what a guest is given must.
-  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(), wit::repaired(options.component));
+  // Not the path, which is the host's business. A file name need not be UTF-8, what a guest is given must.
+  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(),
+                                        wit::repaired(std::filesystem::path(options.component).filename().string()));
   return options;
 }
 

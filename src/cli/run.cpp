@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 
 #include "base/fd.hpp"
@@ -38,7 +39,8 @@ Result<Call> parse_call(WasmEngine& engine, const ComponentHandle& component, co
       options.args_json
           ? engine.parse_json(component, call.function, *options.args_json)
           : engine.parse_wave(component, call.function,
-                              open == std::string::npos ? "()" : std::string_view(options.invoke).substr(open));
+                              // Blanks for the name: places count from what was typed.
+                              open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
   if (!arguments) {
     return std::unexpected(std::move(arguments.error()));
   }
@@ -84,6 +86,20 @@ std::string sample(const Type& type) {
   }
 }
 
+/// Whether a value of this type can be written down and read.
+bool can_be_typed(const Type& type) {
+  // The last kinds are those that do not cross, or mean something in their own instance only.
+  return type.kind < Type::Kind::Own &&
+         std::ranges::all_of(
+             type.members,
+             [](const Type::Member& member) { return member.type == nullptr || can_be_typed(*member.type); });
+}
+bool can_be_called(const FunctionExport& function) {
+  return !function.type.async && (!function.type.result || can_be_typed(*function.type.result)) &&
+         std::ranges::all_of(function.type.parameters,
+                             [](const auto& parameter) { return can_be_typed(parameter.type); });
+}
+
 std::string sample_call(const FunctionExport& function) {
   std::string text = function.path + "(";
   for (const auto& parameter : function.type.parameters) {
@@ -96,15 +112,21 @@ std::string sample_call(const FunctionExport& function) {
 Error nothing_to_invoke(const ComponentHandle& component, const Options& options) {
   const auto functions = component.functions();
   if (functions.empty()) {
-    return bad_call(fmt::format("{} exports no function and is no command", options.component),
+    return bad_call(fmt::format("{} exports no function and is no command", component.name()),
                     fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
   }
   for (const auto& function : functions) {
     std::cerr << fmt::format("{}: {}\n", harmless(function.path), to_wit(function.type));
   }
-  return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", options.component),
+  const auto typed = std::ranges::find_if(functions, can_be_called);
+  if (typed == functions.end()) {
+    return bad_call(
+        fmt::format("{} is no command, and none of its functions can be called from a shell", component.name()),
+        "handles, futures and streams cannot be typed: call it from a program that embeds the library");
+  }
+  return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", component.name()),
                   fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
-                              shell_word(options.component), shell_word(sample_call(functions.front()))));
+                              shell_word(options.component), shell_word(sample_call(*typed))));
 }
 
 /// The result on stdout; false when it could not be written or shown.
@@ -155,6 +177,10 @@ class ReportFile {
 
 /// `file` takes the place of this program's own stdin, as the shell's < does.
 std::optional<std::string> redirect_stdin(const std::string& file, const std::stop_token& interrupted) {
+  std::error_code absent;
+  if (std::filesystem::is_directory(file, absent)) {
+    return fmt::format("--stdin {}: {}", file, std::strerror(EISDIR));
+  }
   const auto opened = open_file(file, O_RDONLY, interrupted);
   if (opened && ::dup2(opened->get(), STDIN_FILENO) >= 0) {
     return {};
@@ -164,10 +190,12 @@ std::optional<std::string> redirect_stdin(const std::string& file, const std::st
 
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
   const auto usage = execution.usage();
-  return fmt::format("running {} of {} · fuel {} of {} · memory {} (Ctrl-C stops it)",
-                     base::show_duration(usage.wall_time), base::show_duration(context.timeout),
-                     base::show_count(usage.fuel.units), base::show_count(context.limits.max_fuel.units),
-                     base::show_bytes(usage.memory_peak.count));
+  const auto fuel = usage.fuel_precision == FuelPrecision::None
+                        ? std::string("fuel not metered")
+                        : fmt::format("fuel {} of {}", base::show_count(usage.fuel.units),
+                                      base::show_count(context.limits.max_fuel.units));
+  return fmt::format("running {} of {} · {} · memory {} (Ctrl-C stops it)", base::show_duration(usage.wall_time),
+                     base::show_duration(context.timeout), fuel, base::show_bytes(usage.memory_peak.count));
 }
 
 const Report& await(const Execution& execution, const ExecutionContext& context, const Session& session,
@@ -184,7 +212,7 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 int refuse(Error error, const ComponentHandle* component, const Options& options, ReportFile& file) {
   Report report;
   observe::begin_report(report,
-                        {.component = component != nullptr ? component->id() : ComponentId(options.component, {}),
+                        {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
                          .function = std::string_view(options.invoke).substr(0, options.invoke.find('('))},
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));

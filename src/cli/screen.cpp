@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <iostream>
 #include <string_view>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "engine/load_error.hpp"
 #include "wit/utf8.hpp"
 
 namespace airssys::wasm::cli {
@@ -125,7 +127,7 @@ struct Advice {
                : "raise it with --stack " + more_bytes(std::min(k.limit.count * 4, kWasmStackMost.count));
   }
   std::string operator()(const CapabilityDenied& k) const {
-    return k.capability == "filesystem" ? "grant what it needs with --dir HOST::GUEST:rw"
+    return k.capability == "filesystem" ? "what lies in a directory is granted with --dir HOST::GUEST:rw"
                                         : "run without --stop-on-denied to let the guest see the refusal";
   }
   std::string operator()(const LoadFailed& k) const {
@@ -145,9 +147,19 @@ struct Advice {
     if (option == kOptions.end()) {
       return {};
     }
-    return fmt::format("raise it with {} {}", option->second,
-                       k.unit == "ns" ? more_time(std::chrono::nanoseconds(k.allowed))
-                                      : more_bytes(std::max(k.allowed * 2, k.found.value_or(0))));
+    // At least what does for nearly all.
+    const LoadLimits usual;
+    const std::chrono::nanoseconds usual_time = k.limit == "load_timeout" ? usual.timeout : usual.max_compile_cpu;
+    const auto next = k.limit == "compile_memory" ? std::max(k.allowed * 2, usual.max_compile_memory.count)
+                                                  : std::max(k.allowed * 2, k.found.value_or(0));
+    return fmt::format(
+        "raise it with {} {}", option->second,
+        k.unit == "ns" ? more_time(std::max(std::chrono::nanoseconds(k.allowed), usual_time / 4)) : more_bytes(next));
+  }
+  std::string operator()(const HostExhausted& k) const {
+    return k.resource == engine::kCompileHelper
+               ? "install airssys-wasm-compile beside this program or in ../libexec/airssys-wasm"
+               : std::string();
   }
   std::string operator()(const BadCall&) const { return "list what can be called: " + inspecting(); }
   std::string operator()(const LinkFailed&) const { return "see what it imports: " + inspecting(); }
@@ -170,7 +182,7 @@ std::string shell_word(std::string_view text) {
     }
     word += "'";
   }
-  return harmless(word) == word ? word : "FILE";
+  return wit::is_utf8(word) && harmless_lines(word) == word && !word.contains('\n') ? word : "FILE";
 }
 
 std::string harmless(std::string_view text) {
@@ -210,8 +222,11 @@ bool written() {
 }
 
 std::string advice(const Error& error, const Options& options) {
-  // What the library would do about an import, nobody can do at a shell.
-  const bool of_the_library = std::holds_alternative<LinkFailed>(error.kind);
+  // What a program that embeds the library would do about it, nobody can do at a shell.
+  const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
+  const bool of_the_library =
+      std::holds_alternative<LinkFailed>(error.kind) ||
+      (exhausted != nullptr && exhausted->resource == engine::kCompileHelper && exhausted->os_error == ENOENT);
   return error.help.empty() || of_the_library ? std::visit(Advice{options}, error.kind) : error.help;
 }
 
@@ -220,9 +235,10 @@ namespace {
 void say(std::string_view message, std::string_view cause, std::string_view help) {
   // Not fmt::print: it throws when stderr is closed.
   std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(message) << '\n';
-  for (const auto& [title, text] : {std::pair{"cause", cause}, std::pair{"help:", help}}) {
+  // Blanks in what is to be typed count.
+  for (const auto& [title, text] : {std::pair{"cause", harmless(cause)}, std::pair{"help:", harmless_lines(help)}}) {
     if (!text.empty()) {
-      std::cerr << fmt::format("  {:8}", title) << harmless(text) << '\n';
+      std::cerr << fmt::format("  {:8}{}\n", title, text);
     }
   }
 }
@@ -261,7 +277,7 @@ std::string screen(const Report& r, const Options& options, bool colour) {
   if (!refused) {
     row("used", used(r));
   }
-  row("help:", harmless(advice(error, options)));
+  row("help:", harmless_lines(advice(error, options)));
   return text;
 }
 

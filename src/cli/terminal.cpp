@@ -20,6 +20,7 @@ sigset_t watched() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   // Sent by our own destructor only: tells the watcher to go home.
   sigaddset(&set, SIGUSR1);
   return set;
@@ -40,6 +41,12 @@ std::string cut_to_width(std::string line) {
   return line;
 }
 
+/// A terminal that does what escape sequences say.
+bool obeys_escapes() {
+  const char* terminal = std::getenv("TERM");
+  return stderr_is_terminal() && (terminal == nullptr || std::string_view(terminal) != "dumb");
+}
+
 }  // namespace
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
@@ -48,9 +55,7 @@ bool one_terminal() { return stderr_is_terminal() && ::isatty(STDOUT_FILENO) == 
 
 bool colour_wanted() {
   const char* no = std::getenv("NO_COLOR");
-  const char* terminal = std::getenv("TERM");
-  const bool dumb = terminal != nullptr && std::string_view(terminal) == "dumb";
-  return stderr_is_terminal() && !dumb && (no == nullptr || *no == '\0');
+  return obeys_escapes() && (no == nullptr || *no == '\0');
 }
 
 Interrupts::Interrupts() {
@@ -72,7 +77,7 @@ Interrupts::~Interrupts() {
 }
 
 Progress::Progress(std::function<std::string()> line) {
-  if (!stderr_is_terminal()) {
+  if (!obeys_escapes()) {
     return;
   }
   thread_ = std::jthread([this, line = std::move(line)](const std::stop_token& stop) {

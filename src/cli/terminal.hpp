@@ -15,8 +15,8 @@ namespace airssys::wasm::cli {
 /// stdout and stderr are terminals: what is written to the one moves the cursor for both.
 [[nodiscard]] bool one_terminal();
 
-/// Turns Ctrl-C and SIGTERM into a stop request while it lives; a second one ends the program at once. Make it before
-/// any other thread, which then inherits the blocked signals.
+/// Turns Ctrl-C, SIGTERM and SIGHUP into a stop request while it lives; a second one ends the program at once. Make it
+/// before any other thread, which then inherits the blocked signals.
 class Interrupts {
  public:
   Interrupts();

@@ -51,10 +51,13 @@ std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
 
 std::optional<std::string> ArtefactCache::prepare_directory() const {
   if (directory_.empty()) {
-    return "there is no cache directory: neither XDG_CACHE_HOME nor HOME is set";
+    return "there is no cache directory: neither XDG_CACHE_HOME nor HOME is an absolute path";
   }
   std::error_code error;
   fs::create_directories(directory_.parent_path(), error);
+  if (error) {
+    return fmt::format("{}: {}", directory_.parent_path().string(), error.message());
+  }
   if (::mkdir(directory_.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
     return os_text(directory_.string());
   }
@@ -116,7 +119,7 @@ std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& pat
   std::string name = (path.parent_path() / ".airssys-new-XXXXXX").string();
   const base::Fd file(::mkostemp(name.data(), O_CLOEXEC));
   if (!file) {
-    return os_text(name);
+    return std::strerror(errno);
   }
   bool good = true;
   for (off_t offset = 0; good && static_cast<std::uint64_t>(offset) < artefact.size;) {
@@ -127,7 +130,7 @@ std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& pat
   // Native code that lost a page to a power cut would still be run.
   if (!good || ::fdatasync(file.get()) != 0 || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 ||
       ::rename(name.c_str(), path.c_str()) != 0) {
-    auto why = os_text(name);
+    std::string why = std::strerror(errno);
     ::unlink(name.c_str());
     return why;
   }

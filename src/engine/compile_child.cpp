@@ -46,7 +46,8 @@ Result<fs::path> find_helper(const fs::path& given) {
     }
     looked += (looked.empty() ? "" : ", ") + place.string();
   }
-  auto error = host_exhausted("compile helper", ENOENT, fmt::format("the compile helper is not at {}", looked));
+  auto error =
+      host_exhausted(std::string(kCompileHelper), ENOENT, fmt::format("the compile helper is not at {}", looked));
   error.help = "name it in RuntimeConfig::compile.helper, or install airssys-wasm-compile beside the program";
   return std::unexpected(std::move(error));
 }
@@ -172,7 +173,7 @@ protocol::Status status_from(int eventfd) {
 /// A child that died before it could say why.
 Error died(const siginfo_t& info, const fs::path& helper) {
   if (info.si_code == CLD_EXITED) {
-    return host_exhausted("compile helper", 0,
+    return host_exhausted(std::string(kCompileHelper), 0,
                           fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
                                       helper.string(), info.si_status));
   }
@@ -180,7 +181,7 @@ Error died(const siginfo_t& info, const fs::path& helper) {
     return {LoadFailed{}, Phase::Load, fmt::format("the compiler died of signal {} on this component", info.si_status),
             {},           {},          {}};
   }
-  auto error = host_exhausted("compile helper", 0, "the compiler was killed from outside");
+  auto error = host_exhausted(std::string(kCompileHelper), 0, "the compiler was killed from outside");
   error.help = "see whether the kernel ran out of memory: dmesg";
   return error;
 }
@@ -261,7 +262,7 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
     case protocol::Status::Refused: return std::unexpected(refused(output->get(), size, limits));
     case protocol::Status::Unusable:
       return std::unexpected(
-          host_exhausted("compile helper", 0,
+          host_exhausted(std::string(kCompileHelper), 0,
                          fmt::format("the compile helper {} cannot work: is it of this version?", helper->string())));
     case protocol::Status::OutOfMemory:
       return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+
+#include "base/quantity.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -49,9 +52,14 @@ Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelle
 
 Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
                  std::string_view unit) {
-  auto message = found
-                     ? fmt::format("the component passes the load limit {} ({} of at most {})", limit, *found, allowed)
-                     : fmt::format("loading needs more than the load limit {}", limit);
+  const auto shown = [&](std::uint64_t figure) {
+    return unit == "ns"      ? base::show_duration(std::chrono::nanoseconds(figure))
+           : unit == "bytes" ? fmt::format("{} bytes", figure)
+                             : std::to_string(figure);
+  };
+  auto message = found ? fmt::format("the component passes the load limit {} ({} of at most {})", limit, shown(*found),
+                                     shown(allowed))
+                       : fmt::format("loading needs more than the load limit {} of {}", limit, shown(allowed));
   return {LoadFailed{std::string(limit), allowed, found, {}, unit}, Phase::Load, std::move(message), {}, {}, {}};
 }
 

@@ -23,6 +23,8 @@ namespace airssys::wasm::engine {
 /// The names of those that more than one place looks at.
 inline constexpr std::string_view kComponentBytes = "bytes";
 inline constexpr std::string_view kArtefactBytes = "artefact_bytes";
+/// What HostExhausted calls the program that compiles.
+inline constexpr std::string_view kCompileHelper = "compile helper";
 
 [[nodiscard]] Error host_exhausted(std::string what, int os_error, std::string message);
 

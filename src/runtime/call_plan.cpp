@@ -63,7 +63,8 @@ Result<CallPlan> plan_call(std::shared_ptr<LoadedComponent> component, std::stri
         bad_call(function, fmt::format("{}: {}", function, why), fmt::format("its type is {}", to_wit(type))));
   };
   if (type.parameters.size() != arguments.size()) {
-    return refuse(fmt::format("takes {} arguments, got {}", type.parameters.size(), arguments.size()));
+    return refuse(fmt::format("takes {} argument{}, got {}", type.parameters.size(),
+                              type.parameters.size() == 1 ? "" : "s", arguments.size()));
   }
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     if (const auto why = wit::mismatch(arguments[i], type.parameters[i].type)) {

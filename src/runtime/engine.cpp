@@ -237,7 +237,8 @@ Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& compone
     return refuse("the arguments are no JSON array; write them like [1, \"x\"]");
   }
   if (json->size() != type.parameters.size()) {
-    return refuse(fmt::format("{} takes {} arguments, got {}", function, type.parameters.size(), json->size()));
+    return refuse(fmt::format("{} takes {} argument{}, got {}", function, type.parameters.size(),
+                              type.parameters.size() == 1 ? "" : "s", json->size()));
   }
   std::vector<Value> values;
   for (std::size_t i = 0; i < json->size(); ++i) {

@@ -39,10 +39,22 @@ bool is_core_module(std::span<const std::uint8_t> bytes) {
   return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
 }
 
-/// What `compile_to_file` wrote, or another object file.
-bool is_native_code(std::span<const std::uint8_t> bytes) {
-  static constexpr std::array<std::uint8_t, 4> kElf = {0x7f, 'E', 'L', 'F'};
-  return bytes.size() >= kElf.size() && std::equal(kElf.begin(), kElf.end(), bytes.begin());
+/// How what `compile_to_file` wrote begins, as any other object file does.
+constexpr std::string_view kElf =
+    "\x7f"
+    "ELF";
+
+/// What begins with a zero and is no component that can be read.
+std::string what_else(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view kMagic("\0asm", 4);
+  constexpr std::size_t kPreamble = 8, kVersion = 4, kLayer = 6;
+  if (bytes.size() < kPreamble || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
+    return "this is no WebAssembly component";
+  }
+  const auto version = bytes[kVersion] + bytes[kVersion + 1] * 0x100;
+  return bytes[kLayer] == 1 && bytes[kLayer + 1] == 0
+             ? fmt::format("this is a component of format version {}; 13 is the one that can be read", version)
+             : fmt::format("this is WebAssembly of version {}, and no component", version);
 }
 
 Error load_failed(std::string message, std::string help = {}) {
@@ -102,6 +114,13 @@ Result<base::Buffer> Loader::translate(std::string_view text, const engine::Pati
   if (text.size() > config_.load.max_text.count) {
     return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
   }
+  if (text.starts_with(kElf)) {
+    return std::unexpected(load_failed("this is native code, not a component",
+                                       "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
+  }
+  if (!wit::is_utf8(text)) {
+    return std::unexpected(load_failed("this is neither a WebAssembly component nor text"));
+  }
   if (text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child) {
     return compiler_.translate(text, config_.load, patience);
   }
@@ -127,7 +146,7 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
                     "wasi_snapshot_preview1.wasm when it was built for WASI preview 1)"));
   }
   if (!is_component(bytes)) {
-    return std::unexpected(load_failed("this is no WebAssembly component"));
+    return std::unexpected(load_failed(what_else(bytes)));
   }
   auto found = engine::prescan(bytes, scan_limits(config_.load));
   if (!found) {
@@ -275,10 +294,6 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
 
 Result<ComponentHandle> Loader::load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
                                      const std::stop_token& stop) {
-  if (is_native_code(bytes)) {
-    return std::unexpected(load_failed("this is native code, not a component",
-                                       "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
-  }
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
     return load_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(name), std::move(host),
                      stop);

@@ -193,6 +193,10 @@ TEST_F(CommandTest, NothingToInvokeListsWhatCanBeCalled) {
   const auto ended = run({"run", "hello.wat"});
   EXPECT_EQ(ended.status, 104);
   EXPECT_THAT(ended.err, HasSubstr("hello: func() -> s32"));
+  write("it's  two.wat", kHello);
+  const auto quoted = run({"run", "it's  two.wat"});
+  const auto line = std::string_view(quoted.err).substr(quoted.err.find("airssys-wasm run"));
+  EXPECT_EQ(type(line.substr(0, line.find('\n'))).out, "42\n") << line;
 }
 
 // What the help says can be typed as it stands, for every type a parameter can have.
@@ -264,7 +268,20 @@ TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
            {{"run", "hello.wat", "--timeout", "10"}, "'10' has no known unit; write it like 500us"},
            {{"run", "hello.wat", "--env", "X"}, "'X' is not NAME=VALUE"},
            {{"run", "hello.wat", "--dir", "here"}, "'here' is not HOST::GUEST"},
-           {{"run", "hello.wat", "--dir", "a::b:rx"}, "use :ro or :rw"}}) {
+           {{"run", "hello.wat", "--dir", "a::b:rx"}, "use :ro or :rw"},
+           {{"run", "hello.wat", "--dir", "nowhere::/d"}, "nowhere: No such file or directory"},
+           {{"run", "hello.wat", "--dir", "hello.wat::/d"}, "hello.wat: it is there, and no directory"},
+           {{"run", "hello.wat", "--stdin", "."}, "--stdin .: Is a directory"},
+           {{"run", "hello.wat", "--memory", "128", "MiB"}, "one word: --memory 128MiB"},
+           {{"run", "hello.wat", "--invoke", "hello()", "more"}, "there is no use for 'more'"},
+           {{"run", "hello.wat", "--report", ""}, "--report is empty"},
+           {{"run", "hello.wat", "--invoke", ""}, "--invoke is empty"},
+           {{"run", "hello.wat", "--fuel"}, "--fuel needs a value"},
+           {{"run", "hello.wat", "--fuel", "1", "--fuel=2"}, "--fuel is given 2 times"},
+           {{"run", "hello.wat", "-v"}, "there is no option -v"},
+           {{"hello.wat"}, "did you mean run hello.wat?"},
+           {{"compile", "hello.wat", "-o", "-"}, "--output writes to a file"},
+           {{"run", "-", "--precompiled"}, "read from a file, not from stdin"}}) {
     const auto ended = run(words);
     EXPECT_EQ(ended.status, 2) << ended.err;
     EXPECT_THAT(ended.err, HasSubstr(message));
@@ -318,6 +335,43 @@ TEST_F(CommandTest, CompiledAheadItRunsOnlyWhenAskedTo) {
   EXPECT_EQ(run({"run", "hello.cwasm", "--invoke", "hello()"}).status, 102);
 }
 
+// A default that is shown can be typed.
+TEST_F(CommandTest, DefaultsAreOneWord) {
+  const auto help = run({"run", "--help"}).out;
+  EXPECT_THAT(help, HasSubstr("[128MiB]"));
+  EXPECT_THAT(help, ::testing::Not(ContainsRegex("\\[[0-9]+ [A-Za-z]")));
+}
+
+TEST_F(CommandTest, TheLastOfAVariableCountsAndTheFirstArgumentHidesThePath) {
+  write("show.wat", "(component " + std::string(kWasi) + "(core module $m " + std::string(kWasiCore) + R"(
+    (func (export "run") (result i32) (local $at i32) (call $variables (i32.const 16)) (local.set $at (i32.load (i32.const 16)))
+      (call $write (call $stdout) (i32.load offset=8 (local.get $at)) (i32.load offset=12 (local.get $at)) (i32.const 48))
+      (call $arguments (i32.const 24)) (local.set $at (i32.load (i32.const 24)))
+      (call $write (call $stdout) (i32.load (local.get $at)) (i32.load offset=4 (local.get $at)) (i32.const 48)) (i32.load (i32.const 20))))
+   (core instance $i (instantiate $m (with "w" (instance $wasi))))
+   (func (export "run") (result u32) (canon lift (core func $i "run")))))");
+  const auto ended =
+      run({"run", (directory / "show.wat").string(), "--invoke", "run()", "--env", "A=first", "--env", "A=last"});
+  EXPECT_EQ(ended.out, "lastshow.wat\n1\n");
+}
+
+TEST_F(CommandTest, WhereNoFunctionCanBeTypedTheHelpSaysSo) {
+  write("handles.wat", R"((component (type $r' (resource (rep i32))) (export $r "r" (type $r'))
+    (core module $m (func (export "f") (param i32))) (core instance $i (instantiate $m))
+    (func (export "f") (param "r" (own $r)) (canon lift (core func $i "f")))))");
+  const auto ended = run({"run", "handles.wat"});
+  EXPECT_EQ(ended.status, 104);
+  EXPECT_THAT(ended.err, HasSubstr("none of its functions can be called from a shell"));
+}
+
+TEST_F(CommandTest, OtherVersionsAndOtherFilesAreNamed) {
+  using namespace std::string_literals;
+  write("new.wasm", "\0asm\x0e\0\1\0"s);
+  EXPECT_THAT(run({"validate", "new.wasm"}).err, HasSubstr("new.wasm: this is a component of format version 14"));
+  write("packed.wasm", "\x1f\x8b\x08\xff"s);
+  EXPECT_THAT(run({"validate", "packed.wasm"}).err, HasSubstr("neither a WebAssembly component nor text"));
+}
+
 TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
   const auto ended = run({"--help"});
   EXPECT_EQ(ended.status, 0);
@@ -328,11 +382,18 @@ TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
 // The numbers of closed streams are those of the next files: what the guest writes must not get into the report.
 TEST_F(CommandTest, ClosedStreamsAreNobodysFiles) {
   write("hello.wat", kHello);
-  EXPECT_EQ(type("airssys-wasm run hello.wat --invoke 'hello()' --report report.json <&- >&- 2>&-").status, 0);
+  EXPECT_EQ(type("airssys-wasm run hello.wat --invoke 'hello()' --report report.json <&- >&- 2>&-").status, 1)
+      << "the result is lost";
   std::ifstream file(directory / "report.json");
   EXPECT_EQ(Json::parse(file)["result"], 42);
   EXPECT_EQ(type("airssys-wasm run hello.wat 2>&-").status, 104);
   EXPECT_EQ(type("airssys-wasm validate - <&-").status, 102) << "an empty stdin";
+  for (const std::string_view lost :
+       {"run hello.wat --invoke 'hello()' >&-", "inspect hello.wat >&-", "--help >/dev/full"}) {
+    const auto ended = type("airssys-wasm " + std::string(lost));
+    EXPECT_EQ(ended.status, 1) << lost;
+    EXPECT_THAT(ended.err, HasSubstr("not everything could be written to stdout"));
+  }
 }
 
 /// Creates `new` in the first directory and writes three bytes there a megabyte away; answers 1 when that failed.

@@ -144,7 +144,6 @@ CASES = [
     ("bad_call", "link", "hello.wat", "--invoke", "run(1)"),
     ("bad_call", "link", "echo.wat", "--invoke", "run", "--args-json", "[1]"),
     ("bad_call", "link", "hello.wat"),
-    ("bad_call", "link", "lookup.wat", *CALL, "--dir", "absent::/d"),
     ("fuel_exhausted", "call", "loop.wat", *CALL, "--fuel", "1K"),
     ("cpu_limit", "call", "sleepy.wat", *CALL, "--fuel", "10", "--timeout", "200ms"),
     ("cpu_time", "call", "loop.wat", *CALL, "--fuel", "1000000G", "--cpu-time", "20ms"),

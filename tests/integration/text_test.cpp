@@ -64,7 +64,7 @@ TEST_F(TextTest, JsonThatCannotBeTakenSaysWhy) {
   for (const auto& [text, why] :
        {std::pair{std::string(kDeep, '[') + std::string(kDeep, ']'), "nests deeper"},
         std::pair{std::string("["), "unexpected end of input"}, std::pair{std::string("[1e400]"), "number overflow"},
-        std::pair{std::string("{}"), "no JSON array"}, std::pair{std::string("[1, 2]"), "takes 1 arguments, got 2"},
+        std::pair{std::string("{}"), "no JSON array"}, std::pair{std::string("[1, 2]"), "takes 1 argument, got 2"},
         std::pair{std::string("[3]"), "argument v"}}) {
     const auto values = engine.parse_json(guest, "take", text);
     ASSERT_FALSE(values) << why;

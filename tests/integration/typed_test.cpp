@@ -191,8 +191,9 @@ TEST_F(TypedTest, FieldsMayBeInheritedAndLongLongIsANumber) {
   ASSERT_TRUE(answer) << answer.error();
   EXPECT_EQ(answer->x, 1);
   EXPECT_EQ(answer->y, 2);
-  const auto numbers = load(component(R"((func (export "run") (param i64) (result i64) (local.get 0)))",
-                                      R"((func (export "run") (param "n" s64) (result s64) (canon lift (core func $i "run"))))"));
+  const auto numbers =
+      load(component(R"((func (export "run") (param i64) (result i64) (local.get 0)))",
+                     R"((func (export "run") (param "n" s64) (result s64) (canon lift (core func $i "run"))))"));
   EXPECT_EQ(engine.call<long long>(numbers, "run", small(), -5LL), -5LL);
 }
 

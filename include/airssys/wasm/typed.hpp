@@ -518,8 +518,8 @@ template <class... A>
 std::vector<std::uint8_t> encode(std::optional<std::size_t>& bad, const A&... arguments) {
   std::vector<std::uint8_t> bytes;
   Writer out(bytes);
-  std::size_t position = 0;
-  const auto one = [&]<class One>(const One& argument) {
+  [[maybe_unused]] std::size_t position = 0;
+  [[maybe_unused]] const auto one = [&]<class One>(const One& argument) {
     WitMapping<One>::write(out, argument);
     if (out.bad() && !bad) {
       bad = position;

@@ -22,11 +22,17 @@ using Json = nlohmann::ordered_json;
 
 std::string needs(const RequiredResources& r) {
   const auto many = [](std::uint64_t n, std::string_view one, std::string_view more) {
-    return fmt::format("{} {}", n, n == 1 ? one : more);
+    return fmt::format("{} {}", n == 0 ? "no" : std::to_string(n), n == 1 ? one : more);
   };
-  return fmt::format("{} (the largest starts with {}), {} (the largest with {})",
-                     many(r.memories, "memory", "memories"), base::show_bytes(r.largest_initial_memory.count),
-                     many(r.tables, "table", "tables"), many(r.largest_initial_table, "element", "elements"));
+  auto text = many(r.memories, "memory", "memories");
+  if (r.memories > 0) {
+    text += fmt::format(" (the largest starts with {})", base::show_bytes(r.largest_initial_memory.count));
+  }
+  text += ", " + many(r.tables, "table", "tables");
+  if (r.tables > 0) {
+    text += fmt::format(" (the largest with {})", many(r.largest_initial_table, "element", "elements"));
+  }
+  return text;
 }
 
 /// What there is to know of a component whose WIT cannot be written: one that exports types outside any interface, say.

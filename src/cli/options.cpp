@@ -389,8 +389,10 @@ std::expected<Options, int> parse(int argc, char** argv) {
     const bool too_few = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
     const auto unknown = unknown_word(*at, before, too_many || too_few);
     const bool counts = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
-    say_error(unknown.value_or(counts ? miscounted(error.what(), before) : error.what()),
-              fmt::format("airssys-wasm {}--help", name));
+    const auto said = counts                  ? miscounted(error.what(), before)
+                      : too_few && at == &app ? "name a command: run, inspect, compile or validate"
+                                              : std::string(error.what());
+    say_error(unknown.value_or(said), fmt::format("airssys-wasm {}--help", name));
     if (at == run && !options.component.empty() && unknown) {
       std::cerr << "          options of the guest come after --: airssys-wasm run COMPONENT -- --its-option\n";
     }

@@ -138,7 +138,7 @@ build_benchmarks() {
 
 # $1: a target, or none for all of them; $2: seconds for each. Inputs that are found stay in build/fuzz/corpus.
 task_fuzz() {
-  local targets=(values json component) target
+  local targets=(values json component) target seeds
   local corpus="$PWD/build/fuzz/corpus"
   [ $# -eq 0 ] || targets=("$1")
   need "${packages_fuzz[@]}" "${packages_build[@]}"
@@ -148,8 +148,10 @@ task_fuzz() {
     [ -x "build/fuzz/fuzz/${target}_fuzz" ] || die "there is no fuzz target $target" "./dev fuzz values"
     say "fuzzing $target for ${2:-10} s"
     mkdir -p "$corpus/$target"
+    seeds=()
+    [ "$target" != component ] || seeds=(examples/guests)
     "build/fuzz/fuzz/${target}_fuzz" -max_total_time="${2:-10}" -max_len=4096 -timeout=5 -rss_limit_mb=4096 \
-      -artifact_prefix="build/fuzz/found-" "$corpus/$target" >"build/fuzz/$target.log" 2>&1 ||
+      -artifact_prefix="build/fuzz/found-" "$corpus/$target" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1 ||
       { tail -n 40 "build/fuzz/$target.log" >&2; die "fuzzing $target found something: build/fuzz/found-*"; }
     grep -E '^Done ' "build/fuzz/$target.log" >&2
   done

@@ -700,8 +700,9 @@ TEST(EngineDeathTest, AnEngineThatEndsInsideItselfSaysSo) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   const auto in_callback = [] {
     auto host = std::make_unique<WasmEngine>(WasmEngine::create(config()).value());
-    const auto guest = host->load_text(component(R"((func (export "run") (result i32) i32.const 1))", kRun)).value();
-    const auto run = host->start(guest, "run", {}, small());
+    const auto guest =
+        host->load_text(component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 1))", kRun));
+    const auto run = host->start(guest.value(), "run", {}, with_deadline(200ms));
     run.on_done([&](const Report&) { host.reset(); });
     std::this_thread::sleep_for(5s);
   };

@@ -11,7 +11,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <thread>
+#include <stop_token>
 
 #include "base/quantity.hpp"
 
@@ -31,11 +31,6 @@ bool readable(int file, const std::stop_token& interrupted) {
   return false;
 }
 
-bool is_fifo(int file) {
-  struct stat s{};
-  return ::fstat(file, &s) == 0 && S_ISFIFO(s.st_mode);
-}
-
 }  // namespace
 
 Error unreadable(const std::string& path, std::string_view why) {
@@ -45,24 +40,25 @@ Error unreadable(const std::string& path, std::string_view why) {
 
 std::expected<base::Fd, std::string> open_file(const std::string& path, int flags, const std::stop_token& interrupted) {
   constexpr mode_t kMode = 0666;
-  constexpr auto kPause = std::chrono::milliseconds(50);
-  for (;;) {
-    base::Fd file(::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK, kMode));
-    std::error_code absent;
-    if (!file && (errno != ENXIO || !std::filesystem::is_fifo(path, absent))) {
+  // Both ends of the FIFO in one: the open below returns, also when it has yet to begin.
+  base::Fd other_end;
+  base::Fd file;
+  {
+    const std::stop_callback release(interrupted, [&] {
+      std::error_code absent;
+      if (std::filesystem::is_fifo(path, absent)) {
+        other_end = base::Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
+      }
+    });
+    file = base::Fd(::open(path.c_str(), flags | O_CLOEXEC, kMode));
+    if (!file) {
       return std::unexpected(std::strerror(errno));
     }
-    if (interrupted.stop_requested() ||
-        (file && is_fifo(file.get()) && flags == O_RDONLY && !readable(file.get(), interrupted))) {
-      return std::unexpected("interrupted while waiting for its other end");
-    }
-    if (file) {
-      const int now = ::fcntl(file.get(), F_GETFL);
-      ::fcntl(file.get(), F_SETFL, now & ~O_NONBLOCK);
-      return file;
-    }
-    std::this_thread::sleep_for(kPause);
   }
+  if (other_end) {
+    return std::unexpected("interrupted while waiting for its other end");
+  }
+  return file;
 }
 
 Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,

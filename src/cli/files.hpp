@@ -17,8 +17,8 @@ namespace airssys::wasm::cli {
 /// The component's bytes, at most `most` of them; `-` is stdin.
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
                                                            const std::stop_token& interrupted);
-/// `flags`: as open(2) takes them. A FIFO is waited for until its other end is there, and to be read until there is
-/// something. Errors: why it cannot be opened, also that it was interrupted.
+/// `flags`: as open(2) takes them. A FIFO is waited for until its other end is there. Errors: why it cannot be opened,
+/// also that it was interrupted.
 [[nodiscard]] std::expected<base::Fd, std::string> open_file(const std::string& path, int flags,
                                                              const std::stop_token& interrupted);
 /// Two names of one file.

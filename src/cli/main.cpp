@@ -29,14 +29,19 @@ RuntimeConfig config(const cli::Options& options) {
   return out;
 }
 
-/// A number of these that is closed would be the next file's: a guest's output would go into that. Nothing can be
-/// written there, so what is lost is known to be.
+/// A number of these that is closed would be the next file's: a guest's output would go into that. What is written to a
+/// closed stdout is lost and known to be.
 void open_standard_descriptors() {
-  int next = 0;
-  do {
-    next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  } while (next >= 0 && next <= STDERR_FILENO);
-  ::close(next);
+  for (const int standard : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(standard, F_GETFD) < 0) {
+      static_cast<void>(::open("/dev/null", (standard == STDOUT_FILENO ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+    }
+  }
+}
+
+bool is_shortage(const std::system_error& error) {
+  return error.code() == std::errc::resource_unavailable_try_again || error.code() == std::errc::not_enough_memory ||
+         error.code() == std::errc::too_many_files_open || error.code() == std::errc::too_many_files_open_in_system;
 }
 
 int dispatch(WasmEngine& engine, const cli::Options& options, const cli::Interrupts& interrupts) {
@@ -66,11 +71,10 @@ int main(int argc, char** argv) {
     const cli::Interrupts interrupts;
     auto engine = WasmEngine::create(config(*options));
     return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), *options);
-  } catch (const std::system_error& error) {
-    cli::say_error(std::string("the system has too little of something: ") + error.what(), "see the limits: ulimit -a");
-    return Error{HostExhausted{}}.exit_code();
   } catch (const std::exception& error) {
-    std::cerr << "error: " << error.what() << '\n';
-    return Error{HostBug{}}.exit_code();
+    const auto* of_system = dynamic_cast<const std::system_error*>(&error);
+    const bool shortage = of_system != nullptr && is_shortage(*of_system);
+    cli::say_error(error.what(), shortage ? "the system has too little of something: ulimit -a" : "");
+    return shortage ? Error{HostExhausted{}}.exit_code() : Error{HostBug{}}.exit_code();
   }
 }

@@ -40,6 +40,9 @@ std::string exit_codes() {
   return text + "A guest may exit with any number: the report (--report) is the authority.";
 }
 
+/// What the values of such options are called.
+constexpr const char *kCount = "N", *kSize = "SIZE", *kTime = "TIME";
+
 /// Adds options whose values are text with units; what does not parse is a usage error that shows a good value.
 class Units {
  public:
@@ -47,7 +50,7 @@ class Units {
 
   template <class Parse, class Most, class Store>
   void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Most most,
-           std::string_view shown_most, Store store) {
+           std::string_view shown_most, const std::string& type, Store store) {
     const auto take = [=](const std::string& text) {
       const auto value = parse(text);
       if (!value) {
@@ -61,10 +64,10 @@ class Units {
       }
       store(*value);
     };
-    app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name("");
+    app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name(type);
   }
   void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, one_word(base::show_bytes(target.count)), help, parse_bytes, kLimitMost, "2^62",
+    add(name, one_word(base::show_bytes(target.count)), help, parse_bytes, kLimitMost, "2^62", kSize,
         [&target](std::uint64_t n) { target.count = n; });
   }
   template <class Number>
@@ -76,7 +79,7 @@ class Units {
       }
       return n;
     };
-    add(name, one_word(base::show_count(target)), help, parse, kLimitMost, "2^62",
+    add(name, one_word(base::show_count(target)), help, parse, kLimitMost, "2^62", kCount,
         [&target](std::uint64_t n) { target = static_cast<Number>(n); });
   }
   template <class Time>
@@ -88,7 +91,7 @@ class Units {
       }
       return t;
     };
-    add(name, one_word(base::show_duration(target)), help, parse, kTimeMost, "a year",
+    add(name, one_word(base::show_duration(target)), help, parse, kTimeMost, "a year", kTime,
         [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
   }
 
@@ -112,7 +115,7 @@ void limits(CLI::App& app, Options& options) {
     return bytes;
   };
   units.add("--stack", one_word(base::show_bytes(options.stack.count)), "the guest's call stack, 64KiB to 64MiB", stack,
-            kWasmStackMost.count, "64MiB", [&options](std::uint64_t n) { options.stack.count = n; });
+            kWasmStackMost.count, "64MiB", kSize, [&options](std::uint64_t n) { options.stack.count = n; });
   units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
   units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
   units.bytes("--random", l.max_random, "random bytes of one call");
@@ -274,23 +277,32 @@ std::optional<std::string> contradiction(const Options& options, const CLI::App&
 }
 
 /// CLI11 counts values; people forget one or give an option twice. Its sentence begins with the option's name.
-std::string miscounted(std::string_view sentence, const std::vector<std::string>& words) {
+std::string miscounted(const CLI::App& app, std::string_view sentence, const std::vector<std::string>& words) {
   const std::string name(sentence.substr(0, sentence.find(':')));
   const auto given = std::ranges::count_if(words, [&](const std::string& word) {
-    return word == name || word.starts_with(name + "=") || (name == "--output" && word == "-o");
+    return word == name || word.starts_with(name + "=") || (name == "--output" && word.starts_with("-o"));
   });
-  return given > 1 ? fmt::format("{} is given {} times", name, given) : fmt::format("{} needs a value", name);
+  const auto* option = app.get_option_no_throw(name);
+  const bool repeatable = option != nullptr && option->get_items_expected_max() > 1;
+  return given > 1 && !repeatable ? fmt::format("{} is given {} times", name, given)
+                                  : fmt::format("{} needs a value", name);
+}
+
+bool is_unit_of(std::string_view type, std::string_view word) {
+  constexpr std::array<std::string_view, 3> kThousands = {"K", "M", "G"};
+  constexpr std::array<std::string_view, 7> kSizes = {"B", "KB", "KiB", "MB", "MiB", "GB", "GiB"};
+  constexpr std::array<std::string_view, 6> kTimes = {"ns", "us", "ms", "s", "m", "h"};
+  const auto among = [&](const auto& units) { return std::ranges::find(units, word) != units.end(); };
+  return type == kCount ? among(kThousands) : type == kSize ? among(kSizes) : type == kTime && among(kTimes);
 }
 
 /// A number and its unit in two words: the second would be taken for something else.
-std::optional<std::string> parted_unit(const std::vector<std::string>& words) {
-  constexpr std::array<std::string_view, 16> kUnits = {"K",  "M",   "G",  "B",  "KB", "KiB", "MB", "MiB",
-                                                       "GB", "GiB", "ns", "us", "ms", "s",   "m",  "h"};
+std::optional<std::string> parted_unit(const CLI::App& app, const std::vector<std::string>& words) {
   for (std::size_t i = 2; i < words.size(); ++i) {
     const auto& number = words[i - 1];
-    const bool is_number =
-        !number.empty() && std::ranges::all_of(number, [](unsigned char c) { return std::isdigit(c) != 0; });
-    if (words[i - 2].starts_with("--") && is_number && std::ranges::find(kUnits, words[i]) != kUnits.end()) {
+    const auto* option = app.get_option_no_throw(words[i - 2]);
+    const bool digits = std::ranges::all_of(number, [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (option != nullptr && digits && is_unit_of(option->get_type_name(), words[i])) {
       return fmt::format("a number and its unit are one word: {} {}{}", words[i - 2], number, words[i]);
     }
   }
@@ -362,7 +374,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   try {
     std::ranges::reverse(ours);
     app.parse(ours);
-    if (const auto why = parted_unit({words.begin(), ours_end})) {
+    if (const auto why = parted_unit(*run, {words.begin(), ours_end})) {
       throw CLI::ValidationError(*why);
     }
     if (!guests.empty() && !run->parsed()) {
@@ -389,7 +401,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
     const bool too_few = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
     const auto unknown = unknown_word(*at, before, too_many || too_few);
     const bool counts = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
-    const auto said = counts                  ? miscounted(error.what(), before)
+    const auto said = counts                  ? miscounted(*at, error.what(), before)
                       : too_few && at == &app ? "name a command: run, inspect, compile or validate"
                                               : std::string(error.what());
     say_error(unknown.value_or(said), fmt::format("airssys-wasm {}--help", name));

@@ -257,10 +257,11 @@ int run(const Session& session) {
   }
   // A command owns the terminal; a line of ours would run into its output.
   const Report& report = await(*execution, context, session, !options.invoke.empty());
-  const auto flushed = engine.flush_output();
+  auto flushed = engine.flush_output();
   // What is ours begins a line also where the guest has ended none.
   if (flushed.stdout_in_line && ((report && report.value()) || file.is_stdout())) {
     std::cout << '\n';
+    flushed.stdout_in_line = false;
   }
   bool good = print_result(report, options.json);
   if (flushed.os_error != 0) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,9 +19,13 @@ namespace {
 sigset_t watched() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    // What nohup, or a shell for its background, made us ignore stays ignored.
+    struct sigaction now{};
+    if (::sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_IGN) {
+      sigaddset(&set, signal);
+    }
+  }
   // Sent by our own destructor only: tells the watcher to go home.
   sigaddset(&set, SIGUSR1);
   return set;
@@ -51,7 +56,11 @@ bool obeys_escapes() {
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-bool one_terminal() { return stderr_is_terminal() && ::isatty(STDOUT_FILENO) == 1; }
+bool one_terminal() {
+  struct stat out{}, err{};
+  return stderr_is_terminal() && ::isatty(STDOUT_FILENO) == 1 && ::fstat(STDOUT_FILENO, &out) == 0 &&
+         ::fstat(STDERR_FILENO, &err) == 0 && out.st_rdev == err.st_rdev;
+}
 
 bool colour_wanted() {
   const char* no = std::getenv("NO_COLOR");

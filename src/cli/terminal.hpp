@@ -12,7 +12,7 @@ namespace airssys::wasm::cli {
 /// stderr is a terminal that is not dumb, and NO_COLOR is not set.
 [[nodiscard]] bool colour_wanted();
 [[nodiscard]] bool stderr_is_terminal();
-/// stdout and stderr are terminals: what is written to the one moves the cursor for both.
+/// stdout and stderr are one terminal: what is written to the one moves the cursor for both.
 [[nodiscard]] bool one_terminal();
 
 /// Turns Ctrl-C, SIGTERM and SIGHUP into a stop request while it lives; a second one ends the program at once. Make it

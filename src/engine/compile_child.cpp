@@ -131,10 +131,12 @@ using Ended = std::pair<Ending, siginfo_t>;
 
 /// Waits for the child, the deadline or a stop request, and reaps the child whichever comes first.
 Result<Ended> await(pid_t child, steady_clock::time_point deadline, const std::stop_token& stop) {
-  const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   const base::Fd alarm(::eventfd(0, EFD_CLOEXEC));
+  const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   Ending ending = Ending::Exited;
-  if (process && alarm) {
+  if (!process && errno == ESRCH) {
+    // It is over, and where SIGCHLD is ignored there is nothing left of it.
+  } else if (process && alarm) {
     const std::stop_callback ring(stop, [&] {
       const std::uint64_t one = 1;
       static_cast<void>(::write(alarm.get(), &one, sizeof one));
@@ -144,8 +146,10 @@ Result<Ended> await(pid_t child, steady_clock::time_point deadline, const std::s
     ending = Ending::Unwatched;
   }
   const int why_unwatched = errno;
-  if (ending != Ending::Exited) {
+  if (ending == Ending::Unwatched) {
     ::kill(child, SIGKILL);
+  } else if (ending != Ending::Exited) {
+    ::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0);
   }
   siginfo_t info{};
   while (::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED) != 0) {
@@ -177,9 +181,13 @@ Error died(const siginfo_t& info, const fs::path& helper) {
                           fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
                                       helper.string(), info.si_status));
   }
-  if (info.si_code != 0 && info.si_status != SIGKILL) {
+  if (info.si_code != 0 && info.si_code != CLD_EXITED && info.si_status != SIGKILL) {
     return {LoadFailed{}, Phase::Load, fmt::format("the compiler died of signal {} on this component", info.si_status),
             {},           {},          {}};
+  }
+  if (info.si_code == 0) {
+    return host_exhausted(std::string(kCompileHelper), 0,
+                          "the compiler ended without a word, and this program has reaped it");
   }
   auto error = host_exhausted(std::string(kCompileHelper), 0, "the compiler was killed from outside");
   error.help = "see whether the kernel ran out of memory: dmesg";

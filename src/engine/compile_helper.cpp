@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <cstddef>
 #include <cstdlib>
@@ -67,8 +68,15 @@ bool at_the_limit() {
   return n > 0 && pages * kPage + kSlack >= address_space_limit;
 }
 
-/// Async-signal-safe.
+/// Async-signal-safe. Of several threads that come here, by signals or not, the first speaks: an eventfd adds up.
 [[noreturn]] void end(protocol::Status status) {
+  static std::atomic_flag spoken;
+  sigset_t all;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  while (spoken.test_and_set()) {
+    ::pause();
+  }
   const auto value = static_cast<std::uint64_t>(status);
   ::_exit(::write(protocol::kStatus, &value, sizeof value) == sizeof value ? EXIT_SUCCESS : EXIT_FAILURE);
 }

@@ -20,7 +20,8 @@ struct Streams {
 /// What stdout and stderr of one run hold: the bounded buffer that the guest fills and somebody empties.
 class Output {
  public:
-  /// Each stream holds at most `capacity` bytes, both together take at most `total_max`.
+  /// Each stream holds at most `capacity` bytes, some for where one follows the other; both together take at most
+  /// `total_max`.
   [[nodiscard]] static std::shared_ptr<Output> make(std::uint32_t capacity, std::uint64_t total_max);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;

@@ -102,7 +102,7 @@ Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const Ca
   if (arguments.bad) {
     return std::unexpected(
         bad_call({}, fmt::format("argument {} is no value of its type: an enumerator without a name, "
-                                 "a string that is not UTF-8, or a character that is none",
+                                 "a string that is not UTF-8, something too long, or a character that is none",
                                  *arguments.bad)));
   }
   for (std::size_t i = 0; i < arguments.plain_count; ++i) {

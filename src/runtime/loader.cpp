@@ -111,15 +111,15 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
 }
 
 Result<base::Buffer> Loader::translate(std::string_view text, const engine::Patience& patience) {
-  if (text.size() > config_.load.max_text.count) {
-    return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
-  }
   if (text.starts_with(kElf)) {
     return std::unexpected(load_failed("this is native code, not a component",
                                        "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
   }
-  if (!wit::is_utf8(text)) {
+  if (text.size() <= config_.load.max_bytes.count && !wit::is_utf8(text)) {
     return std::unexpected(load_failed("this is neither a WebAssembly component nor text"));
+  }
+  if (text.size() > config_.load.max_text.count) {
+    return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
   }
   if (text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child) {
     return compiler_.translate(text, config_.load, patience);

@@ -16,8 +16,31 @@ namespace {
 
 Error cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
 
-/// Whose worker this thread is, or whose run it polls for a caller that blocks.
-thread_local const Scheduler* inside = nullptr;
+/// Whose worker this thread is, and whose runs it polls for callers that block: one in the host function of the other.
+struct Inside {
+  const Scheduler* scheduler;
+  const Inside* outer;
+};
+thread_local const Inside* innermost = nullptr;
+
+class Entered {
+ public:
+  explicit Entered(const Scheduler* scheduler) noexcept : here_{scheduler, innermost} { innermost = &here_; }
+  Entered(const Entered&) = delete;
+  Entered& operator=(const Entered&) = delete;
+  ~Entered() { innermost = here_.outer; }
+
+  [[nodiscard]] static bool is_inside(const Scheduler* scheduler) noexcept {
+    const auto* at = innermost;
+    while (at != nullptr && at->scheduler != scheduler) {
+      at = at->outer;
+    }
+    return at != nullptr;
+  }
+
+ private:
+  const Inside here_;
+};
 
 engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
   return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
@@ -42,7 +65,7 @@ Scheduler::~Scheduler() { AIRSSYS_WASM_ASSERT(workers_.empty() && !places_.any_t
 
 void Scheduler::shutdown() {
   // A worker that ended its own would wait for itself, and a host function for its own run.
-  if (inside == this) {
+  if (Entered::is_inside(this)) {
     std::fputs("airssys-wasm: a WasmEngine was destroyed inside one of its own callbacks or host functions\n", stderr);
     std::abort();
   }
@@ -169,11 +192,7 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
 void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
                            const std::stop_token& stop) {
   const CallerListed listed(*this, caller);
-  const struct Inside {
-    const Scheduler* outer = inside;
-    ~Inside() { inside = outer; }
-  } kept;
-  inside = this;
+  const Entered entered(this);
   operation.cancelled_by(caller->cancelled());
   operation.wake_to(caller);
   const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
@@ -235,7 +254,7 @@ void Scheduler::cancelled() noexcept {
 }
 
 void Scheduler::work() {
-  inside = this;
+  const Entered entered(this);
   Lock lock(mutex_);
   for (;;) {
     refuse_queued(lock);
@@ -244,6 +263,9 @@ void Scheduler::work() {
       Core core = ready_.pop();
       pass_the_clock_on();
       step(std::move(core), lock);
+      continue;
+    }
+    if (must_refuse()) {
       continue;
     }
     if (closing_ && seats_.empty()) {
@@ -319,10 +341,12 @@ void Scheduler::stop_expired(Lock& lock) {
   }
 }
 
-/// Those that were cancelled or have waited too long: here, since nobody expects callbacks in the thread that cancels.
+/// Those that were cancelled or have waited too long, some at a turn: here, since nobody expects callbacks in the
+/// thread that cancels.
 void Scheduler::refuse_queued(Lock& lock) {
   const auto now = Clock::now();
-  const bool any_cancelled = std::exchange(queued_cancelled_, false) || closing_;
+  bool any_cancelled = std::exchange(queued_cancelled_, false) || closing_;
+  int refused = 0;
   for (auto at = queue_.begin(); at != queue_.end();) {
     const bool cancelled = at->admitted == nullptr && (closing_ || at->core->cancelled());
     const bool overdue = at->admitted == nullptr && at->core->created() + limits_.queue_timeout <= now;
@@ -334,6 +358,10 @@ void Scheduler::refuse_queued(Lock& lock) {
       ++at;
       continue;
     }
+    if (++refused > kStopsPerTurn) {
+      queued_cancelled_ = any_cancelled;
+      return;
+    }
     auto why = cancelled ? cancelled_in_queue() : queue_timeout(at->core->created());
     Core core = std::move(at->core);
     queue_.erase(at);
@@ -343,8 +371,15 @@ void Scheduler::refuse_queued(Lock& lock) {
     core->refuse(std::move(why));
     core.reset();
     lock.lock();
+    any_cancelled = std::exchange(queued_cancelled_, false) || closing_ || any_cancelled;
     at = queue_.begin();
   }
+}
+
+/// Whether some have come that are to be refused at once, while the lock was away.
+bool Scheduler::must_refuse() const {
+  return queued_cancelled_ ||
+         (closing_ && std::ranges::any_of(queue_, [](const Queued& queued) { return queued.admitted == nullptr; }));
 }
 
 void Scheduler::leave(const ExecutionCore& core) {

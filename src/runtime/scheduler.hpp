@@ -34,7 +34,7 @@ struct SchedulerLimits {
 ///
 /// A run that waits holds no thread. Blocking callers poll on their own thread and only share the places.
 /// Life: `shutdown` closes the gate, cancels, waits for the last run, ends the workers; then it may be destroyed.
-/// Threads: every function from any thread; `shutdown` from none of its own.
+/// Threads: every function from any thread; `shutdown` from none of its own, and from no host function.
 class Scheduler final : public Driver, public std::enable_shared_from_this<Scheduler> {
  public:
   static constexpr int kStopsPerTurn = 8;
@@ -85,6 +85,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void pass_the_clock_on();
   void stop_expired(Lock& lock);
   void refuse_queued(Lock& lock);
+  [[nodiscard]] bool must_refuse() const;
   [[nodiscard]] bool take_place();
   void seat(Core core);
   void leave(const ExecutionCore& core);

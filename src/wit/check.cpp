@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <airssys/wasm/encoding.hpp>
 #include <algorithm>
 #include <limits>
 #include <set>
@@ -157,5 +156,3 @@ struct Check {
 Why mismatch(const Value& value, const Type& type) { return std::visit(Check{type}, value.data()); }
 
 }  // namespace airssys::wasm::wit
-
-bool airssys::wasm::encoding::is_text(std::string_view text) { return airssys::wasm::wit::is_utf8(text); }

@@ -1,6 +1,13 @@
 #include <airssys/wasm/encoding.hpp>
 
 #include "wit/codec.hpp"
+#include "wit/utf8.hpp"
+
+namespace airssys::wasm::encoding {
+
+bool is_text(std::string_view text) { return wit::is_utf8(text); }
+
+}  // namespace airssys::wasm::encoding
 
 namespace airssys::wasm::wit {
 

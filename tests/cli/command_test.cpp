@@ -242,9 +242,13 @@ TEST_F(CommandTest, WaitingForAFifoEndsWithCtrlC) {
   }
 }
 
+// Begun as soon as there is a writer, not when it has written: a guest may prompt.
 TEST_F(CommandTest, AFifoIsReadAndWrittenOnceItsOtherEndIsThere) {
   write("hello.wat", kHello);
   ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  const auto silent =
+      type("airssys-wasm run hello.wat --invoke 'hello()' --stdin fifo >done & exec 3>fifo; wait; cat done");
+  EXPECT_EQ(silent.out, "42\n") << silent.err;
   const auto ended = type("airssys-wasm run hello.wat --invoke 'hello()' --report fifo & sleep 0.1; cat fifo; wait");
   EXPECT_THAT(ended.out, ContainsRegex("\"outcome\":\"returned\"")) << ended.err;
 }
@@ -333,6 +337,34 @@ TEST_F(CommandTest, CompiledAheadItRunsOnlyWhenAskedTo) {
   ASSERT_EQ(run({"compile", "hello.wat", "-o", "hello.cwasm"}).status, 0);
   EXPECT_EQ(run({"run", "--precompiled", "hello.cwasm", "--invoke", "hello()"}).out, "42\n");
   EXPECT_EQ(run({"run", "hello.cwasm", "--invoke", "hello()"}).status, 102);
+}
+
+TEST_F(CommandTest, WordsOfTheGuestMayLookLikeUnits) {
+  write("hello.wat", kHello);
+  for (const std::string_view line :
+       {"--json 5 m", "--host-calls 5 s", "--timeout=10s 5 m", "--fuel 5 MiB", "--random-seed 5 m"}) {
+    const auto ended = type("airssys-wasm run hello.wat " + std::string(line));
+    EXPECT_EQ(ended.status, 104) << line << ended.err;
+    EXPECT_THAT(ended.err, HasSubstr("is no command"));
+  }
+}
+
+// nohup, and a shell's background jobs.
+TEST_F(CommandTest, ASignalThatIsIgnoredStaysIgnored) {
+  write("spin.wat", kLoop);
+  const auto ended =
+      execute({"/bin/sh", "-c",
+               "trap '' HUP; " AIRSSYS_WASM_TEST_PROGRAM
+               " run spin.wat --invoke 'spin()' --fuel 1000G --timeout 400ms & sleep 0.2; kill -HUP $!; wait $!"});
+  EXPECT_EQ(ended.status, 124) << ended.err;
+}
+
+TEST_F(CommandTest, SighupCancelsAndStillReports) {
+  write("spin.wat", kLoop);
+  const auto ended =
+      run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "1000G", "--report", "-"}, "", SIGHUP, 300ms);
+  EXPECT_EQ(ended.status, 130);
+  EXPECT_EQ(Json::parse(ended.out)["stop"]["reason"], "cancelled");
 }
 
 // A default that is shown can be typed.

@@ -283,20 +283,21 @@ TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
   }
 }
 
+/// Compiling this takes more than 64 MiB.
+std::string hard_to_compile() {
+  std::string body, functions;
+  for (int i = 0; i < 10'000; ++i) {
+    body += "(drop (i32.div_u (i32.load (i32.const " + std::to_string(i) + ")) (i32.const 3)))";
+  }
+  for (int i = 0; i < 8; ++i) {
+    functions += "(func " + body + ")";
+  }
+  return component("(memory 1)" + functions + R"((func (export "run") (result i32) i32.const 42))", kRun);
+}
+
 TEST_F(LoadTest, CompilingHasItsOwnMemoryAndTime) {
   const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
-  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_text([] {
-              std::string body;
-              for (int i = 0; i < 10'000; ++i) {
-                body += "(drop (i32.div_u (i32.load (i32.const " + std::to_string(i) + ")) (i32.const 3)))";
-              }
-              std::string functions;
-              for (int i = 0; i < 8; ++i) {
-                functions += "(func " + body + ")";
-              }
-              return component("(memory 1)" + functions + R"((func (export "run") (result i32) i32.const 42))", kRun);
-            }()))
-                .limit,
+  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_text(hard_to_compile())).limit,
             "compile_memory");
   EXPECT_EQ(refusal(with([](auto& c) { c.load.timeout = 1ms; }).load_text(wat)).limit, "load_timeout");
 }
@@ -394,9 +395,17 @@ TEST_F(LoadTest, AProgramThatReapsAllChildrenLoadsLikeAnyOther) {
         refusal(with([](auto&) {}).load_text("(component (export \"x\" (func 7)))" + std::string(64U << 10U, ' ')))
             .limit,
         "");
-    EXPECT_EQ(
-        refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_component(side_by_side(500))).limit,
-        "compile_memory");
+    EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_text(hard_to_compile())).limit,
+              "compile_memory");
+    const Scratch scratch;
+    auto settings = config();
+    settings.cache = false;
+    settings.compile.helper = helper_script(scratch, "exit 3");
+    const auto dead = WasmEngine::create(settings).value().load_component(side_by_side(1));
+    ASSERT_FALSE(dead);
+    EXPECT_EQ(dead.error().reason(), "host_exhausted");
+    EXPECT_THAT(dead.error().message, ::testing::AnyOf(::testing::HasSubstr("without a word"),
+                                                       ::testing::HasSubstr("is it of this version")));
   }
 }
 

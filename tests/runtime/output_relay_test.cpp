@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -98,18 +99,37 @@ TEST(OutputRelayTest, WritesWhatALiveAndAnEndedRunLeftInOrder) {
   EXPECT_EQ(pipe.rest(), "first second");
 }
 
-TEST(OutputRelayTest, KeepsTheOrderOfStdoutAndStderrWhereBothGoToOnePlace) {
-  Pipe pipe;
+// A socket that keeps the bounds of messages shows the writes.
+TEST(OutputRelayTest, KeepsTheOrderOfStdoutAndStderrInOnePlaceByOneWrite) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const base::Fd reader(ends[0]), writer(ends[1]);
+  OutputRelay relay;
+  const auto both = std::make_shared<WrittenOutput>("1");
+  both->add(true, "2");
+  both->add(false, "3");
+  ASSERT_TRUE(relay.attach(both, {.out = writer.get(), .err = writer.get()}));
+  relay.detach(both);
+  relay.flush();
+  std::array<char, 16> read{};
+  ASSERT_EQ(::recv(reader.get(), read.data(), read.size(), MSG_DONTWAIT), 3);
+  EXPECT_EQ(std::string_view(read.data(), 3), "123");
+}
+
+TEST(OutputRelayTest, WritesToTwoPlacesWhatBelongsThere) {
+  Pipe out, err;
   {
     OutputRelay relay;
     const auto both = std::make_shared<WrittenOutput>("1");
     both->add(true, "2");
     both->add(false, "3");
-    ASSERT_TRUE(relay.attach(both, {.out = pipe.write.get(), .err = pipe.write.get()}));
+    ASSERT_TRUE(relay.attach(both, {.out = out.write.get(), .err = err.write.get()}));
     relay.detach(both);
   }
-  pipe.write = {};
-  EXPECT_EQ(pipe.rest(), "123");
+  out.write = {};
+  err.write = {};
+  EXPECT_EQ(out.rest(), "13");
+  EXPECT_EQ(err.rest(), "2");
 }
 
 TEST(OutputRelayTest, BoundsWhatEndedRunsLeaveUnreadAndGoesOnOnceItIsRead) {

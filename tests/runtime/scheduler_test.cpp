@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <semaphore>
 
 #include "runtime/fake_run.hpp"
 
@@ -125,6 +126,53 @@ TEST_F(SchedulerTest, CancelReachesEveryState) {
   const auto busy = submit(core({slice()}));
   busy->cancel();
   EXPECT_EQ(reason(busy->wait()), "cancelled");
+}
+
+/// The only worker is in a callback while a caller holds the only place and another run is queued.
+class AwayTest : public SchedulerTest {
+ protected:
+  void SetUp() override {
+    start({.workers = 1, .concurrent_max = 1});
+    const auto first = submit(core({wait_forever()}, 20ms));
+    std::binary_semaphore in_callback{0};
+    first->on_done([&](const Report&) {
+      in_callback.release();
+      back_.acquire();
+    });
+    in_callback.acquire();
+    caller_ = std::thread([this] { scheduler->run_here(here, {}); });
+    do {
+      queued = submit(core({done()}));
+      std::this_thread::sleep_for(1ms);
+    } while (queued->state() != ExecutionState::Queued);
+  }
+  void let_the_worker_come_back() { back_.release(); }
+  void join_caller() { caller_.join(); }
+
+  FakeOperation here{{wait_forever()}, budget()};
+  std::shared_ptr<ExecutionCore> queued;
+
+ private:
+  std::binary_semaphore back_{0};
+  std::thread caller_;
+};
+
+TEST_F(AwayTest, ACancellationMeanwhileIsNotLost) {
+  queued->cancel();
+  let_the_worker_come_back();
+  ASSERT_NE(queued->wait_for(2s), nullptr) << "its own patience in the queue is 5 s";
+  EXPECT_EQ(reason(queued->wait()), "cancelled");
+  scheduler->shutdown();
+  join_caller();
+}
+
+TEST_F(AwayTest, AnEndMeanwhileLeavesNobodyInTheQueue) {
+  std::thread end([this] { scheduler->shutdown(); });
+  join_caller();
+  EXPECT_EQ(reason(here.report()), "cancelled") << "the end has begun";
+  let_the_worker_come_back();
+  end.join();
+  EXPECT_EQ(reason(queued->wait()), "cancelled");
 }
 
 TEST_F(SchedulerTest, TheQueueHasALengthAndAPatience) {

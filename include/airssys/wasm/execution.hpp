@@ -31,7 +31,8 @@ class Execution {
   /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
   /// the scheduler. It must not throw and must not block.
   void on_done(std::function<void(const Report&)> done) const;
-  /// Ends the run within one slice with reason `cancelled`. Does nothing when it is over.
+  /// Ends the run within one slice with reason `cancelled`, one that is queued as soon as a worker is free. Does
+  /// nothing when it is over.
   void cancel() const;
   [[nodiscard]] ExecutionState state() const;
   /// What it has used so far: figures of one moment each. Calls of your own host functions and bytes in and out are

@@ -174,10 +174,10 @@ struct HostSignature {
         return function(host, std::forward<decltype(argument)>(argument)...);
       };
       if constexpr (std::is_void_v<R>) {
-        apply<A...>(invoke, *arguments);
+        typed::apply<A...>(invoke, *arguments);
         return std::vector<std::uint8_t>();
       } else {
-        return encode_answer<Value>(apply<A...>(invoke, *arguments));
+        return encode_answer<Value>(typed::apply<A...>(invoke, *arguments));
       }
     };
     return {function_type<Value, std::remove_cvref_t<A>...>(), std::move(call)};
@@ -200,7 +200,7 @@ struct LaterSignature {
       const auto invoke = [&](auto&&... argument) {
         function(host, TypedCompletion<R>(host.later()), std::forward<decltype(argument)>(argument)...);
       };
-      apply<A...>(invoke, *arguments);
+      typed::apply<A...>(invoke, *arguments);
       return std::nullopt;
     };
     return {function_type<R, std::remove_cvref_t<A>...>(), std::move(call)};
@@ -243,8 +243,8 @@ class HostInterface {
   /// does, also on several threads at once, and what it throws ends the run with `host_failed`.
   template <class F>
     requires(!std::is_convertible_v<F, HostFunction>)
-  HostInterface& function(std::string name, F function) {
-    return add(std::move(name), typed::HostSignatureOf<F>::wrap(std::move(function)));
+  HostInterface& function(std::string name, F callable) {
+    return add(std::move(name), typed::HostSignatureOf<F>::wrap(std::move(callable)));
   }
   /// A function of dynamic values: `[](HostCall& call, std::span<const Value> arguments) -> HostAnswer { ... }`.
   HostInterface& function(std::string name, HostFunction function);

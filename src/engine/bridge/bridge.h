@@ -354,7 +354,8 @@ void bridge_function_free(BridgeFunction *function);
 /// such a kind.
 bool bridge_function_takes_bytes(const BridgeFunction *function);
 
-/// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
+/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included; both
+/// together take at most `total_max`.
 BridgeOutput *bridge_output_new(uint32_t capacity, uint64_t total_max);
 
 /// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room

@@ -183,7 +183,8 @@ impl StdoutStream for End {
     }
 }
 
-/// The two streams of a run: each holds at most `capacity` bytes at a time, both together take at most `total_max`.
+/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included; both
+/// together take at most `total_max`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_output_new(capacity: u32, total_max: u64) -> *mut BridgeOutput {
     let state = State {

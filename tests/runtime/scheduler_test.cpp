@@ -141,19 +141,23 @@ class AwayTest : public SchedulerTest {
     });
     in_callback.acquire();
     caller_ = std::thread([this] { scheduler->run_here(here, {}); });
-    do {
-      queued = submit(core({done()}));
-      std::this_thread::sleep_for(1ms);
-    } while (queued->state() != ExecutionState::Queued);
+    has_place_.acquire();
+    queued = submit(core({done()}));
+    ASSERT_EQ(queued->state(), ExecutionState::Queued);
   }
   void let_the_worker_come_back() { back_.release(); }
   void join_caller() { caller_.join(); }
 
-  FakeOperation here{{wait_forever()}, budget()};
+  FakeOperation here{{[this](auto&, const auto&) {
+                        has_place_.release();
+                        return engine::Poll::Slice;
+                      },
+                      wait_forever()},
+                     budget()};
   std::shared_ptr<ExecutionCore> queued;
 
  private:
-  std::binary_semaphore back_{0};
+  std::binary_semaphore back_{0}, has_place_{0};
   std::thread caller_;
 };
 

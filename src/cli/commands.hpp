@@ -44,6 +44,8 @@ int complain(const Error& error, const Options& options);
 [[nodiscard]] std::string screen(const Report& report, const Options& options, bool colour);
 /// What to type to get further, or empty.
 [[nodiscard]] std::string advice(const Error& error, const Options& options);
+/// A quantity that was made to be read, as it can be typed.
+[[nodiscard]] std::string one_word(std::string shown);
 /// A word as a shell reads it, quoted where it must be.
 [[nodiscard]] std::string shell_word(std::string_view text);
 

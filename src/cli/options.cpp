@@ -24,12 +24,6 @@ using base::parse_bytes;
 using base::parse_count;
 using base::parse_duration;
 
-/// As it can be typed.
-std::string one_word(std::string shown) {
-  std::erase(shown, ' ');
-  return shown;
-}
-
 std::string exit_codes() {
   std::string text = "Exit codes: 0 returned; 1 a command's own failure; 2 wrong options; the guest's own status; or\n";
   for (const auto& row : kReasons) {
@@ -369,12 +363,11 @@ std::expected<Options, int> parse(int argc, char** argv) {
   // What follows -- is the guest's, whatever it looks like.
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto ours_end = std::ranges::find(words, "--");
-  std::vector<std::string> ours(words.begin(), ours_end);
+  const std::vector<std::string> ours(words.begin(), ours_end);
   std::vector<std::string> guests(ours_end == words.end() ? ours_end : ours_end + 1, words.end());
   try {
-    std::ranges::reverse(ours);
-    app.parse(ours);
-    if (const auto why = parted_unit(*run, {words.begin(), ours_end})) {
+    app.parse(std::vector(ours.rbegin(), ours.rend()));
+    if (const auto why = parted_unit(*run, ours)) {
       throw CLI::ValidationError(*why);
     }
     if (!guests.empty() && !run->parsed()) {
@@ -396,12 +389,11 @@ std::expected<Options, int> parse(int argc, char** argv) {
                    : validate->parsed() ? validate
                                         : &app;
     const auto name = at == &app ? std::string() : at->get_name() + " ";
-    const std::vector<std::string> before(words.begin(), ours_end);
     const bool too_many = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
     const bool too_few = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    const auto unknown = unknown_word(*at, before, too_many || too_few);
+    const auto unknown = unknown_word(*at, ours, too_many || too_few);
     const bool counts = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
-    const auto said = counts                  ? miscounted(*at, error.what(), before)
+    const auto said = counts                  ? miscounted(*at, error.what(), ours)
                       : too_few && at == &app ? "name a command: run, inspect, compile or validate"
                                               : std::string(error.what());
     say_error(unknown.value_or(said), fmt::format("airssys-wasm {}--help", name));

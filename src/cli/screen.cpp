@@ -66,20 +66,14 @@ std::string where(const Error& error) {
 /// The next round number to try for a limit that was too small.
 std::string more_time(std::chrono::nanoseconds t) {
   using namespace std::chrono_literals;
-  auto text = show_duration(std::max<std::chrono::nanoseconds>(t * 4, 1ms));
-  std::erase(text, ' ');
-  return text;
+  return one_word(show_duration(std::max<std::chrono::nanoseconds>(t * 4, 1ms)));
 }
 /// In whole units, so that it can be typed.
 std::string more_bytes(std::uint64_t n) {
   constexpr std::uint64_t kKiB = 1U << 10U, kMiB = 1U << 20U;
   return n >= kMiB ? fmt::format("{}MiB", (n - 1) / kMiB + 1) : fmt::format("{}KiB", (n - 1) / kKiB + 1);
 }
-std::string more_count(std::uint64_t n) {
-  auto text = show_count(n);
-  std::erase(text, ' ');
-  return text;
-}
+std::string more_count(std::uint64_t n) { return one_word(show_count(n)); }
 
 std::string option_of(std::string_view resource) {
   std::string option(resource);
@@ -170,6 +164,11 @@ struct Advice {
 };
 
 }  // namespace
+
+std::string one_word(std::string shown) {
+  std::erase(shown, ' ');
+  return shown;
+}
 
 /// What cannot be shown as it is, would not work when it is typed.
 std::string shell_word(std::string_view text) {

@@ -56,6 +56,14 @@ class LoadTest : public HostTest {
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
     return path;
   }
+  /// A load that nothing but a helper which does this can serve.
+  static Result<ComponentHandle> load_by_helper(std::string_view body) {
+    const Scratch scratch;
+    auto settings = config();
+    settings.cache = false;
+    settings.compile.helper = helper_script(scratch, body);
+    return WasmEngine::create(settings).value().load_component(side_by_side(1));
+  }
   static WasmEngine with(void (*change)(RuntimeConfig&)) {
     auto settings = config();
     settings.cache = false;
@@ -353,11 +361,7 @@ TEST_F(LoadTest, ALoadIsCancelledWhileItCompilesAndWhileItWaitsForAPlace) {
 }
 
 TEST_F(LoadTest, ACompilerThatSomebodyElseKilledIsNotTheComponentsFault) {
-  const Scratch scratch;
-  auto settings = config();
-  settings.cache = false;
-  settings.compile.helper = helper_script(scratch, "kill -9 $$");
-  const auto loaded = WasmEngine::create(settings).value().load_component(side_by_side(1));
+  const auto loaded = load_by_helper("kill -9 $$");
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().reason(), "host_exhausted");
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
@@ -397,11 +401,7 @@ TEST_F(LoadTest, AProgramThatReapsAllChildrenLoadsLikeAnyOther) {
         "");
     EXPECT_EQ(refusal(with([](auto& c) { c.load.max_compile_memory = 64_MiB; }).load_text(hard_to_compile())).limit,
               "compile_memory");
-    const Scratch scratch;
-    auto settings = config();
-    settings.cache = false;
-    settings.compile.helper = helper_script(scratch, "exit 3");
-    const auto dead = WasmEngine::create(settings).value().load_component(side_by_side(1));
+    const auto dead = load_by_helper("exit 3");
     ASSERT_FALSE(dead);
     EXPECT_EQ(dead.error().reason(), "host_exhausted");
     EXPECT_THAT(dead.error().message, ::testing::AnyOf(::testing::HasSubstr("without a word"),

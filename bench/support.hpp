@@ -4,6 +4,7 @@
 
 #include <airssys/wasm.hpp>
 #include <algorithm>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,12 +60,20 @@ int bench_raw_fresh(const Raw*);
 RawWarm* bench_raw_warm_new(const Raw*);
 int bench_raw_warm_call(const Raw*, RawWarm*);
 }
-inline Raw* raw(std::string_view wat, Duty duty) {
-  // Few slots: none of these engines is freed, and each slot reserves 4 GiB of address space.
-  constexpr unsigned kSlots = 100;
-  const bridge::BridgeEngineConfig settings{
-      true, false, kSlots, 1, 4, 20'000, 1ULL << 32U, RuntimeConfig{}.wasm_stack.count, 1U << 20U};
-  return bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), duty);
+/// With as many slots as our engine has, since where a fiber's stack lies among the others decides how much of the page
+/// table the kernel looks through when it is given back: 252 entries or 25. Kept: each slot reserves 4 GiB of
+/// addresses.
+inline Raw* raw(const std::string& wat, Duty duty) {
+  static std::map<std::pair<std::string, Duty>, Raw*> kept;
+  auto& peer = kept[{wat, duty}];
+  if (peer == nullptr) {
+    const RuntimeConfig ours;
+    const bridge::BridgeEngineConfig settings{
+        true,     false, ours.max_concurrent + ours.max_instances, 1, 4, 20'000, 1ULL << 32U, ours.wasm_stack.count,
+        1U << 20U};
+    peer = bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), duty);
+  }
+  return peer;
 }
 
 inline double percentile(std::vector<double>& sorted, std::size_t percent) {

@@ -39,8 +39,11 @@ using WasiHandle = Owned<bridge::BridgeWasi, &bridge::bridge_wasi_free>;
   return {bytes.data(), bytes.size()};
 }
 
-/// Takes over bytes that Rust allocated.
+/// Takes over bytes that Rust allocated, if it did.
 [[nodiscard]] inline base::Buffer take(const bridge::BridgeBytes& bytes) noexcept {
+  if (bytes.capacity == 0) {
+    return {};
+  }
   return {bytes.data, bytes.size, bytes.capacity,
           [](std::uint8_t* data, std::size_t size, std::size_t capacity) noexcept {
             bridge::BridgeBytes back{data, size, capacity};

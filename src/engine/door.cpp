@@ -109,12 +109,12 @@ class BridgedRun : public Run {
     return polled;
   }
   Try<Answer> take_result() final {
-    bridge::BridgeBytes head{}, payload{};
+    bridge::BridgeAnswer answer{};
     OutFailure failure;
-    if (!bridge::bridge_run_result(raw_, &head, &payload, failure)) {
+    if (!bridge::bridge_run_result(raw_, &answer, failure)) {
       return std::unexpected(failure.take());
     }
-    return Answer{take(head), take(payload)};
+    return Answer{take(answer.head), take(answer.payload), std::to_array(answer.number.bytes), answer.number.size};
   }
   void cancel() noexcept final {
     bridge::bridge_run_cancel(raw_);

@@ -68,7 +68,7 @@ void ComponentJob::polled() {
 }
 
 std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer answer) {
-  bytes_out_ = answer.head.size() + answer.payload.size();
+  bytes_out_ = answer.first().size() + answer.second().size();
   if (plan_.answer_to != nullptr) {
     *plan_.answer_to = std::move(answer);
     return std::nullopt;
@@ -76,7 +76,7 @@ std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer a
   if (bytes_out_ == 0) {
     return std::nullopt;
   }
-  std::optional<Value> value = wit::decode(answer.head.bytes(), answer.payload.bytes());
+  std::optional<Value> value = wit::decode(answer.first(), answer.second());
   if (!value) {
     return std::unexpected(Error{HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}});
   }

@@ -146,10 +146,20 @@ std::vector<Hostile> hostiles() {
        Phase::PostReturn,
        {},
        timeout_is_100_ms},
-      // Without a result nothing tells post-return from the call (docs/limits.md).
       {"endless_post_return_without_result",
        component(R"((func (export "run")) (func (export "post") )" + kLoop + " drop)",
                  R"((func (export "run") (canon lift (core func $i "run") (post-return (func $i "post")))))"),
+       with_deadline(100ms),
+       "timeout",
+       Phase::PostReturn,
+       {},
+       timeout_is_100_ms},
+      // Without a result nothing tells post-return from a dynamic call (docs/limits.md).
+      {"endless_post_return_of_a_dynamic_call_without_result",
+       component(
+           R"((memory (export "mem") 1) (func (export "run") (param i32 i32)) )" + kRealloc +
+               R"(i32.const 64) (func (export "post") )" + kLoop + " drop)",
+           R"((func (export "run") (param "s" string) (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")) (post-return (func $i "post")))))"),
        with_deadline(100ms),
        "timeout",
        Phase::Call,
@@ -542,6 +552,18 @@ TEST_F(HostTest, DebugInformationIsNotReadAtATrap) {
   EXPECT_EQ(kind_of<Trapped>(report).code, TrapCode::UnreachableCodeReached);
   ASSERT_EQ(report.error().backtrace.size(), 1U);
   EXPECT_GT(report.error().backtrace[0].offset, 0U);
+}
+
+// The names of functions as their authors wrote them: Rust's compiler mangles them.
+TEST_F(HostTest, FramesHaveReadableNames) {
+  const auto guest = load(component(R"((func $_ZN6parser4next17h0123456789abcdefE (result i32) unreachable)
+      (func $main (export "run") (result i32) call $_ZN6parser4next17h0123456789abcdefE))",
+                                    kRun));
+  const auto report = engine.run(guest, "run", {}, small());
+  ASSERT_THAT(report, Stops("trap"));
+  ASSERT_EQ(report.error().backtrace.size(), 2U);
+  EXPECT_EQ(report.error().backtrace[0].function, "parser::next");
+  EXPECT_EQ(report.error().backtrace[1].function, "main");
 }
 
 // A straight line of code burns the fuel unseen, the host function then outlasts the clock: when the run is looked at

@@ -81,9 +81,17 @@ class Buffer {
   Release release_ = nullptr;
 };
 
-/// A result as it came, in two parts that follow each other: its encoding ends where a large payload's bytes begin.
+/// A result as it came, in two parts that follow each other: its encoding ends where a large payload's bytes begin. A
+/// number, bool or character lies in the answer itself.
 struct Answer {
+  [[nodiscard]] std::span<const std::uint8_t> first() const noexcept {
+    return number_size == 0 ? head.bytes() : std::span(number).first(number_size);
+  }
+  [[nodiscard]] std::span<const std::uint8_t> second() const noexcept { return payload.bytes(); }
+
   Buffer head, payload;
+  std::array<std::uint8_t, 1 + sizeof(std::uint64_t)> number{};
+  std::uint8_t number_size = 0;
 };
 
 /// Whether it is UTF-8, as every string of a component is.

@@ -141,8 +141,8 @@ inline constexpr std::array kReasons = {
 };
 static_assert(kReasons.size() == std::variant_size_v<ErrorKind>);
 
-/// One wasm frame, by the names in the component's name section. Debug information is not read: it is the guest's word,
-/// and reading it has no bound.
+/// One wasm frame, by the names in the component's name section, Rust's as they were written. Debug information is not
+/// read: it is the guest's word, and reading it has no bound.
 struct Frame {
   std::string module;
   std::string function;

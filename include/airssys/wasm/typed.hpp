@@ -559,7 +559,7 @@ template <class R>
 bool read(EncodedReport& encoded, R& value) {
   static_assert(kOwns<R>, "the result must own its bytes: std::string or std::vector<std::uint8_t>");
   static_assert(std::default_initializable<R>, "a result is read into a default-made value");
-  Reader in(encoded.answer.head.bytes(), encoded.answer.payload.bytes());
+  Reader in(encoded.answer.first(), encoded.answer.second());
   if constexpr (std::same_as<R, SharedBytes>) {
     std::span<const std::uint8_t> bytes;
     WitMapping<std::span<const std::uint8_t>>::read(in, bytes);

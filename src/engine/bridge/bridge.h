@@ -243,6 +243,18 @@ struct BridgeBudget {
   bool stop_on_denied;
 };
 
+/// The encoding of a number, bool or character; `size` is 0 when there is none.
+struct BridgeNumber {
+  uint8_t bytes[9];
+  uint8_t size;
+};
+
+struct BridgeAnswer {
+  BridgeBytes head;
+  BridgeBytes payload;
+  BridgeNumber number;
+};
+
 /// The counters of a run: see docs/limits.md for what each counts.
 struct BridgeUsage {
   uint32_t phase;
@@ -437,8 +449,8 @@ bool bridge_run_drop_handle(BridgeRun *run,
 /// Runs the guest for one slice at most. Never blocks.
 BridgePoll bridge_run_poll(BridgeRun *run);
 
-/// After `Done`: true and the result's encoding (`head` then `payload`, both empty for no result), or false and why.
-bool bridge_run_result(BridgeRun *run, BridgeBytes *head, BridgeBytes *payload, BridgeFailure *failure);
+/// After `Done`: true and the result, or false and why.
+bool bridge_run_result(BridgeRun *run, BridgeAnswer *answer, BridgeFailure *failure);
 
 /// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
 /// counters stay readable and the phase is then final.

@@ -25,6 +25,7 @@ pub mod run;
 pub mod scan_types;
 pub mod store;
 pub mod text;
+pub mod typed;
 pub mod types;
 pub mod value;
 pub mod waker;

@@ -3,6 +3,7 @@
 use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ffi::BridgeBytes;
 use std::any::Any;
+use std::fmt::Write;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap, WasmBacktrace};
 use wasmtime_wasi_http::FieldMapError;
@@ -252,6 +253,28 @@ fn pinned(error: &Error) -> Option<BridgeCause> {
     PINNED.iter().find(|(text, _)| debug == *text || display.starts_with(text)).map(|row| row.1)
 }
 
+/// A function's name as its author wrote it: Rust's are mangled. What a hostile name would unfold to is never written out.
+pub fn readable(name: &str) -> String {
+    struct Bounded(String);
+    impl std::fmt::Write for Bounded {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.push_str(text);
+            if self.0.len() > NAME_BYTES_MAX {
+                truncate(&mut self.0, NAME_BYTES_MAX);
+                return Err(std::fmt::Error);
+            }
+            Ok(())
+        }
+    }
+    let mut out = Bounded(String::new());
+    match rustc_demangle::try_demangle(name) {
+        // An error says that the bound was met.
+        Ok(demangled) => _ = write!(out, "{demangled:#}"),
+        Err(_) => _ = out.write_str(name),
+    }
+    out.0
+}
+
 /// Frames as `u32 count`, then each: `u64 module offset`, module, function (each `u32 size` and bytes). Innermost first,
 /// little-endian, capped in count and name.
 fn encode_frames(error: &Error) -> Vec<u8> {
@@ -260,7 +283,7 @@ fn encode_frames(error: &Error) -> Vec<u8> {
     let mut out = (frames.len() as u32).to_le_bytes().to_vec();
     for frame in frames {
         out.extend_from_slice(&(frame.module_offset().unwrap_or(0) as u64).to_le_bytes());
-        let function = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), str::to_owned);
+        let function = frame.func_name().map_or_else(|| format!("<function {}>", frame.func_index()), readable);
         for mut text in [frame.module().name().unwrap_or("").to_owned(), function] {
             truncate(&mut text, NAME_BYTES_MAX);
             out.extend_from_slice(&(text.len() as u32).to_le_bytes());

@@ -1,11 +1,12 @@
 //! One store and the operation under way in it: polled slice by slice, dropped at any point between polls.
 
 use crate::calls::BridgeCalls;
-use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
-use crate::function::{Answer, BridgeFunction, ByteCall, LIFTED, given_away};
+use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::function::{BridgeFunction, given_away};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::store::{BridgeBudget, BridgePhase, CrossingBetweenComponents, Data, Shared, crossing};
+use crate::typed::{Answer, BridgeAnswer, ByteCall, LIFTED, NumberResult, Numbers, Typed};
 use crate::value::{decode_all, put};
 use crate::wasi::{BridgeWasi, missing_context};
 use std::cell::UnsafeCell;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use wasmtime::Store;
-use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, Val};
+use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, TypedFunc, Val};
 
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +95,7 @@ const _: fn() = || {
 /// Borrowed from C++ for the length of the call.
 enum Arguments {
     Encoded(&'static [u8]),
-    /// For a function with `bytes` only.
+    /// For a `ByteCall` only.
     Bytes([&'static [u8]; 2]),
 }
 
@@ -242,6 +243,10 @@ async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> Infal
                 match begin_call(&mut store, instance, function, arguments) {
                     Err(failure) => Err(failure),
                     Ok(Begun::Bytes(call, entry, plain)) => call.call(&mut store, entry, plain).await,
+                    Ok(Begun::Numbers(call, arguments)) => match call.call_async(&mut store, arguments).await {
+                        Err(error) => Err(error.into()),
+                        Ok(result) => Ok(result.answer()),
+                    },
                     Ok(Begun::Values { entry, arguments, given, mut slot }) => {
                         match entry.call_async(&mut store, &arguments, slot.values()).await {
                             Err(error) => Err(error.into()),
@@ -340,7 +345,8 @@ impl Drop for Slot {
 }
 
 enum Begun {
-    Bytes(ByteCall, Func, [&'static [u8]; 2]),
+    Bytes(&'static ByteCall, Func, [&'static [u8]; 2]),
+    Numbers(TypedFunc<Numbers, NumberResult>, Numbers),
     Values { entry: Func, arguments: Vec<Val>, given: Vec<u64>, slot: Slot },
 }
 
@@ -348,18 +354,23 @@ enum Begun {
 fn begin_call(
     store: &mut Store<Data>,
     instance: Instance,
-    function: &BridgeFunction,
+    function: &'static BridgeFunction,
     arguments: Arguments,
 ) -> Result<Begun, Failure> {
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
-    let encoded = match (function.bytes, arguments) {
-        (Some(bytes), Arguments::Encoded(encoded)) => return Ok(Begun::Bytes(bytes, entry, bytes.borrow(encoded)?)),
-        (Some(bytes), Arguments::Bytes(plain)) => return Ok(Begun::Bytes(bytes, entry, plain)),
-        (None, Arguments::Encoded(encoded)) => encoded,
-        (None, Arguments::Bytes(_)) => {
-            return Err(Failure::new(BridgeCause::Value, "the function takes no plain bytes"));
+    let encoded = match (&function.typed, arguments) {
+        (Some(Typed::Bytes(call)), Arguments::Encoded(encoded)) => {
+            return Ok(Begun::Bytes(call, entry, call.borrow(encoded)?));
         }
+        (Some(Typed::Bytes(call)), Arguments::Bytes(plain)) => return Ok(Begun::Bytes(call, entry, plain)),
+        (_, Arguments::Bytes(_)) => return Err(Failure::new(BridgeCause::Value, "the function takes no plain bytes")),
+        (Some(Typed::Numbers(call)), Arguments::Encoded(encoded)) => {
+            let (call, numbers) = call.bind(entry, encoded)?;
+            store.data().shared.set_phase(BridgePhase::Call);
+            return Ok(Begun::Numbers(call, numbers));
+        }
+        (None, Arguments::Encoded(encoded)) => encoded,
     };
     let arguments = decode_all(encoded, &store.data().handles)?;
     let given = if function.takes_handles { given_away(&entry.ty(&*store), &arguments)? } else { Vec::new() };
@@ -376,7 +387,7 @@ fn end_call(store: &mut Store<Data>, given: Vec<u64>, slot: &mut Slot) -> Result
     if let Some(value) = slot.take() {
         put(&mut head, &value, &mut store.data_mut().handles)?;
     }
-    Ok(Answer { head, payload: Vec::new() })
+    Ok(Answer { head, ..Answer::default() })
 }
 
 /// Begins instantiation alone, for an instance that is called later.
@@ -449,19 +460,16 @@ pub extern "C" fn bridge_run_poll(run: &mut BridgeRun) -> BridgePoll {
     run.poll()
 }
 
-/// After `Done`: true and the result's encoding (`head` then `payload`, both empty for no result), or false and why.
+/// After `Done`: true and the result, or false and why.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_run_result(
     run: &mut BridgeRun,
-    head: &mut BridgeBytes,
-    payload: &mut BridgeBytes,
+    answer: &mut BridgeAnswer,
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || {
         let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
-        let answer = run.desk(|papers| papers.result.take()).unwrap_or_else(none)?;
-        *head = answer.head.into();
-        *payload = answer.payload.into();
+        *answer = run.desk(|papers| papers.result.take()).unwrap_or_else(none)?.into();
         Ok(())
     })
     .is_some()

@@ -10,6 +10,7 @@ use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::prescan::{BridgeScan, bridge_prescan};
 use crate::run::*;
 use crate::store::{BridgeBudget, BridgePhase};
+use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
 use crate::wasi::bridge_wasi_new;
 use std::ffi::c_void;
@@ -126,8 +127,8 @@ impl Guest {
         assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
         for _ in 0..polls {
             if bridge_run_poll(&mut run) == BridgePoll::Done {
-                let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
-                let good = bridge_run_result(&mut run, &mut head, &mut payload, &mut why);
+                let mut answer = BridgeAnswer::from(Answer::default());
+                let good = bridge_run_result(&mut run, &mut answer, &mut why);
                 let end = if good { (BridgeCause::None, String::new()) } else { (why.cause, message(&why)) };
                 return (run, Some(end));
             }
@@ -199,10 +200,10 @@ fn a_run_can_be_dropped_in_a_destructor() {
         // SAFETY: function and arguments outlive the call.
         assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
         assert_eq!(bridge_run_poll(&mut run), BridgePoll::Done);
-        let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
-        assert!(bridge_run_result(&mut run, &mut head, &mut payload, &mut why), "{}", message(&why));
-        // SAFETY: `head` lives until the number is read.
-        let encoded = unsafe { BridgeSlice { data: head.data, size: head.size }.bytes() };
+        let mut answer = BridgeAnswer::from(Answer::default());
+        assert!(bridge_run_result(&mut run, &mut answer, &mut why), "{}", message(&why));
+        // SAFETY: `answer` lives until the number is read.
+        let encoded = unsafe { BridgeSlice { data: answer.head.data, size: answer.head.size }.bytes() };
         let handle = u64::from_le_bytes(encoded[1..9].try_into().unwrap());
         assert!(bridge_run_drop_handle(&mut run, &BUDGET, handle, &mut why), "{}", message(&why));
         for _ in 0..polls {
@@ -545,7 +546,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
 
     let mut run = guest.run();
     run.replace_operation(async {
-        crate::function::LIFTED.set(true);
+        crate::typed::LIFTED.set(true);
         panic!("in post-return")
     });
     assert_eq!(ended(&mut run), (BridgeCause::Panic, "in post-return".to_owned()));
@@ -593,16 +594,16 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     go_on();
 
     while bridge_run_poll(&mut neighbour) != BridgePoll::Done {}
-    let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
-    assert!(bridge_run_result(&mut neighbour, &mut head, &mut payload, &mut why), "the neighbour returns");
+    let mut answer = BridgeAnswer::from(Answer::default());
+    assert!(bridge_run_result(&mut neighbour, &mut answer, &mut why), "the neighbour returns");
 }
 
 /// Polls to the end, which must be a failure.
 fn ended(run: &mut BridgeRun) -> (BridgeCause, String) {
     let mut why = failure();
     while bridge_run_poll(run) != BridgePoll::Done {}
-    let (mut head, mut payload) = (BridgeBytes::from(vec![]), BridgeBytes::from(vec![]));
-    assert!(!bridge_run_result(run, &mut head, &mut payload, &mut why));
+    let mut answer = BridgeAnswer::from(Answer::default());
+    assert!(!bridge_run_result(run, &mut answer, &mut why));
     (why.cause, message(&why))
 }
 
@@ -610,6 +611,118 @@ const X: &str = match str::from_utf8(&[b'x'; 100]) {
     Ok(text) => text,
     Err(_) => "",
 };
+
+/// Calls with these encoded arguments; the encoding of what comes back.
+fn called_with(guest: &Guest, arguments: &[u8]) -> Result<Vec<u8>, BridgeCause> {
+    let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
+    let slice = BridgeSlice { data: arguments.as_ptr(), size: arguments.len() };
+    // SAFETY: function and arguments outlive the run.
+    assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, slice, &mut why) });
+    while bridge_run_poll(&mut run) != BridgePoll::Done {}
+    let mut answer = BridgeAnswer::from(Answer::default());
+    if !bridge_run_result(&mut run, &mut answer, &mut why) {
+        return Err(why.cause);
+    }
+    // SAFETY: the answer lives until they are copied.
+    let head = unsafe { BridgeSlice { data: answer.head.data, size: answer.head.size }.bytes() };
+    Ok([&answer.number.bytes[..usize::from(answer.number.size)], head].concat())
+}
+
+#[test]
+fn a_number_comes_back_as_it_went_and_nothing_else_goes_in() {
+    let echoes: [(&str, &str, &[u8]); 12] = [
+        ("bool", "i32", &[0, 1]),
+        ("s8", "i32", &[1, 0x80]),
+        ("u8", "i32", &[2, 0xff]),
+        ("s16", "i32", &[3, 0, 0x80]),
+        ("u16", "i32", &[4, 0xff, 0xff]),
+        ("s32", "i32", &[5, 0, 0, 0, 0x80]),
+        ("u32", "i32", &[6, 0xff, 0xff, 0xff, 0xff]),
+        ("s64", "i64", &[7, 1, 0, 0, 0, 0, 0, 0, 0x80]),
+        ("u64", "i64", &[8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+        ("f32", "f32", &[9, 0, 0, 0x80, 0x7f]),
+        ("f64", "f64", &[10, 1, 0, 0, 0, 0, 0, 0xf0, 0xbf]),
+        ("char", "i32", &[11, 0xff, 0xff, 0x10, 0]),
+    ];
+    for (ty, core, encoded) in echoes {
+        let guest = Guest::new(
+            &format!(
+                r#"(component
+        (core module $m (func (export "run") (param {core}) (result {core}) local.get 0))
+        (core instance $i (instantiate $m))
+        (func (export "run") (param "n" {ty}) (result {ty}) (canon lift (core func $i "run"))))"#
+            ),
+            &[],
+        );
+        assert_eq!(called_with(&guest, encoded), Ok(encoded.to_vec()), "{ty}");
+        let another_kind = [&[(encoded[0] + 1) % 12], &encoded[1..]].concat();
+        let beginning = &encoded[..encoded.len() - 1];
+        for malformed in [&[], beginning, &another_kind, &[encoded, &[0]].concat(), &[encoded, encoded].concat()] {
+            assert_eq!(called_with(&guest, malformed), Err(BridgeCause::Value), "{ty} {malformed:?}");
+        }
+    }
+}
+
+#[test]
+fn sixteen_numbers_go_in_each_in_its_place_and_a_seventeenth_goes_another_way() {
+    for count in [16, 17] {
+        // `run` answers its last parameter; with 17 they lie in memory.
+        let parameters: String = (0..count).map(|n| format!(r#"(param "p{n}" u8)"#)).collect();
+        let (core, last) = if count == 16 {
+            ("(param i32) ".repeat(16), "(local.get 15)".to_owned())
+        } else {
+            ("(param i32)".to_owned(), "(i32.load8_u offset=16 (local.get 0))".to_owned())
+        };
+        let guest = Guest::new(
+            &format!(
+                r#"(component
+        (core module $m (memory (export "mem") 1)
+          (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)
+          (func (export "run") {core} (result i32) {last}))
+        (core instance $i (instantiate $m))
+        (func (export "run") {parameters} (result u8)
+          (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")))))"#
+            ),
+            &[],
+        );
+        let arguments: Vec<u8> = (0..count).flat_map(|n| [2, n]).collect();
+        assert_eq!(called_with(&guest, &arguments), Ok(vec![2, count - 1]));
+    }
+}
+
+#[test]
+fn a_frame_has_the_name_its_author_wrote_and_a_hostile_one_stays_short() {
+    let readable = crate::outcome::readable;
+    assert_eq!(readable("_ZN5hello4main17h0123456789abcdefE"), "hello::main");
+    assert_eq!(readable("_RNvCskwGfYPst2Cb_5hello4main"), "hello::main");
+    assert_eq!(readable("main"), "main");
+    // A name in the form of Rust's that unfolds to 2^20 pieces: each back reference doubles what is before it.
+    let mut doubled = "_RIC1a".to_owned();
+    let mut at = doubled.len() - 2;
+    doubled.push('p');
+    for _ in 0..20 {
+        let here = doubled.len() - 2;
+        let back = base_62(at);
+        doubled.push_str(&format!("TB{back}B{back}E"));
+        at = here;
+    }
+    doubled.push('E');
+    let unfolded = readable(&doubled);
+    assert_eq!((unfolded.len(), &unfolded[..10]), (256, "a::<_, (_,"));
+    assert_eq!(readable(&"ü".repeat(1000)), "ü".repeat(128));
+}
+
+/// A back reference's place as Rust's mangling writes it.
+fn base_62(place: usize) -> String {
+    let digits = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".as_bytes();
+    let mut text = String::new();
+    let mut rest = place.checked_sub(1);
+    while let Some(n) = rest {
+        text.insert(0, char::from(digits[n % 62]));
+        rest = (n >= 62).then_some(n / 62);
+    }
+    text + "_"
+}
 
 #[test]
 fn output_keeps_its_order_and_what_was_not_chosen() {

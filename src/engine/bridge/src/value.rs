@@ -12,6 +12,7 @@
 use crate::outcome::{BridgeCause, Failure};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use wasmtime::ValRaw;
 use wasmtime::component::{ResourceAny, Val};
 
 /// Component types nest at most this deep when Wasmtime validates them (`MAX_TYPE_SIZE` bounds their size).
@@ -109,6 +110,31 @@ impl<'a> Reader<'a> {
         }
         let n = self.u32()? as usize;
         self.take(n)
+    }
+
+    /// The one core value that a number, bool or character is.
+    pub fn flat(&mut self, tag: u8) -> Result<ValRaw, Failure> {
+        if self.u8()? != tag {
+            return Err(malformed());
+        }
+        Ok(match tag {
+            0 => ValRaw::u32((self.u8()? != 0).into()),
+            1 => ValRaw::i32((self.u8()? as i8).into()),
+            2 => ValRaw::u32(self.u8()?.into()),
+            3 => ValRaw::i32(i16::from_le_bytes(self.array()?).into()),
+            4 => ValRaw::u32(u16::from_le_bytes(self.array()?).into()),
+            5 => ValRaw::i32(i32::from_le_bytes(self.array()?)),
+            6 => ValRaw::u32(self.u32()?),
+            7 | 8 => ValRaw::u64(self.u64()?),
+            9 => ValRaw::f32(self.u32()?),
+            10 => ValRaw::f64(self.u64()?),
+            11 => ValRaw::u32(char::from_u32(self.u32()?).ok_or_else(malformed)?.into()),
+            _ => return Err(malformed()),
+        })
+    }
+
+    pub fn end(&self) -> Result<(), Failure> {
+        if self.done() { Ok(()) } else { Err(malformed()) }
     }
 
     fn many<T>(&mut self, mut one: impl FnMut(&mut Self) -> Result<T, Failure>) -> Result<Vec<T>, Failure> {

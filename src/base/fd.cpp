@@ -22,6 +22,11 @@ bool write_all(int descriptor, std::span<const std::uint8_t> bytes) {
   return true;
 }
 
+bool same_place(int a, int b) noexcept {
+  struct stat of_a{}, of_b{};
+  return ::fstat(a, &of_a) == 0 && ::fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
+}
+
 bool read_all(int descriptor, std::span<std::uint8_t> into) {
   for (off_t at = 0; !into.empty();) {
     const auto n = ::pread(descriptor, into.data(), into.size(), at);

@@ -39,6 +39,8 @@ class Fd {
 [[nodiscard]] bool write_all(int descriptor, std::span<const std::uint8_t> bytes);
 /// As many bytes as `into` has room for, from the file's beginning. False with errno when there are not so many.
 [[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into);
+/// What is written to the one comes out where the other's does: one terminal, one pipe, one file.
+[[nodiscard]] bool same_place(int a, int b) noexcept;
 /// A regular file, for reading; a sentence when it is none or cannot be opened. Never waits for a FIFO's other end.
 [[nodiscard]] std::expected<Fd, std::string> open_regular(const std::filesystem::path& path);
 

@@ -5,24 +5,20 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <charconv>
 #include <filesystem>
 #include <iostream>
 
-#include "base/nearest.hpp"
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
+#include "cli/unit_options.hpp"
+#include "cli/usage_error.hpp"
 #include "wit/utf8.hpp"
 
 namespace airssys::wasm::cli {
 
 namespace {
-
-using base::parse_bytes;
-using base::parse_count;
-using base::parse_duration;
 
 std::string exit_codes() {
   std::string text = "Exit codes: 0 returned; 1 a command's own failure; 2 wrong options; the guest's own status; or\n";
@@ -34,65 +30,6 @@ std::string exit_codes() {
   return text + "A guest may exit with any number: the report (--report) is the authority.";
 }
 
-/// What the values of such options are called.
-constexpr const char *kCount = "N", *kSize = "SIZE", *kTime = "TIME";
-
-/// Adds options whose values are text with units; what does not parse is a usage error that shows a good value.
-class Units {
- public:
-  explicit Units(CLI::App& app) : app_(app) {}
-
-  template <class Parse, class Most, class Store>
-  void add(const std::string& name, std::string_view shown_default, const std::string& help, Parse parse, Most most,
-           std::string_view shown_most, const std::string& type, Store store) {
-    const auto take = [=](const std::string& text) {
-      const auto value = parse(text);
-      if (!value) {
-        throw CLI::ValidationError(name, value.error());
-      }
-      if (*value == decltype(*value){}) {
-        throw CLI::ValidationError(name, fmt::format("'{}' is zero: nothing could run", text));
-      }
-      if (*value > most) {
-        throw CLI::ValidationError(name, fmt::format("'{}' is more than {}", text, shown_most));
-      }
-      store(*value);
-    };
-    app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name(type);
-  }
-  void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, one_word(base::show_bytes(target.count)), help, parse_bytes, kLimitMost, "2^62", kSize,
-        [&target](std::uint64_t n) { target.count = n; });
-  }
-  template <class Number>
-  void count(const std::string& name, Number& target, const std::string& help) {
-    const auto parse = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
-      auto n = parse_count(text);
-      if (n && *n > std::numeric_limits<Number>::max()) {
-        return std::unexpected(fmt::format("'{}' is too large", text));
-      }
-      return n;
-    };
-    add(name, one_word(base::show_count(target)), help, parse, kLimitMost, "2^62", kCount,
-        [&target](std::uint64_t n) { target = static_cast<Number>(n); });
-  }
-  template <class Time>
-  void time(const std::string& name, Time& target, const std::string& help) {
-    const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
-      auto t = parse_duration(text);
-      if (t && *t != std::chrono::floor<Time>(*t)) {
-        return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
-      }
-      return t;
-    };
-    add(name, one_word(base::show_duration(target)), help, parse, kTimeMost, "a year", kTime,
-        [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
-  }
-
- private:
-  CLI::App& app_;
-};
-
 void limits(CLI::App& app, Options& options) {
   auto& context = options.context;
   auto& l = context.limits;
@@ -102,7 +39,7 @@ void limits(CLI::App& app, Options& options) {
   units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
-    auto bytes = parse_bytes(text);
+    auto bytes = base::parse_bytes(text);
     if (bytes && (*bytes < kWasmStackLeast.count || *bytes > kWasmStackMost.count)) {
       return std::unexpected(fmt::format("'{}' is not 64KiB to 64MiB", text));
     }
@@ -227,7 +164,7 @@ void run_options(CLI::App& run, Options& options) {
   run.add_option_function<std::string>("--random-seed", seed, "answer all random interfaces from this seed")
       ->type_name("N");
   const auto coarse = [&options](const std::string& text) {
-    const auto step = parse_duration(text);
+    const auto step = base::parse_duration(text);
     if (!step || step->count() <= 0) {
       throw CLI::ValidationError("--coarse-clock", step ? "the step is zero" : step.error());
     }
@@ -270,74 +207,6 @@ std::optional<std::string> contradiction(const Options& options, const CLI::App&
   return {};
 }
 
-/// CLI11 counts values; people forget one or give an option twice. Its sentence begins with the option's name.
-std::string miscounted(const CLI::App& app, std::string_view sentence, const std::vector<std::string>& words) {
-  const std::string name(sentence.substr(0, sentence.find(':')));
-  const auto given = std::ranges::count_if(words, [&](const std::string& word) {
-    return word == name || word.starts_with(name + "=") || (name == "--output" && word.starts_with("-o"));
-  });
-  const auto* option = app.get_option_no_throw(name);
-  const bool repeatable = option != nullptr && option->get_items_expected_max() > 1;
-  return given > 1 && !repeatable ? fmt::format("{} is given {} times", name, given)
-                                  : fmt::format("{} needs a value", name);
-}
-
-bool is_unit_of(std::string_view type, std::string_view word) {
-  constexpr std::array<std::string_view, 3> kThousands = {"K", "M", "G"};
-  constexpr std::array<std::string_view, 7> kSizes = {"B", "KB", "KiB", "MB", "MiB", "GB", "GiB"};
-  constexpr std::array<std::string_view, 6> kTimes = {"ns", "us", "ms", "s", "m", "h"};
-  const auto among = [&](const auto& units) { return std::ranges::find(units, word) != units.end(); };
-  return type == kCount ? among(kThousands) : type == kSize ? among(kSizes) : type == kTime && among(kTimes);
-}
-
-/// A number and its unit in two words: the second would be taken for something else.
-std::optional<std::string> parted_unit(const CLI::App& app, const std::vector<std::string>& words) {
-  for (std::size_t i = 2; i < words.size(); ++i) {
-    const auto& number = words[i - 1];
-    const auto* option = app.get_option_no_throw(words[i - 2]);
-    const bool digits = std::ranges::all_of(number, [](unsigned char c) { return std::isdigit(c) != 0; });
-    if (option != nullptr && digits && is_unit_of(option->get_type_name(), words[i])) {
-      return fmt::format("a number and its unit are one word: {} {}{}", words[i - 2], number, words[i]);
-    }
-  }
-  return {};
-}
-
-/// The first word that is no option of `app` (or, at the top, no command), with the nearest that is.
-/// `any_dash`: what begins with a single one is no option's value.
-std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<std::string>& words, bool any_dash) {
-  const bool top = app.get_parent() == nullptr;
-  std::vector<std::string> known;
-  if (top) {
-    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-      known.push_back(command->get_name());
-    }
-  }
-  for (const auto* option : app.get_options()) {
-    for (const auto& name : option->get_lnames()) {
-      known.push_back("--" + name);
-    }
-    for (const auto& name : option->get_snames()) {
-      known.push_back("-" + name);
-    }
-  }
-  for (const auto& word : words) {
-    const auto name = word.substr(0, word.find('='));
-    const bool is_option = name.starts_with("-") && name.size() > 1;
-    const bool candidate = is_option ? name.starts_with("--") || any_dash : top;
-    if (candidate && std::ranges::find(known, name) == known.end()) {
-      std::error_code absent;
-      if (top && !is_option && std::filesystem::is_regular_file(word, absent)) {
-        return fmt::format("there is no command {}; did you mean run {}?", name, word);
-      }
-      const auto near = base::nearest(name, known);
-      return fmt::format("there is no {} {}{}", is_option ? "option" : "command", name,
-                         near.empty() ? "" : fmt::format("; did you mean {}?", near));
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 std::expected<Options, int> parse(int argc, char** argv) {
@@ -351,6 +220,13 @@ std::expected<Options, int> parse(int argc, char** argv) {
   auto* inspect = app.add_subcommand("inspect", "imports and exports as WIT, size, digest, what it would need");
   auto* compile = app.add_subcommand("compile", "compile ahead, for run --precompiled");
   auto* validate = app.add_subcommand("validate", "load and check, without running");
+  struct Subcommand {
+    const CLI::App* app;
+    Options::Command command;
+  };
+  using enum Options::Command;
+  const std::array commands = {Subcommand{run, Run}, Subcommand{inspect, Inspect}, Subcommand{compile, Compile},
+                               Subcommand{validate, Validate}};
   for (auto* sub : {inspect, compile, validate}) {
     sub->add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
     load_limits(*sub, options.load);
@@ -383,29 +259,16 @@ std::expected<Options, int> parse(int argc, char** argv) {
     std::cout << app.version() << '\n';
     return std::unexpected(written() ? 0 : 1);
   } catch (const CLI::ParseError& error) {
-    CLI::App* at = run->parsed()        ? run
-                   : inspect->parsed()  ? inspect
-                   : compile->parsed()  ? compile
-                   : validate->parsed() ? validate
-                                        : &app;
-    const auto name = at == &app ? std::string() : at->get_name() + " ";
-    const bool too_many = dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr;
-    const bool too_few = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    const auto unknown = unknown_word(*at, ours, too_many || too_few);
-    const bool counts = dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr;
-    const auto said = counts                  ? miscounted(*at, error.what(), ours)
-                      : too_few && at == &app ? "name a command: run, inspect, compile or validate"
-                                              : std::string(error.what());
-    say_error(unknown.value_or(said), fmt::format("airssys-wasm {}--help", name));
-    if (at == run && !options.component.empty() && unknown) {
+    const auto parsed = std::ranges::find_if(commands, [](const auto& one) { return one.app->parsed(); });
+    const auto& at = parsed == commands.end() ? app : *parsed->app;
+    const auto [said, unknown] = usage_error(at, error, ours);
+    say_error(said, fmt::format("airssys-wasm {}--help", &at == &app ? "" : at.get_name() + " "));
+    if (&at == run && !options.component.empty() && unknown) {
       std::cerr << "          options of the guest come after --: airssys-wasm run COMPONENT -- --its-option\n";
     }
     return std::unexpected(kUsageError);
   }
-  options.command = run->parsed()       ? Options::Command::Run
-                    : inspect->parsed() ? Options::Command::Inspect
-                    : compile->parsed() ? Options::Command::Compile
-                                        : Options::Command::Validate;
+  options.command = std::ranges::find_if(commands, [](const auto& one) { return one.app->parsed(); })->command;
   std::ranges::move(guests, std::back_inserter(options.arguments));
   options.context.wasi.arguments = options.arguments;
   // Not the path, which is the host's business. A file name need not be UTF-8, what a guest is given must.

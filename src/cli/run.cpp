@@ -213,7 +213,9 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
   Report report;
   observe::begin_report(report,
                         {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
-                         .function = std::string_view(options.invoke).substr(0, options.invoke.find('('))},
+                         .function = std::string_view(options.invoke).substr(0, options.invoke.find('(')),
+                         .fuel_metered = !options.epochs,
+                         .wasm_stack_bytes = options.stack.count},
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   static_cast<void>(file.write(report));  // What went wrong first decides the exit code.

@@ -21,6 +21,7 @@ void begin_report(Report& report, const ReportSubject& about, const CallBudget& 
   report.component = about.component;
   report.function = about.function;
   report.budget = allowed;
+  report.wasm_stack = Bytes{about.wasm_stack_bytes};
   report.resource_usage.fuel_precision = about.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
 }
 

@@ -10,6 +10,7 @@ struct ReportSubject {
   const ComponentId& component;
   std::string_view function;
   bool fuel_metered = true;
+  std::uint64_t wasm_stack_bytes = 0;
 };
 
 /// Writes down all that is known before anything runs: id, start, component, function, limits. In place, since a report

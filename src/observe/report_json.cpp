@@ -92,6 +92,7 @@ Json limits(const Report& r) {
           {"timeout_ns", ns(r.budget.timeout)},
           {"cpu_time_ns", ns(l.max_cpu_time)},
           {"memory_bytes", l.max_memory.count},
+          {"stack_bytes", r.wasm_stack.count},
           {"host_buffer_bytes", l.max_host_buffer.count},
           {"output_bytes", l.max_output.count},
           {"random_bytes", l.max_random.count},

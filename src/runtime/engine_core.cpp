@@ -144,7 +144,8 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
 /// Fills in what is known before the run.
 void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const ComponentHandle& component,
                            std::string_view function, const ExecutionContext& context) const {
-  observe::begin_report(report, {component.id(), function, core_settings_.fuel_metered},
+  observe::begin_report(report,
+                        {component.id(), function, core_settings_.fuel_metered, core_settings_.wasm_stack_bytes},
                         {context.limits, context.timeout});
   auto good = validate(report.budget);
   if (good) {

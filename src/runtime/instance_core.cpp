@@ -57,7 +57,8 @@ void InstanceCore::ended(bool spent) noexcept {
 void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget) {
   budget.limits.max_output = max_output_;
   budget.limits.max_random = max_random_;
-  observe::begin_report(report, {component_->id(), function, neighbours_.settings.fuel_metered}, budget);
+  const auto& settings = neighbours_.settings;
+  observe::begin_report(report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes}, budget);
   if (auto good = validate(budget); !good) {
     plan = std::unexpected(std::move(good.error()));
   }

@@ -1,7 +1,5 @@
 #include "runtime/output_relay.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -10,16 +8,6 @@
 #include "base/fd.hpp"
 
 namespace airssys::wasm::runtime {
-
-namespace {
-
-/// What is written to the one comes out where the other's does: one terminal, one pipe, one file.
-bool same_place(int a, int b) {
-  struct stat of_a{}, of_b{};
-  return ::fstat(a, &of_a) == 0 && ::fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
-}
-
-}  // namespace
 
 OutputRelay::~OutputRelay() {
   {
@@ -85,7 +73,7 @@ void OutputRelay::gather() {
 /// no more system calls than others.
 FlushedOutput OutputRelay::write(const Chunk& chunk, FlushedOutput so_far) {
   std::vector<std::uint8_t> out, err;
-  const bool together = same_place(chunk.to.out, chunk.to.err);
+  const bool together = base::same_place(chunk.to.out, chunk.to.err);
   engine::OutputPieces pieces(chunk.pieces);
   while (const auto piece = pieces.next()) {
     auto& joined = piece->is_err && !together ? err : out;

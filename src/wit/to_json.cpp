@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <array>
+#include <charconv>
 #include <cmath>
 
 #include "wit/json.hpp"
@@ -28,6 +30,19 @@ Json number(double value) {
   return std::isinf(value) ? Json(value > 0 ? "inf" : "-inf") : Json(value);
 }
 
+/// The double that is written with the digits that suffice for `value`, as long as it reads back as `value`: 0.1, not
+/// 0.10000000149011612.
+double as_written(float value) {
+  constexpr std::size_t kDigits = 32;
+  std::array<char, kDigits> text{};
+  const auto [end, bad] = std::to_chars(text.data(), text.data() + text.size(), value);
+  double written = value;
+  if (bad == std::errc{}) {
+    std::from_chars(text.data(), end, written);
+  }
+  return static_cast<float>(written) == value ? written : static_cast<double>(value);
+}
+
 struct ToJson {
   Json operator()(bool value) const { return value; }
   template <class Number>
@@ -35,7 +50,7 @@ struct ToJson {
   Json operator()(Number value) const {
     return value;
   }
-  Json operator()(float value) const { return number(static_cast<double>(value)); }
+  Json operator()(float value) const { return number(as_written(value)); }
   Json operator()(double value) const { return number(value); }
   Json operator()(char32_t c) const { return utf8(c); }
   Json operator()(const std::string& text) const { return text; }

@@ -162,6 +162,7 @@ TEST_F(CommandTest, TheReportIsOneJsonObject) {
   EXPECT_GT(report["usage"]["fuel"], 0);
   EXPECT_EQ(report["usage"]["fuel_precision"], "exact");
   EXPECT_EQ(report["limits"]["fuel"], 1'000'000'000);
+  EXPECT_EQ(report["limits"]["stack_bytes"], 512 << 10);
 }
 
 TEST_F(CommandTest, CtrlCCancelsAndStillReports) {

@@ -492,6 +492,9 @@ TEST_F(GrantsTest, EpochsMeterNoFuel) {
   EXPECT_EQ(report["usage"]["fuel_precision"], "none");
   EXPECT_EQ(report["usage"]["fuel"], nullptr);
   EXPECT_EQ(report["limits"]["fuel"], nullptr);
+  write("broken.wat", "(component");
+  run({"run", "broken.wat", "--epochs", "--invoke", "answer()", "--report", "report.json"});
+  EXPECT_EQ(Json::parse(content("report.json"))["limits"]["fuel"], nullptr);
 }
 
 TEST_F(GrantsTest, TwoAtOnceShareACacheThatIsNotThereYet) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <random>
 
@@ -110,6 +111,12 @@ TEST(Json, KeepsWhatJsonCannotSayByItself) {
     EXPECT_EQ(from_json(nlohmann::ordered_json::parse(to_json(Value(number)).dump()), type(Type::Kind::F64)),
               Value(number));
   }
+  for (const float number : {0.1F, -0.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::max(),
+                             std::numeric_limits<float>::denorm_min(), std::nextafter(1.0F, 2.0F), 16777216.0F}) {
+    EXPECT_EQ(from_json(nlohmann::ordered_json::parse(to_json(Value(number)).dump()), type(Type::Kind::F32)),
+              Value(number));
+  }
+  EXPECT_EQ(to_json(Value(0.1F)).dump(), "0.1");
   const auto most = std::numeric_limits<std::uint64_t>::max();
   EXPECT_EQ(from_json(nlohmann::ordered_json::parse(to_json(Value(most)).dump()), type(Type::Kind::U64)), Value(most));
   EXPECT_FALSE(from_json(256, type(Type::Kind::U8)));

@@ -80,6 +80,8 @@ class Report {
   std::string function;
   /// The limits that were in force.
   CallBudget budget;
+  /// The guest's call stack: `RuntimeConfig::wasm_stack`.
+  Bytes wasm_stack;
   ResourceUsage resource_usage;
   std::vector<Denial> denials;
   /// Captured output.

@@ -43,15 +43,20 @@ bool read_all(int descriptor, std::span<std::uint8_t> into) {
   return true;
 }
 
-std::expected<Fd, std::string> open_regular(const std::filesystem::path& path) {
+Unreadable Unreadable::by_errno() {
+  const int error = errno;
+  return {std::strerror(error), error};
+}
+
+std::expected<Fd, Unreadable> open_regular(const std::filesystem::path& path) {
   // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat s{};
   if (!file || ::fstat(file.get(), &s) != 0) {
-    return std::unexpected(std::strerror(errno));
+    return std::unexpected(Unreadable::by_errno());
   }
   if (!S_ISREG(s.st_mode)) {
-    return std::unexpected("not a regular file");
+    return std::unexpected(Unreadable{"not a regular file"});
   }
   return file;
 }

@@ -41,7 +41,14 @@ class Fd {
 [[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into);
 /// What is written to the one comes out where the other's does: one terminal, one pipe, one file.
 [[nodiscard]] bool same_place(int a, int b) noexcept;
-/// A regular file, for reading; a sentence when it is none or cannot be opened. Never waits for a FIFO's other end.
-[[nodiscard]] std::expected<Fd, std::string> open_regular(const std::filesystem::path& path);
+/// Why a file cannot be read: in words, and errno where the system said so.
+struct Unreadable {
+  static Unreadable by_errno();
+
+  std::string why;
+  int os_error = 0;
+};
+/// A regular file, for reading. Never waits for a FIFO's other end.
+[[nodiscard]] std::expected<Fd, Unreadable> open_regular(const std::filesystem::path& path);
 
 }  // namespace airssys::wasm::base

@@ -27,6 +27,14 @@ int validate(const Session& session);
 [[nodiscard]] Result<ComponentHandle> load(const Session& session);
 /// What it is called in reports: the file's name, or stdin.
 [[nodiscard]] std::string component_name(const Options& options);
+/// Says which component it was that could not be loaded or compiled.
+template <class T>
+[[nodiscard]] Result<T> named(Result<T> loaded, const std::string& name) {
+  if (!loaded && std::holds_alternative<LoadFailed>(loaded.error().kind)) {
+    loaded.error().message.insert(0, name + ": ");
+  }
+  return loaded;
+}
 /// A line for `Progress` while the component called `name` is compiled.
 [[nodiscard]] std::function<std::string()> compiling(const std::string& name, const std::string& what_for);
 /// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.

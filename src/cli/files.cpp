@@ -13,6 +13,7 @@
 #include <stop_token>
 
 #include "base/quantity.hpp"
+#include "engine/load_error.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -32,9 +33,12 @@ bool readable(int file, const std::stop_token& interrupted) {
 
 }  // namespace
 
-Error unreadable(const std::string& path, std::string_view why) {
-  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path, why), "give the path of a component: ls *.wasm *.wat",
-          {},           {}};
+Error unreadable(const std::string& path, const base::Unreadable& why) {
+  auto error = engine::unreadable(path, why);
+  if (std::holds_alternative<LoadFailed>(error.kind)) {
+    error.help = "give the path of a component: ls *.wasm *.wat";
+  }
+  return error;
 }
 
 std::expected<base::Fd, std::string> open_file(const std::string& path, int flags, const std::stop_token& interrupted) {
@@ -88,7 +92,7 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
     chunk = std::max(kLeast, have / 2);
     bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     if (n < 0 && errno != EINTR) {
-      return std::unexpected(unreadable(path, std::strerror(errno)));
+      return std::unexpected(unreadable(path, base::Unreadable::by_errno()));
     }
     if (bytes.size() > most) {
       return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}, "bytes"},

@@ -117,12 +117,16 @@ int compile(const Session& session) {
   if (!bytes) {
     return complain(bytes.error(), options);
   }
+  const auto name = component_name(options);
   const auto size = [&] {
-    const Progress progress(compiling(options.component, "it is written to " + options.output));
+    const Progress progress(compiling(name, "it is written to " + options.output));
     return session.engine.compile_to_file(*bytes, options.output, session.interrupted);
   }();
   if (!size) {
-    return complain(size.error(), options);
+    // What cannot be written names the output.
+    const auto* failed = std::get_if<LoadFailed>(&size.error().kind);
+    const bool of_component = failed != nullptr && !(failed->limit.empty() && size.error().guest_text.empty());
+    return complain(of_component ? named(size, name).error() : size.error(), options);
   }
   std::cerr << fmt::format("{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
                            harmless(options.output), base::show_bytes(size->count), shell_word(options.output));

@@ -25,12 +25,12 @@ std::string component_name(const Options& options) {
 Result<ComponentHandle> load(const Session& session) {
   const auto& options = session.options;
   if (options.precompiled) {
-    if (const auto file = base::open_regular(options.component); !file) {
-      return std::unexpected(unreadable(options.component, file.error()));
-    }
     auto component = session.engine.load_precompiled(options.component);
     const auto* failed = component ? nullptr : std::get_if<LoadFailed>(&component.error().kind);
     if (failed != nullptr && failed->limit.empty() && component.error().help.empty()) {
+      if (const auto file = base::open_regular(options.component); !file) {
+        return std::unexpected(unreadable(options.component, file.error()));
+      }
       component.error().help = options.epochs ? "compile makes code that is metered by fuel: run it without --epochs"
                                               : "make it with this very version: airssys-wasm compile --help";
     }
@@ -42,10 +42,7 @@ Result<ComponentHandle> load(const Session& session) {
   }
   const auto name = component_name(options);
   const Progress progress(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
-  auto component = session.engine.load_component(*bytes, name, session.interrupted);
-  if (!component && std::holds_alternative<LoadFailed>(component.error().kind)) {
-    component.error().message.insert(0, name + ": ");
-  }
+  auto component = named(session.engine.load_component(*bytes, name, session.interrupted), name);
   if (component) {
     for (const auto& note : component->notes()) {
       std::cerr << "note: " << harmless(note) << '\n';

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
 
 #include "base/quantity.hpp"
@@ -46,6 +47,15 @@ Error too_large(const Failure& failure, const LoadLimits& limits) {
 
 Error host_exhausted(std::string what, int os_error, std::string message) {
   return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error unreadable(const std::string& path, const base::Unreadable& why) {
+  auto message = fmt::format("{}: {}", path, why.why);
+  if (why.os_error == EMFILE || why.os_error == ENFILE) {
+    return host_exhausted("file descriptors", why.os_error, std::move(message));
+  }
+  return why.os_error == ENOMEM ? host_exhausted("memory", why.os_error, std::move(message))
+                                : Error{LoadFailed{}, Phase::Load, std::move(message), {}, {}, {}};
 }
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }

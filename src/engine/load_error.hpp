@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/fd.hpp"
 #include "engine/run.hpp"
 
 namespace airssys::wasm::engine {
@@ -15,6 +16,9 @@ namespace airssys::wasm::engine {
 [[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
 
 [[nodiscard]] Error load_cancelled();
+
+/// `HostExhausted` when it is for want of descriptors or memory, else `LoadFailed`.
+[[nodiscard]] Error unreadable(const std::string& path, const base::Unreadable& why);
 
 /// A load limit of the given name was passed.
 [[nodiscard]] Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,

@@ -4,8 +4,8 @@
 
 #include <airssys/wasm/engine.hpp>
 #include <cerrno>
-#include <cstring>
 
+#include "engine/load_error.hpp"
 #include "runtime/engine_core.hpp"
 #include "wit/codec.hpp"
 #include "wit/json.hpp"
@@ -17,10 +17,6 @@ using runtime::Borrowing;
 using runtime::plan_call;
 
 namespace {
-
-Error unreadable(const std::filesystem::path& path, std::string why) {
-  return {LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), why), {}, {}, {}};
-}
 
 Error no_command(const ComponentHandle& component) {
   return {BadCall{},
@@ -35,11 +31,11 @@ Error no_command(const ComponentHandle& component) {
 Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t most) {
   const auto file = base::open_regular(path);
   if (!file) {
-    return std::unexpected(unreadable(path, file.error()));
+    return std::unexpected(engine::unreadable(path.string(), file.error()));
   }
   struct stat s{};
   if (::fstat(file->get(), &s) != 0) {
-    return std::unexpected(unreadable(path, std::strerror(errno)));
+    return std::unexpected(engine::unreadable(path.string(), base::Unreadable::by_errno()));
   }
   std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most + 1));
   std::size_t have = 0;
@@ -49,7 +45,7 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
       continue;
     }
     if (n < 0) {
-      return std::unexpected(unreadable(path, std::strerror(errno)));
+      return std::unexpected(engine::unreadable(path.string(), base::Unreadable::by_errno()));
     }
     if (n == 0) {
       break;
@@ -103,7 +99,7 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
     return std::unexpected(artefact.error());
   }
   if (const auto why = engine::copy_to(*artefact, path)) {
-    return std::unexpected(unreadable(path, *why));
+    return std::unexpected(Error{LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), *why), {}, {}, {}});
   }
   return Bytes{artefact->size};
 }

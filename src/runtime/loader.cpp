@@ -314,7 +314,7 @@ Result<ComponentHandle> Loader::load_text(std::string_view text, std::string nam
 Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& path, HostFunctions host) {
   const auto file = base::open_regular(path);
   if (!file) {
-    return std::unexpected(load_failed(fmt::format("{}: {}", path.string(), file.error())));
+    return std::unexpected(engine::unreadable(path.string(), file.error()));
   }
   const auto end = ::lseek(file->get(), 0, SEEK_END);
   if (end <= 0) {

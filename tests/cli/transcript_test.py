@@ -161,6 +161,7 @@ COMMANDS = [
     "run",
     "rum hello.wat",
     "validate broken.wat",
+    "compile broken.wat -o broken.cwasm",
     "inspect absent.wat",
     "compile hello.wat",
     "compile hello.wat -o .",

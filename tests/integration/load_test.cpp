@@ -1,3 +1,4 @@
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -106,6 +107,38 @@ TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
     ASSERT_FALSE(made) << row.field;
     EXPECT_TRUE(std::holds_alternative<BadCall>(made.error().kind)) << row.field;
     EXPECT_THAT(made.error().message, testing::HasSubstr("RuntimeConfig::" + row.field + " must"));
+  }
+}
+
+/// While it lives this process gets no further file descriptor.
+class NoMoreDescriptors {
+ public:
+  NoMoreDescriptors() {
+    ::getrlimit(RLIMIT_NOFILE, &before_);
+    const int next = ::dup(STDIN_FILENO);
+    ::close(next);
+    const rlimit none{static_cast<rlim_t>(next), before_.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+  }
+  NoMoreDescriptors(const NoMoreDescriptors&) = delete;
+  NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
+  ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(LoadTest, WantOfDescriptorsIsTheHostsAndNotTheFiles) {
+  const Scratch scratch;
+  const auto path = scratch.path() / "hello.wasm";
+  std::ofstream(path) << "anything";
+  const NoMoreDescriptors none;
+  for (const auto& loaded : {engine.load_file(path), engine.load_precompiled(path)}) {
+    ASSERT_FALSE(loaded);
+    const auto* exhausted = std::get_if<HostExhausted>(&loaded.error().kind);
+    ASSERT_NE(exhausted, nullptr) << loaded.error().message;
+    EXPECT_EQ(exhausted->resource, "file descriptors");
+    EXPECT_EQ(exhausted->os_error, EMFILE);
   }
 }
 

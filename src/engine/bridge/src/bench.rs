@@ -5,6 +5,7 @@
 use crate::engine::{BridgeEngineConfig, config};
 use crate::ffi::BridgeSlice;
 use crate::store::now_ns;
+use crate::text::bytes_of_wat;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -83,7 +84,7 @@ fn new(settings: &BridgeEngineConfig, wat: &str, name: &str, duty: Duty) -> Resu
         config.consume_fuel(false);
     }
     let engine = Engine::new(&config)?;
-    let component = Component::from_binary(&engine, &wat::parse_str(wat)?)?;
+    let component = Component::from_binary(&engine, &bytes_of_wat(wat).expect("the guest parses"))?;
     let pre = Linker::new(&engine).instantiate_pre(&component)?;
     let function = component.get_export_index(None, name).expect("the guest exports it");
     Ok(BenchRaw { engine, pre, function, duty })

@@ -10,6 +10,7 @@ use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::prescan::{BridgeScan, bridge_prescan};
 use crate::run::*;
 use crate::store::{BridgeBudget, BridgePhase};
+use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
 use crate::wasi::bridge_wasi_new;
@@ -83,7 +84,7 @@ impl Guest {
         let host = BridgeHost(Arc::new(host.map_err(|_| "no threads").unwrap()));
         let raw = Engine::new(&config(&SETTINGS).unwrap()).unwrap();
         let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true };
-        let bytes = wat::parse_str(wat).unwrap();
+        let bytes = bytes_of_wat(wat).unwrap();
         let component = BridgeComponent { component: Component::from_binary(&raw, &bytes).unwrap() };
         let offered: Vec<_> = functions
             .iter()
@@ -389,7 +390,7 @@ fn every_pinned_text_is_what_wasmtime_says() {
 
 /// Scans WAT within `most`: what was found, and the reason where that was too much.
 fn scan(wat: &str, most: &BridgeScan) -> Result<BridgeScan, String> {
-    let bytes = wat::parse_str(wat).unwrap();
+    let bytes = bytes_of_wat(wat).unwrap();
     let (mut found, mut why) = (BridgeScan::default(), failure());
     let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
     // SAFETY: the bytes live for the call.
@@ -555,7 +556,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
 
     let mut linker = wasmtime::component::Linker::<crate::store::Data>::new(&guest.engine.engine);
     linker.root().func_wrap("f", |_, (): ()| -> wasmtime::Result<()> { panic!("in host call") }).unwrap();
-    let calls = wat::parse_str(
+    let calls = bytes_of_wat(
         r#"(component (import "f" (func $f)) (core func $g (canon lower (func $f)))
         (core module $m (import "" "f" (func $f)) (func (export "run") (result i32) (call $f) i32.const 1))
         (core instance $i (instantiate $m (with "" (instance (export "f" (func $g))))))

@@ -9,6 +9,8 @@ use wasmtime::component::wasm_wave::ast::Node;
 use wasmtime::component::wasm_wave::parser::ParserError;
 use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
 use wasmtime::component::{Type, Val};
+use wast::Wat;
+use wast::parser::ParseBuffer;
 
 /// `.wat` text to component bytes. `Text` and a message with line and column where it does not parse.
 ///
@@ -19,10 +21,22 @@ pub unsafe extern "C" fn bridge_wat(text: BridgeSlice, out: &mut BridgeBytes, fa
     guarded(failure, || {
         // SAFETY: the caller's promise above.
         let text = unsafe { text.text() }?;
-        *out = wat::parse_str(text).map_err(|e| Failure::new(BridgeCause::Text, e.to_string()))?.into();
+        *out = bytes_of_wat(text)?.into();
         Ok(())
     })
     .is_some()
+}
+
+pub fn bytes_of_wat(text: &str) -> Result<Vec<u8>, Failure> {
+    let encode = || {
+        let tokens = ParseBuffer::new(text)?;
+        wast::parser::parse::<Wat>(&tokens)?.encode()
+    };
+    encode().map_err(|error: wast::Error| {
+        let (line, column) = error.span().linecol_in(text);
+        let message = format!("line {}, column {}: {}", line + 1, column + 1, error.message());
+        Failure::new(BridgeCause::Text, message)
+    })
 }
 
 /// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` and the byte offset where

@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <stop_token>
 
 #include "base/quantity.hpp"
@@ -19,16 +21,22 @@ namespace airssys::wasm::cli {
 
 namespace {
 
-/// Waits until `file` can be read; false when that was interrupted.
-bool readable(int file, const std::stop_token& interrupted) {
+/// Waits until `file` can be read; or why it was not waited for any longer.
+std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chrono::steady_clock::time_point deadline,
+                                  const std::stop_token& interrupted) {
   constexpr int kLookMs = 50;
   pollfd watched{file, POLLIN, 0};
-  while (!interrupted.stop_requested()) {
-    if (::poll(&watched, 1, kLookMs) != 0) {
-      return true;
+  // Looked at before each read as well: a trickle is never waited for long.
+  do {
+    if (interrupted.stop_requested()) {
+      return Error{Cancelled{}, Phase::Load, "interrupted while reading the component", {}, {}, {}};
     }
-  }
-  return false;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      const auto allowed = std::chrono::nanoseconds(limits.timeout).count();
+      return engine::load_limit("load_timeout", static_cast<std::uint64_t>(allowed), {}, "ns");
+    }
+  } while (::poll(&watched, 1, kLookMs) == 0);
+  return {};
 }
 
 }  // namespace
@@ -64,7 +72,7 @@ std::expected<base::Fd, std::string> open_file(const std::string& path, int flag
   return file;
 }
 
-Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
+Result<std::vector<std::uint8_t>> read_input(const std::string& path, const LoadLimits& limits,
                                              const std::stop_token& interrupted) {
   base::Fd owned;
   int file = STDIN_FILENO;
@@ -76,15 +84,17 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint6
     owned = std::move(*opened);
     file = owned.get();
   }
+  const auto most = limits.max_bytes.count;
   // A file in one read and one that says it is over; a pipe in growing ones.
   struct stat s{};
   constexpr std::size_t kLeast = 16U << 10U;
   const bool sized = ::fstat(file, &s) == 0 && S_ISREG(s.st_mode);
   std::size_t chunk = sized ? std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most) + 1 : kLeast;
   std::vector<std::uint8_t> bytes;
+  const auto deadline = std::chrono::steady_clock::now() + limits.timeout;
   for (;;) {
-    if (!readable(file, interrupted)) {
-      return std::unexpected(Error{Cancelled{}, Phase::Load, "interrupted while reading the component", {}, {}, {}});
+    if (auto why = not_readable(file, limits, deadline, interrupted)) {
+      return std::unexpected(std::move(*why));
     }
     const auto have = bytes.size();
     bytes.resize(have + chunk);

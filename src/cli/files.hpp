@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/limits.hpp>
 #include <cstdint>
 #include <expected>
 #include <stop_token>
@@ -15,7 +16,7 @@ namespace airssys::wasm::cli {
 /// Why a component's file cannot be read, and what to do about it.
 [[nodiscard]] Error unreadable(const std::string& path, const base::Unreadable& why);
 /// The component's bytes, at most `most` of them; `-` is stdin.
-[[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, std::uint64_t most,
+[[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, const LoadLimits& limits,
                                                            const std::stop_token& interrupted);
 /// `flags`: as open(2) takes them. A FIFO is waited for until its other end is there. Errors: why it cannot be opened,
 /// also that it was interrupted.

@@ -113,7 +113,7 @@ int compile(const Session& session) {
     say_error("the compiled component would be written over the component", "airssys-wasm compile --help");
     return kUsageError;
   }
-  const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
+  const auto bytes = read_input(options.component, options.load, session.interrupted);
   if (!bytes) {
     return complain(bytes.error(), options);
   }

@@ -36,7 +36,7 @@ Result<ComponentHandle> load(const Session& session) {
     }
     return component;
   }
-  const auto bytes = read_input(options.component, options.load.max_bytes.count, session.interrupted);
+  const auto bytes = read_input(options.component, options.load, session.interrupted);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }

@@ -230,16 +230,23 @@ int run(const Session& session) {
     say_error("the report would be written over the component", "airssys-wasm run --help");
     return kUsageError;
   }
+  if (!options.stdin_file.empty() && same_file(options.report_file, options.stdin_file)) {
+    say_error("the report would be written over the guest's stdin", "airssys-wasm run --help");
+    return kUsageError;
+  }
   ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
   if (problem.empty() && !options.stdin_file.empty()) {
     problem = redirect_stdin(options.stdin_file, interrupted).value_or("");
   }
+  if (!problem.empty() && interrupted.stop_requested()) {
+    return refuse({Cancelled{}, Phase::Load, std::move(problem), {}, {}, {}}, component ? &*component : nullptr,
+                  options, file);
+  }
   if (!problem.empty()) {
-    const bool stopped = interrupted.stop_requested();
-    say_error(problem, stopped ? "" : "airssys-wasm run --help");
-    return stopped ? Error{Cancelled{}}.exit_code() : kUsageError;
+    say_error(problem, "airssys-wasm run --help");
+    return kUsageError;
   }
   if (!component) {
     return refuse(component.error(), nullptr, options, file);

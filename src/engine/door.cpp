@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/encoding.hpp>
 #include <algorithm>
+#include <cerrno>
 
 #include "engine/bridge_handles.hpp"
 
@@ -217,7 +218,13 @@ Try<WasiHandle> grant(const Wasi& wasi) {
   for (const auto& directory : wasi.directories) {
     if (good && !bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
                                                directory.writable, failure)) {
-      return std::unexpected(Failure{Cause::Grant, 0, false, directory.host + ": " + failure.take().message, {}});
+      auto why = failure.take();
+      // For want of descriptors or memory is not the directory's fault.
+      const bool exhausted =
+          why.cause == Cause::OutOfMemory || (why.cause == Cause::Os && (why.code == EMFILE || why.code == ENFILE));
+      why.cause = exhausted ? why.cause : Cause::Grant;
+      why.message.insert(0, directory.host + ": ");
+      return std::unexpected(std::move(why));
     }
   }
   if (!good) {

@@ -241,6 +241,23 @@ TEST_F(CommandTest, WaitingForAFifoEndsWithCtrlC) {
     EXPECT_EQ(ended.status, 130) << option;
     EXPECT_THAT(ended.err, HasSubstr("interrupted while waiting for its other end"));
   }
+  run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "fifo", "--report", "r.json"}, "", SIGINT, 300ms);
+  EXPECT_EQ(Json::parse(std::ifstream(directory / "r.json"))["stop"]["reason"], "cancelled");
+}
+
+TEST_F(CommandTest, AComponentThatTricklesInMeetsTheLoadTimeout) {
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  const auto ended = type(
+      "airssys-wasm run - --load-timeout 300ms <fifo & p=$!; (while printf '('; do sleep 0.02; done) >fifo; wait $p");
+  EXPECT_EQ(ended.status, 102);
+  EXPECT_THAT(ended.err, HasSubstr("load_timeout"));
+}
+
+TEST_F(CommandTest, TheReportIsNotWrittenOverTheInput) {
+  write("hello.wat", kHello);
+  write("input", "kept");
+  EXPECT_EQ(run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "input", "--report", "input"}).status, 2);
+  EXPECT_EQ(std::filesystem::file_size(directory / "input"), 4U);
 }
 
 // Begun as soon as there is a writer, not when it has written: a guest may prompt.

@@ -32,9 +32,9 @@ const std::string kMemory = R"(
  (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem)) (alias core export $mi "realloc" (core func $realloc)))";
 
 /// A call of one method of a directory: `parameters` after self as WIT types in WAT, `core` the flat core parameters
-/// after self, `arguments` their values. `$dir` is the preopened directory.
+/// after self, `arguments` their values. `$dir` is the preopened directory, `answer` what comes with success.
 std::string on_directory(const std::string& method, const std::string& parameters, const std::string& core,
-                         const std::string& arguments) {
+                         const std::string& arguments, const std::string& answer = "") {
   const auto imports = R"(
  (import "wasi:filesystem/types@0.2.0" (instance $types
    (export "descriptor" (type $d (sub resource)))
@@ -43,9 +43,10 @@ std::string on_directory(const std::string& method, const std::string& parameter
    (export "error-code" (type $ec (eq $ec')))
    (type $dt' (record (field "seconds" u64) (field "nanoseconds" u32)))
    (type $nt' (variant (case "no-change") (case "now") (case "timestamp" $dt')))
+   (type $mh' (record (field "lower" u64) (field "upper" u64))) (export "metadata-hash-value" (type $mh (eq $mh')))
    (export "[method]descriptor.)" +
-                       method + R"(" (func (param "self" (borrow $d)) )" + parameters +
-                       R"( (result (result (error $ec)))))))
+                       method + R"(" (func (param "self" (borrow $d)) )" + parameters + R"( (result (result )" +
+                       answer + R"( (error $ec)))))))
  (alias export $types "descriptor" (type $descriptor))
  (import "wasi:filesystem/preopens@0.2.0" (instance $preopens (alias outer 1 $descriptor (type $od)) (export "descriptor" (type $d (eq $od)))
    (export "get-directories" (func (result (list (tuple (own $d) string))))))))" +
@@ -117,6 +118,23 @@ TEST_F(DenialTest, EveryChangeOfAReadOnlyDirectoryIsRefusedAndCountedByItsPath) 
   ASSERT_TRUE(allowed) << allowed.error();
   EXPECT_TRUE(allowed.denials.empty());
   EXPECT_FALSE(std::filesystem::exists(directory / "secret"));
+}
+
+TEST_F(DenialTest, AskingAboutWhatIsOutsideIsCountedToo) {
+  const std::string absolute = "(i32.const 96) (i32.const 2)";
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  for (const auto& asks : {on_directory("readlink-at", R"((param "path" string))", "i32 i32", absolute, "string"),
+                           on_directory("metadata-hash-at", R"((param "path-flags" $pf) (param "path" string))",
+                                        "i32 i32 i32", "(i32.const 0) " + absolute, "$mh")}) {
+    context.limits.on_denied = OnDenied::Answer;
+    const auto report = run(asks, context);
+    ASSERT_TRUE(report) << report.error() << report.error().guest_text;
+    EXPECT_EQ(*report.value()->get<std::uint32_t>() & 0xffU, kError);
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", "/x", 1U)));
+    context.limits.on_denied = OnDenied::Stop;
+    EXPECT_THAT(run(asks, context), Stops("capability_denied"));
+  }
 }
 
 const std::string kNetwork = R"(

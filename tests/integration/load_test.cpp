@@ -1,4 +1,3 @@
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -9,6 +8,7 @@
 #include <future>
 
 #include "support/host.hpp"
+#include "support/no_more_descriptors.hpp"
 #include "support/scratch.hpp"
 #include "support/slow_text.hpp"
 
@@ -109,24 +109,6 @@ TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
     EXPECT_THAT(made.error().message, testing::HasSubstr("RuntimeConfig::" + row.field + " must"));
   }
 }
-
-/// While it lives this process gets no further file descriptor.
-class NoMoreDescriptors {
- public:
-  NoMoreDescriptors() {
-    ::getrlimit(RLIMIT_NOFILE, &before_);
-    const int next = ::dup(STDIN_FILENO);
-    ::close(next);
-    const rlimit none{static_cast<rlim_t>(next), before_.rlim_max};
-    ::setrlimit(RLIMIT_NOFILE, &none);
-  }
-  NoMoreDescriptors(const NoMoreDescriptors&) = delete;
-  NoMoreDescriptors& operator=(const NoMoreDescriptors&) = delete;
-  ~NoMoreDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
- private:
-  rlimit before_{};
-};
 
 TEST_F(LoadTest, WantOfDescriptorsIsTheHostsAndNotTheFiles) {
   const Scratch scratch;
@@ -271,7 +253,7 @@ TEST_F(LoadTest, ALongTextIsTheComponentThatAShortOneIs) {
   const auto bad = engine.load_text(padding + "(component (nonsense))");
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().message, "the text is no component");
-  EXPECT_THAT(bad.error().guest_text, testing::HasSubstr("2:13")) << "line and column";
+  EXPECT_THAT(bad.error().guest_text, testing::HasSubstr("line 2, column 13"));
   const auto kind = refusal(with([](auto& c) { c.load.max_bytes = 50_B; }).load_text(padding + wat));
   EXPECT_EQ(kind.limit, "bytes");
   EXPECT_EQ(kind.allowed, 50U);

@@ -7,23 +7,12 @@
 #include <fstream>
 
 #include "support/host.hpp"
+#include "support/no_more_descriptors.hpp"
 #include "support/scratch.hpp"
 #include "support/wasi_guest.hpp"
 
 namespace airssys::wasm::test {
 namespace {
-
-/// A component whose `run` has this core body, with this at 64; what WASI offers is shared memory and functions by
-/// name.
-std::string guest(std::string_view body, std::string_view lift = R"((result u32) (canon lift (core func $i "run")))",
-                  std::string_view result = "i32", std::string_view data = "hello\\n") {
-  return "(component " + std::string(kWasi) + " (core module $m " + std::string(kWasiCore) + "(data (i32.const 64) \"" +
-         std::string(data) + "\")\n   (func (export \"run\") (result " + std::string(result) +
-         ") (local $s i32) (local $n i32) (local $d i32) " + std::string(body) + R"())
- (core instance $i (instantiate $m (with "w" (instance $wasi))))
- (func (export "run") )" +
-         std::string(lift) + "))";
-}
 
 const std::string kWrite = "(call $write (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16))";
 const std::string kStrings = R"((result (list string)) (canon lift (core func $i "run") (memory $mem)))";
@@ -36,7 +25,7 @@ class WasiTest : public HostTest {
 };
 
 TEST_F(WasiTest, OutputIsCapturedAndCounted) {
-  const auto report = run(guest("(local.set $s (call $stdout)) " + kWrite + kWrite + "(i32.const 1)"), small());
+  const auto report = run(wasi_guest("(local.set $s (call $stdout)) " + kWrite + kWrite + "(i32.const 1)"), small());
   ASSERT_TRUE(report) << report.error();
   EXPECT_EQ(report.stdout_text, "hello\nhello\n");
   EXPECT_EQ(report.usage().host_calls.at("wasi"), 3U);
@@ -45,10 +34,10 @@ TEST_F(WasiTest, OutputIsCapturedAndCounted) {
 TEST_F(WasiTest, ArgumentsAndEnvironmentAreWhatWasGranted) {
   auto context = small();
   context.wasi.arguments = {"program", "one", "zwei"};
-  const auto report = run(guest("(call $arguments (i32.const 16)) (i32.const 16)", kStrings), context);
+  const auto report = run(wasi_guest("(call $arguments (i32.const 16)) (i32.const 16)", kStrings), context);
   ASSERT_TRUE(report) << report.error();
   EXPECT_EQ(report.value(), Value(List{{Value("program"), Value("one"), Value("zwei")}}));
-  const auto none = run(guest("(call $variables (i32.const 16)) (i32.load (i32.const 20))"), small());
+  const auto none = run(wasi_guest("(call $variables (i32.const 16)) (i32.load (i32.const 20))"), small());
   EXPECT_EQ(none.value(), Value(std::uint32_t{0})) << "nothing of this process's environment";
 }
 
@@ -56,7 +45,7 @@ TEST_F(WasiTest, ASeedRepeatsItself) {
   const auto draw = [&](std::optional<std::uint64_t> seed) {
     auto context = small();
     context.wasi.random_seed = seed;
-    return run(guest("(call $random64)", kU64, "i64"), context).value();
+    return run(wasi_guest("(call $random64)", kU64, "i64"), context).value();
   };
   EXPECT_EQ(draw(1), draw(1));
   EXPECT_NE(draw(1), draw(2));
@@ -66,14 +55,14 @@ TEST_F(WasiTest, ASeedRepeatsItself) {
 TEST_F(WasiTest, ACoarseClockShowsWholeSteps) {
   auto context = small();
   context.wasi.coarse_clock = 1s;
-  EXPECT_EQ(run(guest("(call $now)", kU64, "i64"), context).value(), Value(std::uint64_t{1'000'000'000}));
+  EXPECT_EQ(run(wasi_guest("(call $now)", kU64, "i64"), context).value(), Value(std::uint64_t{1'000'000'000}));
 }
 
 TEST_F(WasiTest, MoreRandomBytesThanGrantedAreRefused) {
   auto context = small();
   context.limits.max_random = 100_B;
-  EXPECT_TRUE(run(guest("(call $random-bytes (i64.const 100) (i32.const 16)) (i32.const 1)"), context));
-  const auto report = run(guest("(call $random-bytes (i64.const 101) (i32.const 16)) (i32.const 1)"), context);
+  EXPECT_TRUE(run(wasi_guest("(call $random-bytes (i64.const 100) (i32.const 16)) (i32.const 1)"), context));
+  const auto report = run(wasi_guest("(call $random-bytes (i64.const 101) (i32.const 16)) (i32.const 1)"), context);
   const auto kind = kind_of<ResourceLimitExceeded>(report);
   EXPECT_EQ(kind.resource, "random_bytes");
   EXPECT_EQ(kind.limit, 100U);
@@ -82,7 +71,7 @@ TEST_F(WasiTest, MoreRandomBytesThanGrantedAreRefused) {
 }
 
 TEST_F(WasiTest, ExitIsAStopInALibraryCall) {
-  const auto report = run(guest("(call $exit (i32.const 1)) unreachable"), small());
+  const auto report = run(wasi_guest("(call $exit (i32.const 1)) unreachable"), small());
   ASSERT_THAT(report, Stops("exited"));
   EXPECT_EQ(kind_of<Exited>(report).status, 1);
   EXPECT_EQ(report.error().exit_code(), 1);
@@ -90,8 +79,8 @@ TEST_F(WasiTest, ExitIsAStopInALibraryCall) {
 
 // Blocked in the host, each ends at its deadline and its neighbour does not notice.
 TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
-  const auto year = guest("(call $block (call $sleep (i64.const 31536000000000000))) (i32.const 1)");
-  const auto silent = guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.const 1)");
+  const auto year = wasi_guest("(call $block (call $sleep (i64.const 31536000000000000))) (i32.const 1)");
+  const auto silent = wasi_guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.const 1)");
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   const int saved = ::dup(0);
@@ -118,8 +107,8 @@ TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
 }
 
 TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
-  const auto component =
-      load(guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const "
+  const auto component = load(
+      wasi_guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const "
                  "16)) (i32.const 1)"));
   auto context = with_deadline(2s);
   context.wasi.stdout_target = OutputGrant::Inherited;
@@ -157,7 +146,8 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
 
 // The reader is slow, not the guest: it waits in its write, holds no thread, and its deadline comes.
 TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
-  const auto component = load(guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)"));
+  const auto component =
+      load(wasi_guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)"));
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
   const int saved = ::dup(STDOUT_FILENO);
@@ -185,7 +175,7 @@ TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
 
 // Calls burn hardly any fuel; their price ends slices, so that CPU time, a cancellation and the neighbours are seen to.
 TEST_F(WasiTest, AFloodOfCallsEndsItsSlicesLikeALoop) {
-  const auto flood = load(guest("(loop $l (drop (call $now)) (br $l)) (i32.const 1)"));
+  const auto flood = load(wasi_guest("(loop $l (drop (call $now)) (br $l)) (i32.const 1)"));
   auto context = with_deadline(4s);
   context.limits.max_host_calls = 1'000'000'000;
   context.limits.max_cpu_time = 100ms;
@@ -206,11 +196,11 @@ TEST_F(WasiTest, AFloodOfCallsEndsItsSlicesLikeALoop) {
 
 // After calls a slice is short; what follows without calls is not cut into pieces of one unit.
 TEST_F(WasiTest, SlicesAfterCallsAreWholeAgain) {
-  const auto report =
-      run(guest("(local.set $n (i32.const 1000)) (loop $c (drop (call $now)) "
-                "(br_if $c (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.set $n (i32.const 1000000)) "
-                "(loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 1)"),
-          with_deadline(4s));
+  const auto report = run(
+      wasi_guest("(local.set $n (i32.const 1000)) (loop $c (drop (call $now)) "
+                 "(br_if $c (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (local.set $n (i32.const 1000000)) "
+                 "(loop $l (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 1)"),
+      with_deadline(4s));
   ASSERT_TRUE(report) << report.error();
   EXPECT_LT(report.usage().slices, report.usage().fuel.units / 100'000 + 10);
 }
@@ -218,16 +208,17 @@ TEST_F(WasiTest, SlicesAfterCallsAreWholeAgain) {
 // The time of a wait is no time that the slice after it has had: that would end at its next call, two slices for each
 // wait.
 TEST_F(WasiTest, AWaitCostsOneSlice) {
-  const auto report = run(guest("(local.set $n (i32.const 20)) (loop $l (call $block (call $sleep (i64.const 2000000)))"
-                                "(drop (call $now)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
-                                "(i32.const 1)"),
-                          small());
+  const auto report =
+      run(wasi_guest("(local.set $n (i32.const 20)) (loop $l (call $block (call $sleep (i64.const 2000000)))"
+                     "(drop (call $now)) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+                     "(i32.const 1)"),
+          small());
   ASSERT_TRUE(report) << report.error();
   EXPECT_LE(report.usage().slices, 30U) << "some more than 21, where a busy machine ends one by its time";
 }
 
 TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
-  const auto flood = guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)");
+  const auto flood = wasi_guest("(local.set $s (call $stdout)) (loop $l " + kWrite + " (br $l)) (i32.const 1)");
   auto context = with_deadline(2s);
   context.limits.max_output = 10'000_B;
   const auto report = run(flood, context);
@@ -251,23 +242,31 @@ TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
 TEST_F(WasiTest, BothStreamsShareOneLimit) {
   auto context = small();
   context.limits.max_output = 10_B;
-  const auto report = run(
-      guest("(local.set $s (call $stdout)) " + kWrite + "(local.set $s (call $stderr)) " + kWrite + "(i32.const 1)"),
-      context);
+  const auto report = run(wasi_guest("(local.set $s (call $stdout)) " + kWrite + "(local.set $s (call $stderr)) " +
+                                     kWrite + "(i32.const 1)"),
+                          context);
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).attempted, 12U);
 }
 
 TEST_F(WasiTest, PollablesAreCounted) {
   auto context = small();
   context.limits.max_wasi_resources = 20;
-  const auto report = run(guest("(loop $l (drop (call $sleep (i64.const 1))) (br $l)) (i32.const 1)"), context);
+  const auto report = run(wasi_guest("(loop $l (drop (call $sleep (i64.const 1))) (br $l)) (i32.const 1)"), context);
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "wasi_resources");
+}
+
+TEST_F(WasiTest, WantOfDescriptorsIsTheHostsAndNotTheDirectorys) {
+  const auto component = load(wasi_guest("(i32.const 1)"));
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  const NoMoreDescriptors none;
+  EXPECT_THAT(engine.run(component, "run", {}, context), Stops("host_exhausted"));
 }
 
 TEST_F(WasiTest, StdinCanBeBytes) {
   auto context = small();
   context.wasi.stdin_source = StdinBytes{"abc"};
-  const auto read = guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.load (i32.const 24))");
+  const auto read = wasi_guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.load (i32.const 24))");
   EXPECT_EQ(run(read, context).value(), Value(std::uint32_t{3}));
 }
 
@@ -282,9 +281,9 @@ std::string open_call(std::string_view name, int open_flags, int descriptor_flag
 /// Opens `name` for reading (or, with `flags` 1, creating and writing) and answers the result's discriminant and, in
 /// the second byte, the error code.
 std::string opener(std::string_view name, int open_flags, int descriptor_flags) {
-  return guest("(call $dirs (i32.const 16)) " + open_call(name, open_flags, descriptor_flags) +
-                   "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
-               kU32, "i32", name);
+  return wasi_guest("(call $dirs (i32.const 16)) " + open_call(name, open_flags, descriptor_flags) +
+                        "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
+                    kU32, "i32", name);
 }
 
 constexpr std::uint32_t kFailed = 1, kNotPermitted = 31, kReadOnly = 33, kNoEntry = 20;
@@ -316,12 +315,12 @@ TEST_F(WasiTest, AWriteNeedsAPermit) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", true}};
   const auto write = [](std::string_view before, int bytes) {
-    return guest("(call $dirs (i32.const 16)) " + open_call("new", 1, 2) +
-                     "(call $file-stream (i32.load (i32.const 36)) (i64.const 0) (i32.const 32))"
-                     "(local.set $s (i32.load (i32.const 36)))" +
-                     std::string(before) + "(call $write-now (local.get $s) (i32.const 0) (i32.const " +
-                     std::to_string(bytes) + ") (i32.const 16)) (i32.load8_u (i32.const 16))",
-                 kU32, "i32", "new");
+    return wasi_guest("(call $dirs (i32.const 16)) " + open_call("new", 1, 2) +
+                          "(call $file-stream (i32.load (i32.const 36)) (i64.const 0) (i32.const 32))"
+                          "(local.set $s (i32.load (i32.const 36)))" +
+                          std::string(before) + "(call $write-now (local.get $s) (i32.const 0) (i32.const " +
+                          std::to_string(bytes) + ") (i32.const 16)) (i32.load8_u (i32.const 16))",
+                      kU32, "i32", "new");
   };
   // 64 KiB is what a stream of a file allows at a time.
   const auto allowed = run(write("(call $permit (local.get $s) (i32.const 48))", 65'536), context);
@@ -331,9 +330,9 @@ TEST_F(WasiTest, AWriteNeedsAPermit) {
   EXPECT_EQ(kind_of<Trapped>(refused).code, TrapCode::Host);
   EXPECT_THAT(refused.error().guest_text, testing::HasSubstr("without a permit"));
   context.wasi.directories.clear();
-  const auto to_stdout = run(guest("(local.set $s (call $stdout)) (call $permit (local.get $s) (i32.const 16)) "
-                                   "(call $write-now (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16)) "
-                                   "(i32.load8_u (i32.const 16))"),
+  const auto to_stdout = run(wasi_guest("(local.set $s (call $stdout)) (call $permit (local.get $s) (i32.const 16)) "
+                                        "(call $write-now (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16)) "
+                                        "(i32.load8_u (i32.const 16))"),
                              context);
   ASSERT_TRUE(to_stdout) << to_stdout.error();
   EXPECT_EQ(to_stdout.stdout_text, "hello\n");
@@ -350,11 +349,11 @@ TEST_F(WasiTest, NothingOutsideTheDirectoryCanBeOpened) {
 
 /// `file` is opened `times` times, with `after` the descriptor that is in local `d`.
 std::string opens(int times, std::string_view after) {
-  return guest("(call $dirs (i32.const 16)) (local.set $n (i32.const " + std::to_string(times) + ")) (loop $l " +
-                   open_call("file", 0, 1) + "(local.set $d (i32.load (i32.const 36)))" + std::string(after) +
-                   "(br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) "
-                   "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
-               kU32, "i32", "file");
+  return wasi_guest("(call $dirs (i32.const 16)) (local.set $n (i32.const " + std::to_string(times) + ")) (loop $l " +
+                        open_call("file", 0, 1) + "(local.set $d (i32.load (i32.const 36)))" + std::string(after) +
+                        "(br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) "
+                        "(i32.or (i32.load8_u (i32.const 32)) (i32.shl (i32.load8_u (i32.const 36)) (i32.const 8)))",
+                    kU32, "i32", "file");
 }
 
 // Each is a descriptor of this process, which one guest must not use up.
@@ -376,7 +375,7 @@ TEST_F(WasiTest, OpenFilesAreBounded) {
 TEST_F(WasiTest, TextThatIsNotUtf8IsRefusedBeforeAnythingRuns) {
   auto context = small();
   context.wasi.arguments = {"\xff"};
-  const auto report = run(guest("(i32.const 1)"), context);
+  const auto report = run(wasi_guest("(i32.const 1)"), context);
   EXPECT_THAT(report, Stops("bad_call"));
   EXPECT_EQ(report.outcome(), Outcome::Refused);
 }

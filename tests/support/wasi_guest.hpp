@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 namespace airssys::wasm::test {
@@ -101,5 +102,18 @@ inline constexpr std::string_view kWasiCore = R"(
  (import "w" "read-file" (func $read-file (param i32 i64 i64 i32))) (import "w" "write-file" (func $write-file (param i32 i32 i32 i64 i32)))
  (import "w" "file-stream" (func $file-stream (param i32 i64 i32))) (import "w" "close" (func $close (param i32)))
 )";
+
+/// A component whose `run` has this core body, with this at 64; what WASI offers is shared memory and functions by
+/// name.
+inline std::string wasi_guest(std::string_view body,
+                              std::string_view lift = R"((result u32) (canon lift (core func $i "run")))",
+                              std::string_view result = "i32", std::string_view data = "hello\\n") {
+  return "(component " + std::string(kWasi) + " (core module $m " + std::string(kWasiCore) + "(data (i32.const 64) \"" +
+         std::string(data) + "\")\n   (func (export \"run\") (result " + std::string(result) +
+         ") (local $s i32) (local $n i32) (local $d i32) " + std::string(body) + R"())
+ (core instance $i (instantiate $m (with "w" (instance $wasi))))
+ (func (export "run") )" +
+         std::string(lift) + "))";
+}
 
 }  // namespace airssys::wasm::test

@@ -20,6 +20,8 @@ struct DirectoryGrant {
 
 /// Where the guest's stdin comes from.
 struct StdinClosed {};
+/// This process's descriptor 0, as it is when the guest first reads; nothing is read ahead. Runs that share it wait for
+/// each other's leavings.
 struct StdinInherited {};
 struct StdinBytes {
   std::string bytes;

@@ -263,6 +263,9 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
         path
     );
+    watched!(types, "[method]descriptor.stat-at", stat_at, (flags: PathFlags, path: String), path);
+    watched!(types, "[method]descriptor.readlink-at", readlink_at, (path: String), path);
+    watched!(types, "[method]descriptor.metadata-hash-at", metadata_hash_at, (flags: PathFlags, path: String), path);
     bound_listings(&mut types)?;
     // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
     type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);

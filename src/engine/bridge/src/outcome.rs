@@ -152,7 +152,8 @@ impl Failure {
             .map(|s| (*s).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_else(|| "panic without a message".to_owned());
-        Self::new(BridgeCause::Panic, text)
+        let cause = if text.starts_with(NO_THREAD) { BridgeCause::Os } else { BridgeCause::Panic };
+        Self::new(cause, text)
     }
 }
 
@@ -235,6 +236,9 @@ fn os(errno: i32) -> (BridgeCause, u64) {
         if errno == rustix::io::Errno::NOMEM.raw_os_error() { BridgeCause::OutOfMemory } else { BridgeCause::Os };
     (cause, errno as u32 as u64)
 }
+
+/// What tokio's panic says when it gets no thread for a file call or a set of directories: no bug, and nothing is broken.
+const NO_THREAD: &str = "OS can't spawn worker thread";
 
 /// Failures that Wasmtime =48.0.8 expresses only as text or as a private type. Each row has a test that provokes
 /// it, so an upgrade that changes the text fails there. `Debug` of the private unit struct is its name.

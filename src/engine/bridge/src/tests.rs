@@ -692,6 +692,16 @@ fn sixteen_numbers_go_in_each_in_its_place_and_a_seventeenth_goes_another_way() 
 }
 
 #[test]
+fn want_of_a_thread_is_the_systems_and_no_bug() {
+    // No address space holds such a stack.
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_stack_size(usize::MAX / 2);
+    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(builder.build()))).unwrap_err();
+    let why = BridgeFailure::from(Failure::from_panic(panic));
+    assert_eq!(why.cause, BridgeCause::Os, "{}", message(&why));
+}
+
+#[test]
 fn a_frame_has_the_name_its_author_wrote_and_a_hostile_one_stays_short() {
     let readable = crate::outcome::readable;
     assert_eq!(readable("_ZN5hello4main17h0123456789abcdefE"), "hello::main");

@@ -120,8 +120,7 @@ task_bench() {
   fi
   build_benchmarks
   rm -f build/bench/process.json
-  build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_enable_random_interleaving=true \
-    --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
+  build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
     --benchmark_out=build/bench/figures.json --benchmark_out_format=json
   if [ -z "${1:-}" ] || [ "$1" = process ]; then
     build_peer

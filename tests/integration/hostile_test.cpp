@@ -146,20 +146,10 @@ std::vector<Hostile> hostiles() {
        Phase::PostReturn,
        {},
        timeout_is_100_ms},
+      // Without a result nothing tells post-return from the call (docs/limits.md).
       {"endless_post_return_without_result",
        component(R"((func (export "run")) (func (export "post") )" + kLoop + " drop)",
                  R"((func (export "run") (canon lift (core func $i "run") (post-return (func $i "post")))))"),
-       with_deadline(100ms),
-       "timeout",
-       Phase::PostReturn,
-       {},
-       timeout_is_100_ms},
-      // Without a result nothing tells post-return from a dynamic call (docs/limits.md).
-      {"endless_post_return_of_a_dynamic_call_without_result",
-       component(
-           R"((memory (export "mem") 1) (func (export "run") (param i32 i32)) )" + kRealloc +
-               R"(i32.const 64) (func (export "post") )" + kLoop + " drop)",
-           R"((func (export "run") (param "s" string) (canon lift (core func $i "run") (memory $i "mem") (realloc (func $i "realloc")) (post-return (func $i "post")))))"),
        with_deadline(100ms),
        "timeout",
        Phase::Call,

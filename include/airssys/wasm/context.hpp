@@ -20,8 +20,7 @@ struct DirectoryGrant {
 
 /// Where the guest's stdin comes from.
 struct StdinClosed {};
-/// This process's descriptor 0, as it is when the guest first reads; nothing is read ahead. Runs that share it wait for
-/// each other's leavings.
+/// This process's descriptor 0, read ahead and shared by all runs: docs/embedding.md, "Threads".
 struct StdinInherited {};
 struct StdinBytes {
   std::string bytes;

@@ -128,6 +128,7 @@ impl std::error::Error for Stopped {}
 const MESSAGE_BYTES_MAX: usize = 4096;
 const FRAMES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
+const MANGLED_BYTES_MAX: usize = 1024;
 
 impl Failure {
     pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
@@ -272,9 +273,9 @@ pub fn readable(name: &str) -> String {
     }
     let mut out = Bounded(String::new());
     match rustc_demangle::try_demangle(name) {
-        // An error says that the bound was met.
-        Ok(demangled) => _ = write!(out, "{demangled:#}"),
-        Err(_) => _ = out.write_str(name),
+        // An error says that the bound was met. Of a long name also what is not written takes time.
+        Ok(demangled) if name.len() <= MANGLED_BYTES_MAX => _ = write!(out, "{demangled:#}"),
+        _ => _ = out.write_str(name),
     }
     out.0
 }

@@ -4,7 +4,6 @@ use crate::bounds;
 use crate::ffi::{BridgeSlice, free, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::output::{BridgeOutput, BridgeStream};
-use crate::stdin::Inherited;
 use crate::store::Data;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -227,7 +226,7 @@ pub unsafe extern "C" fn bridge_wasi_stdin_bytes(wasi: &mut BridgeWasi, bytes: B
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_stdin_inherited(wasi: &mut BridgeWasi) {
-    wasi.builder.stdin(Inherited);
+    wasi.builder.inherit_stdin();
 }
 
 /// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.

@@ -43,6 +43,8 @@ bool read_all(int descriptor, std::span<std::uint8_t> into) {
   return true;
 }
 
+bool lacks_descriptors(int os_error) noexcept { return os_error == EMFILE || os_error == ENFILE; }
+
 Unreadable Unreadable::by_errno() {
   const int error = errno;
   return {std::strerror(error), error};

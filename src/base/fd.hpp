@@ -41,6 +41,8 @@ class Fd {
 [[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into);
 /// What is written to the one comes out where the other's does: one terminal, one pipe, one file.
 [[nodiscard]] bool same_place(int a, int b) noexcept;
+/// The error is that this process, or the system, has no descriptor left.
+[[nodiscard]] bool lacks_descriptors(int os_error) noexcept;
 /// Why a file cannot be read: in words, and errno where the system said so.
 struct Unreadable {
   static Unreadable by_errno();

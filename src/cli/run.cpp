@@ -226,13 +226,12 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
 
 int run(const Session& session) {
   auto& [engine, options, interrupted] = session;
-  if (same_file(options.report_file, options.component)) {
-    say_error("the report would be written over the component", "airssys-wasm run --help");
-    return kUsageError;
-  }
-  if (!options.stdin_file.empty() && same_file(options.report_file, options.stdin_file)) {
-    say_error("the report would be written over the guest's stdin", "airssys-wasm run --help");
-    return kUsageError;
+  for (const auto& [input, name] :
+       {std::pair{&options.component, "component"}, std::pair{&options.stdin_file, "guest's stdin"}}) {
+    if (same_file(options.report_file, *input)) {
+      say_error(fmt::format("the report would be written over the {}", name), "airssys-wasm run --help");
+      return kUsageError;
+    }
   }
   ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();

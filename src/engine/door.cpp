@@ -2,8 +2,8 @@
 
 #include <airssys/wasm/encoding.hpp>
 #include <algorithm>
-#include <cerrno>
 
+#include "base/fd.hpp"
 #include "engine/bridge_handles.hpp"
 
 namespace airssys::wasm::engine {
@@ -220,8 +220,8 @@ Try<WasiHandle> grant(const Wasi& wasi) {
                                                directory.writable, failure)) {
       auto why = failure.take();
       // For want of descriptors or memory is not the directory's fault.
-      const bool exhausted =
-          why.cause == Cause::OutOfMemory || (why.cause == Cause::Os && (why.code == EMFILE || why.code == ENFILE));
+      const bool exhausted = why.cause == Cause::OutOfMemory ||
+                             (why.cause == Cause::Os && base::lacks_descriptors(static_cast<int>(why.code)));
       why.cause = exhausted ? why.cause : Cause::Grant;
       why.message.insert(0, directory.host + ": ");
       return std::unexpected(std::move(why));

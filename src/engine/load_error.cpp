@@ -51,7 +51,7 @@ Error host_exhausted(std::string what, int os_error, std::string message) {
 
 Error unreadable(const std::string& path, const base::Unreadable& why) {
   auto message = fmt::format("{}: {}", path, why.why);
-  if (why.os_error == EMFILE || why.os_error == ENFILE) {
+  if (base::lacks_descriptors(why.os_error)) {
     return host_exhausted("file descriptors", why.os_error, std::move(message));
   }
   return why.os_error == ENOMEM ? host_exhausted("memory", why.os_error, std::move(message))

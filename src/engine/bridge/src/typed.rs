@@ -72,15 +72,12 @@ impl Bytes {
     }
 }
 
-/// Up to two parameters among string and list<u8>; result list<u8>,
-/// string or result<list<u8>, string>.
-#[derive(Clone, Copy)]
+/// Up to two parameters among string and list<u8>; result list<u8>, string or result<list<u8>, string>.
 pub struct ByteCall {
     parameters: [Option<Bytes>; 2],
     result: ByteResult,
 }
 
-#[derive(Clone, Copy)]
 enum ByteResult {
     Plain(Bytes),
     Fallible,

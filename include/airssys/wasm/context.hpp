@@ -20,7 +20,8 @@ struct DirectoryGrant {
 
 /// Where the guest's stdin comes from.
 struct StdinClosed {};
-/// This process's descriptor 0, read ahead and shared by all runs: docs/embedding.md, "Threads".
+/// This process's descriptor 0 as it is when the guest first reads; nothing is read ahead. Runs may share it, each byte
+/// goes to one of them: docs/embedding.md, "Threads".
 struct StdinInherited {};
 struct StdinBytes {
   std::string bytes;

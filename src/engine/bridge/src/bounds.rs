@@ -9,7 +9,7 @@ use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, ErrorCode, Host as FilesystemHost, HostDescriptor, HostDirectoryEntryStream,
+    DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor, HostDirectoryEntryStream,
     NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::bindings::io::streams;
@@ -138,7 +138,7 @@ fn settle<T>(
 ) -> Result<(Answer<T>,)> {
     let answer = match result {
         Ok(value) => Ok(value),
-        Err(error) => Err(FilesystemHost::convert_error_code(&mut cx.data_mut().filesystem(), error)?),
+        Err(error) => Err(error.downcast()?),
     };
     if matches!(answer, Err(ErrorCode::NotPermitted | ErrorCode::ReadOnly)) {
         cx.data().shared.denials.add(FILESYSTEM, path);

@@ -9,10 +9,10 @@ use crate::value::Handles;
 use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::task::{Poll, Wake};
+use std::task::Wake;
+use tokio::task::yield_now;
 use wasmtime::component::ResourceTable;
 use wasmtime::{AsContextMut, CallHook, CallHookHandler, ResourceLimiter, Result, StoreContextMut};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -367,15 +367,7 @@ impl CallHookHandler<Data> for CrossingBetweenComponents {
         if let CallHook::CallingHost = why
             && cx.data_mut().polled_too_long()
         {
-            let mut suspended = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut suspended, true) {
-                    return Poll::Ready(());
-                }
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            })
-            .await;
+            yield_now().await;
             // What is crossed may be `memory.grow`: not a place to set fuel.
             let data = cx.data_mut();
             data.crossed_in = data.shared.slices.load(Relaxed);

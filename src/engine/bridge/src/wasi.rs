@@ -4,6 +4,7 @@ use crate::bounds;
 use crate::ffi::{BridgeSlice, free, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::output::{BridgeOutput, BridgeStream};
+use crate::stdin::Inherited;
 use crate::store::Data;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -226,7 +227,7 @@ pub unsafe extern "C" fn bridge_wasi_stdin_bytes(wasi: &mut BridgeWasi, bytes: B
 
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_wasi_stdin_inherited(wasi: &mut BridgeWasi) {
-    wasi.builder.inherit_stdin();
+    wasi.builder.stdin(Inherited::default());
 }
 
 /// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.

@@ -1,0 +1,255 @@
+//! This process's stdin as guests see it: nothing is read before a guest asks, nothing is kept for the next run, and no
+//! thread waits for input.
+
+use bytes::Bytes;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, open};
+use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
+use rustix::net::{RecvFlags, recv};
+use rustix::termios::isatty;
+use rustix::time::Timespec;
+use std::future::poll_fn;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
+use wasmtime_wasi::cli::{IsTerminal, StdinStream};
+use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
+
+/// The most that one read takes, whatever the guest asks for.
+const READ_BYTES_MAX: usize = 64 << 10;
+
+/// The grant of one run: all streams that it asks for read from one place.
+#[derive(Default)]
+pub struct Inherited(Stream);
+
+impl IsTerminal for Inherited {
+    fn is_terminal(&self) -> bool {
+        isatty(std::io::stdin())
+    }
+}
+
+impl StdinStream for Inherited {
+    fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
+        Box::new(self.0.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        Box::new(self.0.clone())
+    }
+}
+
+#[derive(Clone, Default)]
+struct Stream(Arc<Mutex<Input>>);
+
+#[derive(Default)]
+struct Input {
+    /// Opened when the guest first asks.
+    source: Option<Source>,
+    /// A read that could block, on a thread for files.
+    reading: Option<JoinHandle<Result<Vec<u8>, Errno>>>,
+    /// What such a read brought and nobody has taken.
+    brought: Option<Result<Bytes, Errno>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Socket,
+    /// A descriptor of our own, which does not block.
+    Own,
+    /// Reading may block: a file's, since a disk is slow; a device's, when others of this machine read it too.
+    Blocking,
+}
+
+struct Source {
+    kind: Kind,
+    read_from: Arc<OwnedFd>,
+    /// Stdin itself; none for files and devices that are always ready.
+    watched: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Source {
+    /// A pipe or a terminal is opened again, so as not to block: that leaves alone the descriptor which other programs
+    /// share. It is not waited for there: a pipe opened after its writer went does not say that this is the end.
+    fn open() -> Result<Self, Errno> {
+        /// Opening it makes another terminal.
+        const PTMX: (u32, u32) = (5, 2);
+        let stdin = std::io::stdin();
+        let stat = fstat(&stdin)?;
+        let device = (major(stat.st_rdev), minor(stat.st_rdev));
+        let (mut kind, again) = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Socket => (Kind::Socket, false),
+            FileType::Fifo => (Kind::Blocking, true),
+            FileType::CharacterDevice => (Kind::Blocking, device != PTMX && isatty(&stdin)),
+            _ => (Kind::Blocking, false),
+        };
+        let dup = fcntl_dupfd_cloexec(stdin, 3)?;
+        let mut read_from = None;
+        if again {
+            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            // It may be another user's.
+            read_from = open("/proc/self/fd/0", flags, Mode::empty()).ok();
+        }
+        if read_from.is_some() {
+            kind = Kind::Own;
+        }
+        let read_from = Arc::new(read_from.map_or_else(|| dup.try_clone().map_err(errno), Ok)?);
+        // SAFETY: the descriptor is the registration's own, and open as long as that.
+        let watched = match unsafe { AsyncFd::register_with_interest(dup, Interest::READABLE) } {
+            Ok(watched) => Some(watched),
+            Err(failed) => match errno(failed.into_parts().1) {
+                Errno::PERM => None,
+                error => return Err(error),
+            },
+        };
+        Ok(Self { kind, read_from, watched })
+    }
+
+    /// Whether there is something to read: bytes, an end or an error.
+    fn something(&self) -> bool {
+        let Some(watched) = &self.watched else { return true };
+        let mut look = [PollFd::new(watched.get_ref(), PollFlags::IN)];
+        poll(&mut look, Some(&Timespec::default())).is_ok_and(|n| n > 0)
+    }
+}
+
+fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+fn read_once(kind: Kind, fd: impl AsFd, size: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = vec![0; size.min(READ_BYTES_MAX)];
+    let n = match kind {
+        Kind::Socket => recv(fd, &mut bytes, RecvFlags::DONTWAIT)?.1,
+        Kind::Own | Kind::Blocking => read(fd, &mut bytes)?,
+    };
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+impl Input {
+    fn source(&mut self) -> Result<&mut Source, Errno> {
+        let source = match self.source.take() {
+            Some(source) => source,
+            None => Source::open()?,
+        };
+        Ok(self.source.insert(source))
+    }
+
+    fn poll_brought(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(reading) = &mut self.reading {
+            let outcome = ready!(Pin::new(reading).poll(cx));
+            self.reading = None;
+            self.brought = Some(outcome.unwrap_or(Err(Errno::CANCELED)).map(Bytes::from));
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready when a read is worth trying. Looks once: a guest's wait is one slice or many, never a loop inside one.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_brought(cx));
+        if self.brought.is_some() {
+            return Poll::Ready(());
+        }
+        // What cannot be opened has its error to read.
+        let Ok(source) = self.source() else { return Poll::Ready(()) };
+        let Some(watched) = &source.watched else { return Poll::Ready(()) };
+        if source.something() {
+            return Poll::Ready(());
+        }
+        let Ok(mut seen) = ready!(watched.poll_read_ready(cx)) else { return Poll::Ready(()) };
+        // tokio never forgets an end, and a pipe's next writer takes it back.
+        let ended = seen.ready().is_read_closed();
+        seen.clear_ready();
+        if ended {
+            self.source = None;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// None when there is nothing now; empty at the end.
+    fn take(&mut self, size: usize) -> Result<Option<Bytes>, Errno> {
+        if self.poll_brought(&mut Context::from_waker(Waker::noop())).is_pending() {
+            return Ok(None);
+        }
+        if let Some(brought) = self.brought.take() {
+            let mut bytes = brought?;
+            let taken = bytes.split_to(size.min(bytes.len()));
+            self.brought = (!bytes.is_empty()).then_some(Ok(bytes));
+            return Ok(Some(taken));
+        }
+        let source = self.source()?;
+        if source.kind == Kind::Blocking {
+            if source.something() {
+                let fd = source.read_from.clone();
+                self.reading = Some(spawn_blocking(move || read_once(Kind::Blocking, &fd, size)));
+            }
+            return Ok(None);
+        }
+        match read_once(source.kind, &source.read_from, size) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Stream {
+    fn lock(&self) -> MutexGuard<'_, Input> {
+        // A panic while holding it leaves plain data behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {
+        poll_fn(|cx| self.lock().poll_ready(cx)).await;
+    }
+}
+
+#[async_trait::async_trait]
+impl InputStream for Stream {
+    fn read(&mut self, size: usize) -> StreamResult<Bytes> {
+        if size == 0 {
+            return Ok(Bytes::new());
+        }
+        match self.lock().take(size) {
+            Ok(None) => Ok(Bytes::new()),
+            Ok(Some(bytes)) if !bytes.is_empty() => Ok(bytes),
+            // Stdin that is closed has ended.
+            Ok(Some(_)) | Err(Errno::BADF) => Err(StreamError::Closed),
+            Err(error) => Err(StreamError::LastOperationFailed(std::io::Error::from(error).into())),
+        }
+    }
+
+    /// However often others are faster.
+    async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
+        loop {
+            let bytes = self.read(size)?;
+            if size == 0 || !bytes.is_empty() {
+                return Ok(bytes);
+            }
+            self.ready().await;
+            // Between slices the run's limits are looked at.
+            yield_now().await;
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let mut input = self.lock();
+        loop {
+            if let Some(bytes) = input.take(out.remaining())? {
+                out.put_slice(&bytes);
+                return Poll::Ready(Ok(()));
+            }
+            ready!(input.poll_ready(cx));
+        }
+    }
+}

@@ -36,13 +36,20 @@ const std::string kMemory = R"(
 std::string on_directory(const std::string& method, const std::string& parameters, const std::string& core,
                          const std::string& arguments, const std::string& answer = "") {
   const auto imports = R"(
+ (import "wasi:clocks/wall-clock@0.2.0" (instance $wall
+   (type $dt' (record (field "seconds" u64) (field "nanoseconds" u32))) (export "datetime" (type $dt (eq $dt')))))
+ (alias export $wall "datetime" (type $datetime))
  (import "wasi:filesystem/types@0.2.0" (instance $types
    (export "descriptor" (type $d (sub resource)))
    (type $pf' (flags "symlink-follow")) (export "path-flags" (type $pf (eq $pf')))
    (type $ec' (enum "access" "would-block" "already" "bad-descriptor" "busy" "deadlock" "quota" "exist" "file-too-large" "illegal-byte-sequence" "in-progress" "interrupted" "invalid" "io" "is-directory" "loop" "too-many-links" "message-size" "name-too-long" "no-device" "no-entry" "no-lock" "insufficient-memory" "insufficient-space" "not-directory" "not-empty" "not-recoverable" "unsupported" "no-tty" "no-such-device" "overflow" "not-permitted" "pipe" "read-only" "invalid-seek" "text-file-busy" "cross-device"))
    (export "error-code" (type $ec (eq $ec')))
-   (type $dt' (record (field "seconds" u64) (field "nanoseconds" u32)))
-   (type $nt' (variant (case "no-change") (case "now") (case "timestamp" $dt')))
+   (alias outer 1 $datetime (type $odt)) (export "datetime" (type $dt (eq $odt)))
+   (type $ty' (enum "unknown" "block-device" "character-device" "directory" "fifo" "symbolic-link" "regular-file" "socket"))
+   (export "descriptor-type" (type $ty (eq $ty')))
+   (type $st' (record (field "type" $ty) (field "link-count" u64) (field "size" u64) (field "data-access-timestamp" (option $dt))
+     (field "data-modification-timestamp" (option $dt)) (field "status-change-timestamp" (option $dt))))
+   (export "descriptor-stat" (type $st (eq $st')))
    (type $mh' (record (field "lower" u64) (field "upper" u64))) (export "metadata-hash-value" (type $mh (eq $mh')))
    (export "[method]descriptor.)" +
                        method + R"(" (func (param "self" (borrow $d)) )" + parameters + R"( (result (result )" +
@@ -106,6 +113,7 @@ TEST_F(DenialTest, EveryChangeOfAReadOnlyDirectoryIsRefusedAndCountedByItsPath) 
                           ? "sec"
                           : "secret";
     EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", path, 1U)));
+    EXPECT_EQ(report.usage().host_calls.at("wasi"), 2U) << "get-directories and this one";
   }
   EXPECT_TRUE(std::filesystem::exists(directory / "secret"));
   context.limits.on_denied = OnDenied::Stop;
@@ -125,6 +133,8 @@ TEST_F(DenialTest, AskingAboutWhatIsOutsideIsCountedToo) {
   auto context = small();
   context.wasi.directories = {{directory.string(), "/data", false}};
   for (const auto& asks : {on_directory("readlink-at", R"((param "path" string))", "i32 i32", absolute, "string"),
+                           on_directory("stat-at", R"((param "path-flags" $pf) (param "path" string))", "i32 i32 i32",
+                                        "(i32.const 0) " + absolute, "$st"),
                            on_directory("metadata-hash-at", R"((param "path-flags" $pf) (param "path" string))",
                                         "i32 i32 i32", "(i32.const 0) " + absolute, "$mh")}) {
     context.limits.on_denied = OnDenied::Answer;

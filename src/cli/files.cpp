@@ -26,6 +26,7 @@ std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chron
                                   const std::stop_token& interrupted) {
   constexpr int kLookMs = 50;
   pollfd watched{file, POLLIN, 0};
+  int ready = 0;
   // Looked at before each read as well: a trickle is never waited for long.
   do {
     if (interrupted.stop_requested()) {
@@ -35,7 +36,8 @@ std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chron
       const auto allowed = std::chrono::nanoseconds(limits.timeout).count();
       return engine::load_limit("load_timeout", static_cast<std::uint64_t>(allowed), {}, "ns");
     }
-  } while (::poll(&watched, 1, kLookMs) == 0);
+    ready = ::poll(&watched, 1, kLookMs);
+  } while (ready == 0 || (ready < 0 && errno == EINTR));
   return {};
 }
 
@@ -120,7 +122,7 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, const Load
 
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code absent;
-  return std::filesystem::equivalent(a, b, absent);
+  return std::filesystem::is_regular_file(a, absent) && std::filesystem::equivalent(a, b, absent);
 }
 
 }  // namespace airssys::wasm::cli

@@ -22,7 +22,7 @@ namespace airssys::wasm::cli {
 /// also that it was interrupted.
 [[nodiscard]] std::expected<base::Fd, std::string> open_file(const std::string& path, int flags,
                                                              const std::stop_token& interrupted);
-/// Two names of one file.
+/// Two names of one regular file: writing to the one would lose what the other has.
 [[nodiscard]] bool same_file(const std::string& a, const std::string& b);
 
 }  // namespace airssys::wasm::cli

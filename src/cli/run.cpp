@@ -156,7 +156,8 @@ class ReportFile {
   /// Why it cannot be opened, or empty.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   [[nodiscard]] bool write(const Report& report) {
-    if (path_.empty()) {
+    // One that was not opened has been told of by its problem.
+    if (path_.empty() || !problem_.empty()) {
       return true;
     }
     const auto line = to_json(report) + '\n';
@@ -236,7 +237,7 @@ int run(const Session& session) {
   ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
-  if (problem.empty() && !options.stdin_file.empty()) {
+  if (component && !options.stdin_file.empty()) {
     problem = redirect_stdin(options.stdin_file, interrupted).value_or("");
   }
   if (!problem.empty() && interrupted.stop_requested()) {

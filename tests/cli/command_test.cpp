@@ -240,6 +240,7 @@ TEST_F(CommandTest, WaitingForAFifoEndsWithCtrlC) {
     const auto ended = run({"run", "hello.wat", "--invoke", "hello()", option, "fifo"}, "", SIGINT, 300ms);
     EXPECT_EQ(ended.status, 130) << option;
     EXPECT_THAT(ended.err, HasSubstr("interrupted while waiting for its other end"));
+    EXPECT_THAT(ended.err, Not(HasSubstr("could not be written"))) << "it is said once";
   }
   run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "fifo", "--report", "r.json"}, "", SIGINT, 300ms);
   EXPECT_EQ(Json::parse(std::ifstream(directory / "r.json"))["stop"]["reason"], "cancelled");
@@ -258,6 +259,14 @@ TEST_F(CommandTest, TheReportIsNotWrittenOverTheInput) {
   write("input", "kept");
   EXPECT_EQ(run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "input", "--report", "input"}).status, 2);
   EXPECT_EQ(std::filesystem::file_size(directory / "input"), 4U);
+  EXPECT_EQ(run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "/dev/null", "--report", "/dev/null"}).status, 0)
+      << "nothing there to lose";
+}
+
+TEST_F(CommandTest, AComponentThatDoesNotLoadIsToldBeforeAMissingInput) {
+  write("empty.wasm", "");
+  const auto ended = run({"run", "empty.wasm", "--stdin", "missing"});
+  EXPECT_EQ(ended.status, 102) << ended.err;
 }
 
 // Begun as soon as there is a writer, not when it has written: a guest may prompt.

@@ -159,15 +159,22 @@ std::optional<Error> unsatisfied(const wit::Description& description, const std:
 }
 
 Error misfit(const wit::Description& description, engine::Failure failure) {
-  const bool named = failure.cause == engine::Cause::Import && failure.code < description.imports.size();
+  using engine::Cause;
+  if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
+    return {HostExhausted{failure.cause == Cause::Os ? "operating system" : "memory", static_cast<int>(failure.code)},
+            Phase::Link,
+            "linking needs more than the host has: " + failure.message,
+            {},
+            {},
+            {}};
+  }
+  const bool named = failure.cause == Cause::Import && failure.code < description.imports.size();
   const auto import = named ? description.imports.at(failure.code).name : std::string();
   auto error =
       link_failed(import, named ? fmt::format("the import {} does not fit", shown(import)) : "the imports do not fit",
                   engine::is_wasi(import) ? "this host has WASI 0.2.12 and its earlier versions" : "");
-  if (failure.cause == engine::Cause::Panic) {
+  if (failure.cause == Cause::Panic) {
     error.kind = HostBug{};
-  } else if (failure.cause == engine::Cause::OutOfMemory) {
-    error.kind = HostExhausted{"memory", static_cast<int>(failure.code)};
   }
   error.guest_text = std::move(failure.message);
   return error;

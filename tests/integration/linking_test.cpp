@@ -1,0 +1,22 @@
+#include "runtime/linking.hpp"
+
+#include <gtest/gtest.h>
+
+namespace airssys::wasm::runtime {
+namespace {
+
+TEST(LinkingTest, WhatTheHostLacksIsNoFaultOfTheImports) {
+  const wit::Description description;
+  for (const auto& [cause, what] :
+       {std::pair{engine::Cause::OutOfMemory, "memory"}, std::pair{engine::Cause::Os, "operating system"}}) {
+    const auto error = misfit(description, {cause, 12, false, "mmap failed", {}});
+    const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
+    ASSERT_NE(exhausted, nullptr) << what;
+    EXPECT_EQ(exhausted->resource, what);
+    EXPECT_EQ(exhausted->os_error, 12);
+    EXPECT_EQ(error.phase, Phase::Link);
+  }
+}
+
+}  // namespace
+}  // namespace airssys::wasm::runtime

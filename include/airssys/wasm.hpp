@@ -16,3 +16,4 @@
 #include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/units.hpp>
 #include <airssys/wasm/value.hpp>
+#include <airssys/wasm/wit_mapping.hpp>

@@ -70,7 +70,7 @@ struct Example {
 TEST_F(Documents, TheirExamplesAreTheOnesThatRun) {
   for (const auto& [document, source, program, output] :
        {Example{"README.md", "tests/examples/readme.cpp", AIRSSYS_WASM_TEST_README, "42, 2 fuel\n"},
-        Example{"docs/values.md", "tests/examples/typed.cpp", AIRSSYS_WASM_TEST_TYPED, "-3, 4\n"}}) {
+        Example{"docs/values.md", "tests/examples/typed.cpp", AIRSSYS_WASM_TEST_TYPED, "-3, 4, readwrite\n"}}) {
     EXPECT_EQ(between(text_of(document), "```cpp\n", "```"), text_of(source));
     int status = 0;
     EXPECT_EQ(output_of(program, status), output);

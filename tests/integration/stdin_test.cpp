@@ -134,11 +134,11 @@ TEST_F(StdinTest, ANamedPipeEndsWithItsWriterAndTheNextWriterIsHeard) {
   input.become(base::Fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC)), std::move(both));
 
   // Ends, with a pause after each, until there is a byte.
-  const auto guest = load(wasi_guest(
-      "(local.set $s (call $stdin)) (loop $again (call $read (local.get $s) (i64.const 4) (i32.const 16)) "
-      "(if (i32.load8_u (i32.const 16)) (then (local.set $n (i32.const 65536)) "
-      "(call $block (call $sleep (i64.const 1000000))) (br $again)))) (i32.add (local.get $n) " +
-      std::string(kAnswer) + ")"));
+  const auto guest = load(
+      wasi_guest("(local.set $s (call $stdin)) (loop $again (call $read (local.get $s) (i64.const 4) (i32.const 16)) "
+                 "(if (i32.load8_u (i32.const 16)) (then (local.set $n (i32.const 65536)) "
+                 "(call $block (call $sleep (i64.const 1000000))) (br $again)))) (i32.add (local.get $n) " +
+                 std::string(kAnswer) + ")"));
   const auto run = engine.start(guest, "run", {}, context());
   std::this_thread::sleep_for(20ms);
   input.end();

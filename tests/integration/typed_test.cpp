@@ -14,6 +14,22 @@ constexpr auto wit_record(const Point*) { return record(field("x", &Point::x), f
 enum class Color : std::uint8_t { Red, DarkBlue };
 constexpr auto wit_enum(const Color*) { return std::array{"red", "dark-blue"}; }
 
+struct Shape : std::variant<Point, std::string, std::monostate, std::string> {
+  using variant::variant;
+};
+constexpr auto wit_variant(const Shape*) { return std::array{"corner", "label", "nothing", "remark"}; }
+
+struct Rights {
+  bool read = false;
+  bool write = false;
+  friend bool operator==(const Rights&, const Rights&) = default;
+};
+constexpr auto wit_flags(const Rights*) { return flags(field("read", &Rights::read), field("write", &Rights::write)); }
+
+/// The same cases in another order.
+struct Mixed : std::variant<std::string, Point, std::monostate, std::string> {};
+constexpr auto wit_variant(const Mixed*) { return std::array{"label", "corner", "nothing", "remark"}; }
+
 namespace {
 
 using Everything =
@@ -37,6 +53,11 @@ std::string echo(const std::string& types, const std::string& wat, const std::st
 }
 const std::string kPoint = R"((type $p' (record (field "x" s32) (field "y" f64))) (export $point "point" (type $p')))";
 const std::string kColor = R"((type $c' (enum "red" "dark-blue")) (export $color "color" (type $c')))";
+const std::string kShape =
+    kPoint +
+    R"((type $s' (variant (case "corner" $point) (case "label" string) (case "nothing") (case "remark" string)))
+      (export $shape "shape" (type $s')))";
+const std::string kRights = R"((type $r' (flags "read" "write")) (export $rights "rights" (type $r')))";
 const std::string kEchoPoint =
     echo(kPoint, "$point", "i32 f64",
          "(i32.store (i32.const 16) (local.get 0)) (f64.store (i32.const 24) (local.get 1)) (i32.const 16)");
@@ -66,6 +87,23 @@ TEST_F(TypedTest, EveryTypeGoesThereAndBack) {
   const auto back_empty = engine.call<Everything>(guest, "echo", small(), empty);
   ASSERT_TRUE(back_empty) << back_empty.error() << back_empty.error().guest_text;
   EXPECT_EQ(*back_empty, empty);
+}
+
+TEST_F(TypedTest, VariantsAndFlagsGoThereAndBack) {
+  using Pair = std::tuple<Shape, Rights, std::expected<std::monostate, Shape>>;
+  const auto list = load(echo(kShape + kRights, "(list (tuple $shape $rights (result (error $shape))))", "i32 i32",
+                              "(i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) "
+                              "(i32.const 16)"));
+  const std::vector<Pair> all = {
+      {Shape(Point{1, 2}), Rights{true, false}, {}},
+      {Shape(std::in_place_index<1>, "one"), Rights{false, true}, std::unexpected(Shape(std::monostate{}))},
+      {Shape(std::in_place_index<3>, "one"), Rights{true, true}, std::unexpected(Shape(Point{3, 4}))},
+      {Shape(std::monostate{}), Rights{}, std::unexpected(Shape(std::in_place_index<1>, "two"))}};
+  const auto back = engine.call<std::vector<Pair>>(list, "echo", small(), all);
+  ASSERT_TRUE(back) << back.error() << back.error().guest_text;
+  EXPECT_EQ(*back, all);
+  EXPECT_FALSE((engine.bind<std::vector<std::tuple<Mixed, Rights, std::expected<void, Mixed>>>(
+                    std::vector<std::tuple<Mixed, Rights, std::expected<void, Mixed>>>)>(list, "echo")));
 }
 
 const std::string kBytes = component(

@@ -9,8 +9,8 @@ use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor, HostDirectoryEntryStream,
-    NewTimestamp, OpenFlags, PathFlags,
+    DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor, HostDirectoryEntryStream, NewTimestamp, OpenFlags,
+    PathFlags,
 };
 use wasmtime_wasi::p2::bindings::io::streams;
 use wasmtime_wasi::p2::bindings::random;

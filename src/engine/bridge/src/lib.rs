@@ -23,6 +23,7 @@ pub mod prepared;
 pub mod prescan;
 pub mod run;
 pub mod scan_types;
+pub mod serve;
 pub mod stdin;
 pub mod store;
 pub mod text;

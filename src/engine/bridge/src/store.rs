@@ -4,7 +4,7 @@ use crate::bounds::OpenFiles;
 use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::outcome::{BridgeCause, Stopped};
-use crate::run::Desk;
+use crate::serve::Desk;
 use crate::value::Handles;
 use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
@@ -18,7 +18,7 @@ use wasmtime::{AsContextMut, CallHook, CallHookHandler, ResourceLimiter, Result,
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Where a run is. Post-return is told apart by the result having been lifted: see run.rs.
+/// Where a run is. Post-return is told apart by the result having been lifted: see serve.rs.
 #[repr(u32)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BridgePhase {

@@ -107,6 +107,9 @@ build_bridge() {
   ) 9>"$CARGO_TARGET_DIR/.lock" || status=$?
   rm -f "$log"
   [ "$status" -eq 0 ] || die "the bridge does not build"
+  # Each takes some 3 GB: those of the last three versions that were built here stay.
+  touch "$CARGO_TARGET_DIR"
+  find "$cache/bridge" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- | xargs -r -d '\n' rm -rf
   AIRSSYS_WASM_BRIDGE="$PWD/build/bridge/lib${features:+$features-}airssys_wasm_bridge.a"
   export AIRSSYS_WASM_BRIDGE
 }

@@ -13,7 +13,7 @@ namespace airssys::wasm::wit {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 using Kind = Type::Kind;
 using Made = std::expected<Value, std::string>;
 
@@ -87,8 +87,10 @@ Made record(const Json& json, const Type& type) {
     return wrong(json, type);
   }
   Record out;
+  std::size_t known = 0;
   for (const auto& member : type.members) {
     const auto found = json.find(member.name);
+    known += found == json.end() ? 0 : 1;
     if (found == json.end() && member.type->kind != Kind::Option) {
       return std::unexpected(fmt::format("the field {} is missing", member.name));
     }
@@ -98,8 +100,8 @@ Made record(const Json& json, const Type& type) {
     }
     out.fields.emplace_back(member.name, std::move(*field));
   }
-  for (const auto& [name, unused] : json.items()) {
-    if (std::ranges::find(type.members, name, &Type::Member::name) == type.members.end()) {
+  for (auto field = json.begin(); known < json.size() && field != json.end(); ++field) {
+    if (const auto& name = field.key(); std::ranges::find(type.members, name, &Type::Member::name) == type.members.end()) {
       return std::unexpected(fmt::format("there is no field {}", name));
     }
   }

@@ -16,8 +16,8 @@ namespace airssys::wasm::wit {
 /// for one line.
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);
 /// Errors: what is wrong and where, also nesting deeper than any value's, which would end in the stack's overflow.
-[[nodiscard]] std::expected<nlohmann::ordered_json, std::string> parse_json(std::string_view text);
+[[nodiscard]] std::expected<nlohmann::json, std::string> parse_json(std::string_view text);
 /// Errors: a path and a sentence.
-[[nodiscard]] std::expected<Value, std::string> from_json(const nlohmann::ordered_json& json, const Type& type);
+[[nodiscard]] std::expected<Value, std::string> from_json(const nlohmann::json& json, const Type& type);
 
 }  // namespace airssys::wasm::wit

@@ -59,8 +59,11 @@ struct ToJson {
   Json operator()(const Tuple& tuple) const { return items(tuple.items); }
   Json operator()(const Record& record) const {
     Json out = Json::object();
+    // Names differ by their type; to look each up would take a time that grows with the square of their number.
+    auto& fields = out.get_ref<Json::object_t&>();
+    fields.reserve(record.fields.size());
     for (const auto& [name, field] : record.fields) {
-      out[name] = to_json(field);
+      fields.emplace_back(name, to_json(field));
     }
     return out;
   }

@@ -281,17 +281,19 @@ TEST_F(DenialTest, HttpIsLinkedAndItsRequestsAreDenied) {
 
 // A request keeps what it is given in the host's memory, and a guest can have many.
 TEST_F(DenialTest, TextsOfARequestAreBounded) {
-  const auto with_authority_of = [](int bytes) {
+  const auto with = [](std::string_view text, int bytes) {
     const auto n = std::to_string(bytes);
-    return request("(memory.fill (i32.const 4096) (i32.const 97) (i32.const " + n +
-                   ")) (call $authority (local.get $r) (i32.const 1) (i32.const 4096) (i32.const " + n + "))");
+    return request("(memory.fill (i32.const 4096) (i32.const 97) (i32.const " + n + ")) (call $" + std::string(text) +
+                   " (local.get $r) (i32.const 1) (i32.const 4096) (i32.const " + n + "))");
   };
   auto context = small();
   context.limits.max_fuel = 100'000_fuel;
-  for (const auto& [bytes, refused] : {std::pair{8'192, 0U}, std::pair{8'193, 1U}}) {
-    const auto report = run(with_authority_of(bytes), context);
-    ASSERT_TRUE(report) << report.error() << report.error().guest_text;
-    EXPECT_EQ(report.value(), Value(std::uint32_t{refused})) << bytes;
+  for (const auto* text : {"authority", "path"}) {
+    for (const auto& [bytes, refused] : {std::pair{8'192, 0U}, std::pair{8'193, 1U}}) {
+      const auto report = run(with(text, bytes), context);
+      ASSERT_TRUE(report) << report.error() << report.error().guest_text;
+      EXPECT_EQ(report.value(), Value(std::uint32_t{refused})) << text << ' ' << bytes;
+    }
   }
 }
 

@@ -55,6 +55,15 @@ pub fn put_before(linker: &mut Linker<Data>, name: &str) -> Result<()> {
                         if long { Err(()) } else { cx.data_mut().http().set_authority(request, authority)? };
                     Ok((refused,))
                 },
+            )?;
+            types.func_wrap(
+                "[method]outgoing-request.set-path-with-query",
+                |mut cx, (request, path): (Request, Option<String>)| {
+                    let long = path.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
+                    let refused =
+                        if long { Err(()) } else { cx.data_mut().http().set_path_with_query(request, path)? };
+                    Ok((refused,))
+                },
             )
         }
         // Not every stream checks by itself that the guest asked for room first, and what it takes it holds in the host.
@@ -111,7 +120,7 @@ pub fn put_before(linker: &mut Linker<Data>, name: &str) -> Result<()> {
 
 type Request = Resource<OutgoingRequest>;
 
-/// What a request holds of the guest's; its path has a bound in the library, its headers above.
+/// The longest method, authority or path of a request; its headers have a bound of their own.
 const HTTP_TEXT_BYTES_MAX: usize = 8 << 10;
 
 fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {

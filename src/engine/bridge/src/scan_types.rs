@@ -73,8 +73,13 @@ fn read_type(
         INSTANCE => Around::Instance,
         _ => {
             let ty = ComponentType::from_reader(contents)?;
-            found.concurrency |=
-                matches!(ty, ComponentType::Defined(ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_)));
+            found.concurrency |= match ty {
+                ComponentType::Func(function) => function.async_,
+                ComponentType::Defined(defined) => {
+                    matches!(defined, ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_))
+                }
+                _ => false,
+            };
             return Ok(());
         }
     };

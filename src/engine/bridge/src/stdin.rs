@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fs::{FileType, Mode, OFlags, fstat, major, minor, open};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, major, minor, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec, read};
 use rustix::net::{RecvFlags, recv};
 use rustix::termios::isatty;
 use rustix::time::Timespec;
 use std::future::poll_fn;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -77,47 +77,79 @@ impl Source {
     fn open() -> Result<Self, Errno> {
         /// Opening it makes another terminal.
         const PTMX: (u32, u32) = (5, 2);
-        let stdin = std::io::stdin();
-        let stat = fstat(&stdin)?;
+        let dup = fcntl_dupfd_cloexec(std::io::stdin(), 3)?;
+        if fcntl_getfl(&dup)? & OFlags::ACCMODE == OFlags::WRONLY {
+            return Err(Errno::BADF);
+        }
+        let stat = fstat(&dup)?;
         let device = (major(stat.st_rdev), minor(stat.st_rdev));
         let (mut kind, again) = match FileType::from_raw_mode(stat.st_mode) {
             FileType::Socket => (Kind::Socket, false),
             FileType::Fifo => (Kind::Blocking, true),
-            FileType::CharacterDevice => (Kind::Blocking, device != PTMX && isatty(&stdin)),
+            FileType::CharacterDevice => (Kind::Blocking, device != PTMX && isatty(&dup)),
             _ => (Kind::Blocking, false),
         };
-        let dup = fcntl_dupfd_cloexec(stdin, 3)?;
         let mut read_from = None;
         if again {
             let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
             // It may be another user's.
-            read_from = open("/proc/self/fd/0", flags, Mode::empty()).ok();
+            read_from = open(format!("/proc/self/fd/{}", dup.as_raw_fd()), flags, Mode::empty()).ok();
         }
         if read_from.is_some() {
             kind = Kind::Own;
         }
         let read_from = Arc::new(read_from.map_or_else(|| dup.try_clone().map_err(errno), Ok)?);
-        // SAFETY: the descriptor is the registration's own, and open as long as that.
-        let watched = match unsafe { AsyncFd::register_with_interest(dup, Interest::READABLE) } {
-            Ok(watched) => Some(watched),
-            Err(failed) => match errno(failed.into_parts().1) {
-                Errno::PERM => None,
-                error => return Err(error),
-            },
-        };
-        Ok(Self { kind, read_from, watched })
+        Ok(Self { kind, read_from, watched: watch(dup)? })
     }
 
-    /// Whether there is something to read: bytes, an end or an error.
-    fn something(&self) -> bool {
-        let Some(watched) = &self.watched else { return true };
-        let mut look = [PollFd::new(watched.get_ref(), PollFlags::IN)];
-        poll(&mut look, Some(&Timespec::default())).is_ok_and(|n| n > 0)
+    /// Forgets what has been seen of the descriptor.
+    fn watch_anew(&mut self) -> Result<(), Errno> {
+        if let Some(watched) = self.watched.take() {
+            self.watched = watch(watched.into_inner())?;
+        }
+        Ok(())
     }
+
+    /// Whether there is something to read: bytes or an end.
+    fn something(&self) -> bool {
+        self.watched.as_ref().is_none_or(|watched| something(watched.get_ref()))
+    }
+}
+
+/// None for what is always ready.
+fn watch(fd: OwnedFd) -> Result<Option<AsyncFd<OwnedFd>>, Errno> {
+    // SAFETY: the descriptor is the registration's own, and open as long as that.
+    match unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) } {
+        Ok(watched) => Ok(Some(watched)),
+        Err(failed) => match errno(failed.into_parts().1) {
+            Errno::PERM => Ok(None),
+            error => Err(error),
+        },
+    }
+}
+
+/// An error that is waiting (of a datagram that nobody took, say) is nothing to read.
+fn something(fd: &OwnedFd) -> bool {
+    let mut look = [PollFd::new(fd, PollFlags::IN)];
+    poll(&mut look, Some(&Timespec::default())).is_ok()
+        && look[0].revents().intersects(PollFlags::IN | PollFlags::HUP | PollFlags::NVAL)
 }
 
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// On a thread for files. Of several runs that wait for one device, one at a time looks and reads: none waits there for
+/// what another took.
+fn read_apart(fd: &OwnedFd, watched: bool, size: usize) -> Result<Vec<u8>, Errno> {
+    static READING: Mutex<()> = Mutex::new(());
+    if !watched {
+        return read_once(Kind::Blocking, fd, size);
+    }
+    match READING.try_lock() {
+        Ok(_alone) if something(fd) => read_once(Kind::Blocking, fd, size),
+        _ => Err(Errno::AGAIN),
+    }
 }
 
 fn read_once(kind: Kind, fd: impl AsFd, size: usize) -> Result<Vec<u8>, Errno> {
@@ -164,7 +196,7 @@ impl Input {
         // tokio never forgets an end, and a pipe's next writer takes it back.
         let ended = seen.ready().is_read_closed();
         seen.clear_ready();
-        if ended {
+        if ended && source.watch_anew().is_err() {
             self.source = None;
         }
         cx.waker().wake_by_ref();
@@ -177,7 +209,10 @@ impl Input {
             return Ok(None);
         }
         if let Some(brought) = self.brought.take() {
-            let mut bytes = brought?;
+            let mut bytes = match brought {
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+                brought => brought?,
+            };
             let taken = bytes.split_to(size.min(bytes.len()));
             self.brought = (!bytes.is_empty()).then_some(Ok(bytes));
             return Ok(Some(taken));
@@ -185,8 +220,8 @@ impl Input {
         let source = self.source()?;
         if source.kind == Kind::Blocking {
             if source.something() {
-                let fd = source.read_from.clone();
-                self.reading = Some(spawn_blocking(move || read_once(Kind::Blocking, &fd, size)));
+                let (fd, watched) = (source.read_from.clone(), source.watched.is_some());
+                self.reading = Some(spawn_blocking(move || read_apart(&fd, watched, size)));
             }
             return Ok(None);
         }
@@ -244,12 +279,19 @@ impl InputStream for Stream {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let mut input = self.lock();
-        loop {
-            if let Some(bytes) = input.take(out.remaining())? {
-                out.put_slice(&bytes);
-                return Poll::Ready(Ok(()));
-            }
-            ready!(input.poll_ready(cx));
+        if out.remaining() == 0 {
+            return Poll::Ready(Ok(()));
         }
+        match input.take(out.remaining()) {
+            Ok(Some(bytes)) => out.put_slice(&bytes),
+            Ok(None) => {
+                ready!(input.poll_ready(cx));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Err(Errno::BADF) => {}
+            Err(error) => return Poll::Ready(Err(error.into())),
+        }
+        Poll::Ready(Ok(()))
     }
 }

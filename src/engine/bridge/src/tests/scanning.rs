@@ -36,6 +36,7 @@ fn only_component_model_async_asks_for_the_concurrency_engine() {
     assert_eq!(concurrency(&core(r#"(func (export "run") (result i32) i32.const 1)"#, LIFT)), 0);
     assert_eq!(concurrency("(component (core func (canon task.cancel)))"), 1);
     assert_eq!(concurrency("(component (type (future u32)))"), 1);
+    assert_eq!(concurrency("(component (type (func async)))"), 1);
     assert_eq!(
         concurrency(r#"(component (import "i" (instance (type $s (stream u8)) (export "s" (type (eq $s))))))"#),
         1

@@ -57,7 +57,7 @@ void ComponentJob::host_call(const Operation& run, const std::shared_ptr<engine:
     return;
   }
   const auto pending = std::make_shared<PendingCall>(calls, call.ticket, &type->result, plan_.component);
-  HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancelled(), pending);
+  HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancellation(), pending);
   call_host(entry, view, call.arguments.bytes(), pending);
 }
 

@@ -7,7 +7,8 @@
 namespace airssys::wasm {
 
 HostCall::HostCall(const RunId& run_id, const ComponentId& component, std::chrono::steady_clock::time_point deadline,
-                   Fuel fuel_left, bool cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept
+                   Fuel fuel_left, const std::atomic<bool>* cancelled,
+                   std::shared_ptr<runtime::PendingCall> pending) noexcept
     : run_id_(run_id),
       component_(component),
       deadline_(deadline),

@@ -80,6 +80,8 @@ class Operation {
   void refuse(Error error);
 
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_ != nullptr && cancelled_->load(); }
+  /// Where that is read; null when nobody can cancel it.
+  [[nodiscard]] const std::atomic<bool>* cancellation() const noexcept { return cancelled_; }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }

@@ -100,9 +100,15 @@ Made record(const Json& json, const Type& type) {
     }
     out.fields.emplace_back(member.name, std::move(*field));
   }
-  for (auto field = json.begin(); known < json.size() && field != json.end(); ++field) {
-    if (const auto& name = field.key(); std::ranges::find(type.members, name, &Type::Member::name) == type.members.end()) {
-      return std::unexpected(fmt::format("there is no field {}", name));
+  if (known < json.size()) {
+    std::set<std::string_view> names;
+    for (const auto& member : type.members) {
+      names.insert(member.name);
+    }
+    for (auto field = json.begin(); field != json.end(); ++field) {
+      if (!names.contains(field.key())) {
+        return std::unexpected(fmt::format("there is no field {}", field.key()));
+      }
     }
   }
   return out;

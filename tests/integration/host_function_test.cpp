@@ -31,6 +31,7 @@ TEST_F(HostFunctionTest, AnswersAndIsCounted) {
     EXPECT_EQ(call.component().name(), "guest");
     EXPECT_NE(call.run_id(), RunId());
     EXPECT_GT(call.remaining(), 0ns);
+    EXPECT_LE(call.remaining(), small().timeout);
     EXPECT_LT(call.fuel_left(), 10'000_fuel);
     EXPECT_FALSE(call.cancelled());
     return one(*arguments[0].get<std::uint32_t>() * 6);
@@ -38,6 +39,35 @@ TEST_F(HostFunctionTest, AnswersAndIsCounted) {
   ASSERT_TRUE(report) << report.error();
   EXPECT_EQ(report.value(), Value(std::uint32_t{42}));
   EXPECT_EQ(report.usage().host_calls.at(kInterface), 1U);
+}
+
+// Whoever is in the middle of something long hears of it there: by a handle, and by the token of a blocking run.
+TEST_F(HostFunctionTest, ACallUnderWaySeesThatItsRunIsCancelled) {
+  std::atomic<bool> entered = false;
+  engine.host(kInterface).function("ask", [&](HostCall& call, std::span<const Value>) {
+    entered = true;
+    entered.notify_all();
+    while (!call.cancelled() && call.remaining() > 0ns) {
+      std::this_thread::sleep_for(1ms);
+    }
+    return one(std::uint32_t{call.cancelled() ? 1U : 0U});
+  });
+  const auto guest = load(kAsk);
+  const auto run = engine.start(guest, "run", {}, with_deadline(3s));
+  entered.wait(false);
+  run.cancel();
+  EXPECT_THAT(run.wait(), Stops("cancelled"));
+  EXPECT_LT(run.wait().usage().wall_time, 2s) << "the function saw it";
+
+  entered = false;
+  std::stop_source stop;
+  const std::jthread stopper([&] {
+    entered.wait(false);
+    stop.request_stop();
+  });
+  const auto here = engine.run(guest, "run", {}, with_deadline(3s), stop.get_token());
+  EXPECT_THAT(here, Stops("cancelled"));
+  EXPECT_LT(here.usage().wall_time, 2s);
 }
 
 TEST_F(HostFunctionTest, ItsErrorEndsTheRunWithItsMessageAndNumber) {

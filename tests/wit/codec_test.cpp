@@ -108,13 +108,11 @@ TEST(Json, KeepsWhatJsonCannotSayByItself) {
   }
   for (const double number :
        {0.1, -0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN(), 5e-324}) {
-    EXPECT_EQ(from_json(nlohmann::json::parse(to_json(Value(number)).dump()), type(Type::Kind::F64)),
-              Value(number));
+    EXPECT_EQ(from_json(nlohmann::json::parse(to_json(Value(number)).dump()), type(Type::Kind::F64)), Value(number));
   }
   for (const float number : {0.1F, -0.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::max(),
                              std::numeric_limits<float>::denorm_min(), std::nextafter(1.0F, 2.0F), 16777216.0F}) {
-    EXPECT_EQ(from_json(nlohmann::json::parse(to_json(Value(number)).dump()), type(Type::Kind::F32)),
-              Value(number));
+    EXPECT_EQ(from_json(nlohmann::json::parse(to_json(Value(number)).dump()), type(Type::Kind::F32)), Value(number));
   }
   EXPECT_EQ(to_json(Value(0.1F)).dump(), "0.1");
   const auto most = std::numeric_limits<std::uint64_t>::max();

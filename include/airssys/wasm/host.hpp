@@ -4,6 +4,7 @@
 #include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/value.hpp>
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -53,7 +54,7 @@ class HostCompletion {
 class HostCall {
  public:
   HostCall(const RunId& run_id, const ComponentId& component, std::chrono::steady_clock::time_point deadline,
-           Fuel fuel_left, bool cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept;
+           Fuel fuel_left, const std::atomic<bool>* cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept;
 
   [[nodiscard]] const RunId& run_id() const noexcept { return run_id_; }
   [[nodiscard]] const ComponentId& component() const noexcept { return component_; }
@@ -61,7 +62,8 @@ class HostCall {
   /// Until the deadline; zero or less when it has passed.
   [[nodiscard]] std::chrono::nanoseconds remaining() const noexcept;
   [[nodiscard]] Fuel fuel_left() const noexcept { return fuel_left_; }
-  [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
+  /// Whether the run has been cancelled, also while this call is under way: one that takes long looks now and then.
+  [[nodiscard]] bool cancelled() const noexcept { return cancelled_ != nullptr && cancelled_->load(); }
   /// For functions that answer later: keep this and complete it from any thread.
   [[nodiscard]] HostCompletion later() const;
 
@@ -70,7 +72,7 @@ class HostCall {
   const ComponentId& component_;
   std::chrono::steady_clock::time_point deadline_;
   Fuel fuel_left_;
-  bool cancelled_;
+  const std::atomic<bool>* cancelled_;
   std::shared_ptr<runtime::PendingCall> pending_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "engine/door.hpp"
+#include "engine/load_error.hpp"
 #include "wit/utf8.hpp"
 
 namespace airssys::wasm::runtime {
@@ -161,12 +162,11 @@ std::optional<Error> unsatisfied(const wit::Description& description, const std:
 Error misfit(const wit::Description& description, engine::Failure failure) {
   using engine::Cause;
   if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
-    return {HostExhausted{failure.cause == Cause::Os ? "operating system" : "memory", static_cast<int>(failure.code)},
-            Phase::Link,
-            "linking needs more than the host has: " + failure.message,
-            {},
-            {},
-            {}};
+    auto error = engine::host_exhausted(failure.cause == Cause::Os ? "operating system" : "memory",
+                                        static_cast<int>(failure.code),
+                                        "linking needs more than the host has: " + failure.message);
+    error.phase = Phase::Link;
+    return error;
   }
   const bool named = failure.cause == Cause::Import && failure.code < description.imports.size();
   const auto import = named ? description.imports.at(failure.code).name : std::string();

@@ -84,6 +84,12 @@ std::variant<Case...> variant_of(const std::variant<Case...>*);
 template <class T>
 using VariantOf = decltype(variant_of(static_cast<const T*>(nullptr)));
 
+/// Visits what `record` or `flags` made, one field after the other.
+template <class Map, class Visit>
+void each_field(const Map& map, Visit visit) {
+  std::apply([&](const auto&... field) { (visit(field), ...); }, map);
+}
+
 template <class T>
 Type::Member member(std::string name = {}) {
   return {std::move(name), std::make_shared<const Type>(WitMapping<T>::type())};
@@ -341,7 +347,7 @@ template <typed::HasRecord T>
 struct WitMapping<T> {
   static Type type() {
     Type out{Type::Kind::Record, {}, 0};
-    each([&](const auto& field) {
+    typed::each_field(kMap, [&](const auto& field) {
       using Member = std::remove_cvref_t<decltype(std::declval<T&>().*field.member)>;
       out.members.push_back(typed::member<Member>(std::string(field.name)));
     });
@@ -350,7 +356,7 @@ struct WitMapping<T> {
   static void write(encoding::Writer& out, const T& value) {
     out.tag(encoding::Tag::Record);
     out.count(kFields);
-    each([&](const auto& field) {
+    typed::each_field(kMap, [&](const auto& field) {
       using Member = std::remove_cvref_t<decltype(value.*field.member)>;
       out.known_text(field.name);
       WitMapping<Member>::write(out, value.*field.member);
@@ -361,7 +367,7 @@ struct WitMapping<T> {
       in.fail();
       return;
     }
-    each([&](const auto& field) {
+    typed::each_field(kMap, [&](const auto& field) {
       using Member = std::remove_cvref_t<decltype(value.*field.member)>;
       // The order was checked when the function was bound.
       static_cast<void>(in.bytes());
@@ -372,10 +378,6 @@ struct WitMapping<T> {
  private:
   static constexpr auto kMap = wit_record(static_cast<const T*>(nullptr));
   static constexpr std::size_t kFields = std::tuple_size_v<decltype(kMap)>;
-  template <class Visit>
-  static void each(Visit visit) {
-    std::apply([&](const auto&... field) { (visit(field), ...); }, kMap);
-  }
 };
 
 template <typed::HasEnum T>
@@ -475,15 +477,15 @@ template <typed::HasFlags T>
 struct WitMapping<T> {
   static Type type() {
     Type out{Type::Kind::Flags, {}, 0};
-    each([&](const auto& flag) { out.members.push_back({std::string(flag.name), nullptr}); });
+    typed::each_field(kMap, [&](const auto& flag) { out.members.push_back({std::string(flag.name), nullptr}); });
     return out;
   }
   static void write(encoding::Writer& out, const T& value) {
     std::size_t set = 0;
-    each([&](const auto& flag) { set += value.*flag.member ? 1 : 0; });
+    typed::each_field(kMap, [&](const auto& flag) { set += value.*flag.member ? 1 : 0; });
     out.tag(encoding::Tag::Flags);
     out.count(set);
-    each([&](const auto& flag) {
+    typed::each_field(kMap, [&](const auto& flag) {
       if (value.*flag.member) {
         out.known_text(flag.name);
       }
@@ -493,11 +495,11 @@ struct WitMapping<T> {
     if (!in.expect(encoding::Tag::Flags)) {
       return;
     }
-    each([&](const auto& flag) { value.*flag.member = false; });
+    typed::each_field(kMap, [&](const auto& flag) { value.*flag.member = false; });
     for (auto left = in.count(); left > 0; --left) {
       const auto name = in.text();
       bool known = false;
-      each([&](const auto& flag) {
+      typed::each_field(kMap, [&](const auto& flag) {
         if (name == flag.name) {
           known = value.*flag.member = true;
         }
@@ -511,10 +513,6 @@ struct WitMapping<T> {
 
  private:
   static constexpr auto kMap = wit_flags(static_cast<const T*>(nullptr));
-  template <class Visit>
-  static void each(Visit visit) {
-    std::apply([&](const auto&... flag) { (visit(flag), ...); }, kMap);
-  }
 };
 
 }  // namespace airssys::wasm

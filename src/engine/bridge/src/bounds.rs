@@ -19,8 +19,8 @@ use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode as SocketError, Ip
 use wasmtime_wasi::p2::{DynOutputStream, ReaddirIterator, StreamError, TcpSocket, UdpSocket};
 use wasmtime_wasi::random::WasiRandomCtx;
 use wasmtime_wasi::runtime::spawn_blocking;
-use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest, Method, OutgoingRequest};
+use wasmtime_wasi_http::{WasiHttpCtxView, WasiHttpView};
 
 /// The names under which wasmtime-wasi =48.0.8 registers them. Another version here would be another instance, which
 /// the tests of grants would not find.
@@ -47,24 +47,12 @@ pub fn put_before(linker: &mut Linker<Data>, name: &str) -> Result<()> {
                     Ok((refused,))
                 },
             )?;
-            types.func_wrap(
-                "[method]outgoing-request.set-authority",
-                |mut cx, (request, authority): (Request, Option<String>)| {
-                    let long = authority.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
-                    let refused =
-                        if long { Err(()) } else { cx.data_mut().http().set_authority(request, authority)? };
-                    Ok((refused,))
-                },
-            )?;
-            types.func_wrap(
-                "[method]outgoing-request.set-path-with-query",
-                |mut cx, (request, path): (Request, Option<String>)| {
-                    let long = path.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
-                    let refused =
-                        if long { Err(()) } else { cx.data_mut().http().set_path_with_query(request, path)? };
-                    Ok((refused,))
-                },
-            )
+            bound_text(&mut types, "[method]outgoing-request.set-authority", |http, request, text| {
+                http.set_authority(request, text)
+            })?;
+            bound_text(&mut types, "[method]outgoing-request.set-path-with-query", |http, request, text| {
+                http.set_path_with_query(request, text)
+            })
         }
         // Not every stream checks by itself that the guest asked for room first, and what it takes it holds in the host.
         "wasi:io/streams" => linker.instance(STREAMS)?.func_wrap(
@@ -122,6 +110,15 @@ type Request = Resource<OutgoingRequest>;
 
 /// The longest method, authority or path of a request; its headers have a bound of their own.
 const HTTP_TEXT_BYTES_MAX: usize = 8 << 10;
+
+type SetText = fn(&mut WasiHttpCtxView<'_>, Request, Option<String>) -> Result<std::result::Result<(), ()>>;
+
+fn bound_text(types: &mut LinkerInstance<'_, Data>, name: &str, set: SetText) -> Result<()> {
+    types.func_wrap(name, move |mut cx, (request, text): (Request, Option<String>)| {
+        let long = text.as_ref().is_some_and(|text| text.len() > HTTP_TEXT_BYTES_MAX);
+        Ok((if long { Err(()) } else { set(&mut cx.data_mut().http(), request, text)? },))
+    })
+}
 
 fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
     if n > data.granted().random_bytes_max {

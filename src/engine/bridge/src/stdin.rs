@@ -82,24 +82,24 @@ impl Source {
             return Err(Errno::BADF);
         }
         let stat = fstat(&dup)?;
+        let file = FileType::from_raw_mode(stat.st_mode);
         let device = (major(stat.st_rdev), minor(stat.st_rdev));
-        let (mut kind, again) = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Socket => (Kind::Socket, false),
-            FileType::Fifo => (Kind::Blocking, true),
-            FileType::CharacterDevice => (Kind::Blocking, device != PTMX && isatty(&dup)),
-            _ => (Kind::Blocking, false),
+        let again = match file {
+            FileType::Fifo => true,
+            FileType::CharacterDevice => device != PTMX && isatty(&dup),
+            _ => false,
         };
-        let mut read_from = None;
-        if again {
-            let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-            // It may be another user's.
-            read_from = open(format!("/proc/self/fd/{}", dup.as_raw_fd()), flags, Mode::empty()).ok();
-        }
-        if read_from.is_some() {
-            kind = Kind::Own;
-        }
-        let read_from = Arc::new(read_from.map_or_else(|| dup.try_clone().map_err(errno), Ok)?);
-        Ok(Self { kind, read_from, watched: watch(dup)? })
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let reopen = || open(format!("/proc/self/fd/{}", dup.as_raw_fd()), flags, Mode::empty());
+        let (kind, read_from) = match again.then(reopen) {
+            Some(Ok(own)) => (Kind::Own, own),
+            // No such thing, or another user's.
+            _ => {
+                let kind = if file == FileType::Socket { Kind::Socket } else { Kind::Blocking };
+                (kind, dup.try_clone().map_err(errno)?)
+            }
+        };
+        Ok(Self { kind, read_from: Arc::new(read_from), watched: watch(dup)? })
     }
 
     /// Forgets what has been seen of the descriptor.
@@ -137,6 +137,14 @@ fn something(fd: &OwnedFd) -> bool {
 
 fn errno(error: std::io::Error) -> Errno {
     Errno::from_io_error(&error).unwrap_or(Errno::IO)
+}
+
+/// None when there was nothing to read, and no end either.
+fn unless_nothing_yet(read: Result<Bytes, Errno>) -> Result<Option<Bytes>, Errno> {
+    match read {
+        Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// On a thread for files. Of several runs that wait for one device, one at a time looks and reads: none waits there for
@@ -209,10 +217,7 @@ impl Input {
             return Ok(None);
         }
         if let Some(brought) = self.brought.take() {
-            let mut bytes = match brought {
-                Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
-                brought => brought?,
-            };
+            let Some(mut bytes) = unless_nothing_yet(brought)? else { return Ok(None) };
             let taken = bytes.split_to(size.min(bytes.len()));
             self.brought = (!bytes.is_empty()).then_some(Ok(bytes));
             return Ok(Some(taken));
@@ -225,11 +230,7 @@ impl Input {
             }
             return Ok(None);
         }
-        match read_once(source.kind, &source.read_from, size) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
-            Err(error) => Err(error),
-        }
+        unless_nothing_yet(read_once(source.kind, &source.read_from, size).map(Bytes::from))
     }
 }
 

@@ -39,7 +39,13 @@ std::string needs(const RequiredResources& r) {
 std::string listing(const std::vector<ImportedItem>& imports, const std::vector<FunctionExport>& functions) {
   std::string text;
   for (const auto& import : imports) {
-    text += fmt::format("import {};\n", harmless(import.name));
+    if (import.functions.empty()) {
+      text += fmt::format("import {};\n", harmless(import.name));
+    }
+    for (const auto& [name, type] : import.functions) {
+      const auto path = name == import.name ? name : import.name + "#" + name;
+      text += fmt::format("import {}: {};\n", harmless(path), to_wit(type));
+    }
   }
   for (const auto& function : functions) {
     text += fmt::format("export {}: {};\n", harmless(function.path), to_wit(function.type));
@@ -55,8 +61,14 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
   const auto imports = component.imports();
   out["imports"] = Json::array();
   for (const auto& import : imports) {
-    out["imports"].push_back({{"name", import.name}, {"functions", import.functions}});
+    Json wanted = Json::array();
+    for (const auto& function : import.functions) {
+      wanted.push_back({{"name", function.name}, {"type", to_wit(function.type)}});
+    }
+    out["imports"].push_back({{"name", import.name}, {"functions", std::move(wanted)}});
   }
+  const auto linked = component.check_imports();
+  out["link_error"] = linked ? Json(nullptr) : Json(linked.error().message);
   out["functions"] = Json::array();
   for (const auto& function : functions) {
     out["functions"].push_back({{"path", function.path}, {"type", to_wit(function.type)}});
@@ -95,6 +107,9 @@ int inspect(const Session& session) {
     std::cout << fmt::format("// needs {}\n", needs(*required));
   } else {
     std::cout << "// imports core modules: what it needs is known only when it is linked\n";
+  }
+  if (const auto linked = component->check_imports(); !linked) {
+    std::cout << fmt::format("// cannot be run by this command: {}\n", harmless(linked.error().message));
   }
   if (wit) {
     std::cout << harmless_lines(*wit) << std::flush;

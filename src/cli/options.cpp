@@ -1,6 +1,7 @@
 #include "cli/options.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "base/load_limits.hpp"
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
@@ -52,6 +54,8 @@ void limits(CLI::App& app, Options& options) {
   units.bytes("--random", l.max_random, "random bytes of one call");
   units.count("--handles", l.max_handles, "live component handles");
   units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables (two for a timer)");
+  units.count("--async-resources", l.max_async_resources,
+              "tasks, streams, futures of component-model async; three each");
   units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
   units.count("--directory-entries", l.max_directory_entries, "directory entries in open listings");
   units.count("--open-files", l.max_open_files, "files and directories open at a time");
@@ -65,6 +69,25 @@ void limits(CLI::App& app, Options& options) {
                "stop when memory is refused, do not let the guest see it");
 }
 
+void load_limit(LoadLimits& l, const std::string& text) {
+  const auto equals = std::min(text.find('='), text.size());
+  const auto name = text.substr(0, equals), figure = text.substr(std::min(equals + 1, text.size()));
+  std::vector<std::string_view> names;
+  for (const auto& limit : base::load_limits_by_name(l)) {
+    names.push_back(limit.name);
+    if (limit.name == name) {
+      const auto value = limit.bytes ? base::parse_bytes(figure) : base::parse_count(figure);
+      if (!value) {
+        throw CLI::ValidationError("--load-limit", fmt::format("{}: {}", name, value.error()));
+      }
+      *limit.value = *value;
+      return;
+    }
+  }
+  throw CLI::ValidationError("--load-limit", fmt::format("'{}' is none of {}; write it like --load-limit nesting=100",
+                                                         name, fmt::join(names, ", ")));
+}
+
 /// What loading may take, for every command.
 void load_limits(CLI::App& app, LoadLimits& l) {
   Units units(app);
@@ -73,6 +96,18 @@ void load_limits(CLI::App& app, LoadLimits& l) {
   units.time("--compile-cpu-time", l.max_compile_cpu, "CPU time of compiling, in whole seconds");
   units.bytes("--compile-memory", l.max_compile_memory, "memory of compiling");
   units.bytes("--artefact-size", l.max_artefact, "size of the compiled component");
+  std::string defaults;
+  for (const auto& [name, value, bytes] : base::load_limits_by_name(l)) {
+    defaults += fmt::format("{}{}={}", defaults.empty() ? "" : " ", name,
+                            one_word(bytes ? base::show_bytes(*value) : base::show_count(*value)));
+  }
+  const auto take = [&l](const std::vector<std::string>& all) {
+    std::ranges::for_each(all, [&l](const auto& text) { load_limit(l, text); });
+  };
+  app.add_option_function<std::vector<std::string>>("--load-limit", take,
+                                                    fmt::format("what the component may be [{}]", defaults))
+      ->type_name("NAME=N")
+      ->allow_extra_args(false);
 }
 
 void precompiled(CLI::App& app, Options& options) {

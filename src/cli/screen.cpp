@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/load_limits.hpp"
 #include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
@@ -125,11 +126,14 @@ struct Advice {
                                         : "run without --stop-on-denied to let the guest see the refusal";
   }
   std::string operator()(const LoadFailed& k) const {
-    if (k.limit == "text_bytes") {
-      return fmt::format("make a binary component of it: wasm-tools parse {} -o component.wasm",
-                         shell_word(options.component));
+    const LoadLimits usual;
+    for (const auto& [name, value, bytes] : base::load_limits_by_name(usual)) {
+      if (k.limit == name) {
+        const auto next = std::max({k.allowed * 2, k.found.value_or(0) * 2, *value});
+        return fmt::format("raise it with --load-limit {}={}", name, bytes ? more_bytes(next) : more_count(next));
+      }
     }
-    // What the whole load may take; the other bounds are those of programs that embed the library.
+    // What the whole load may take.
     constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOptions = {{
         {"load_timeout", "--load-timeout"},
         {"compile_cpu_time", "--compile-cpu-time"},
@@ -142,7 +146,6 @@ struct Advice {
       return {};
     }
     // At least what does for nearly all.
-    const LoadLimits usual;
     const std::chrono::nanoseconds usual_time = k.limit == "load_timeout" ? usual.timeout : usual.max_compile_cpu;
     const auto next = k.limit == "compile_memory" ? std::max(k.allowed * 2, usual.max_compile_memory.count)
                                                   : std::max(k.allowed * 2, k.found.value_or(0));

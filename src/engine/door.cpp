@@ -117,15 +117,18 @@ class BridgedRun : public Run {
     }
     return Answer{take(answer.head), take(answer.payload), std::to_array(answer.number.bytes), answer.number.size};
   }
-  void cancel() noexcept final {
-    bridge::bridge_run_cancel(raw_);
+  base::Buffer cancel() noexcept final {
+    bridge::BridgeBytes frames{};
+    bridge::bridge_run_cancel(raw_, &frames);
     over_ = true;
+    return take(frames);
   }
   [[nodiscard]] Counters counters() const noexcept final {
     bridge::BridgeUsage u{};
     bridge::bridge_run_usage(raw_, &u);
     return {static_cast<RunPhase>(u.phase),
             u.fuel_left,
+            u.fuel_unwritten,
             u.slices,
             u.wasi_calls,
             u.memory_now,
@@ -266,6 +269,7 @@ bridge::BridgeBudget raw(const Budget& b) {
           .host_buffer_bytes_max = b.host_buffer_bytes_max,
           .handles_max = b.handles_max,
           .wasi_resources_max = b.wasi_resources_max,
+          .async_resources_max = b.async_resources_max,
           .host_calls_max = b.host_calls_max,
           .directory_entries_max = b.directory_entries_max,
           .open_files_max = b.open_files_max,

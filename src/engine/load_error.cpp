@@ -2,45 +2,32 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 
+#include "base/load_limits.hpp"
 #include "base/quantity.hpp"
 
 namespace airssys::wasm::engine {
 
 namespace {
 
-struct Limit {
-  std::string_view name;
-  std::uint64_t allowed;
-  std::string_view unit = "count";
-};
-
 Error too_large(const Failure& failure, const LoadLimits& limits) {
-  const std::array<Limit, 14> all = {{
-      {"nesting", limits.max_nesting},
-      {"modules", limits.max_modules},
-      {"components", limits.max_components},
-      {"instances", limits.max_instances},
-      {"functions", limits.max_functions},
-      {"body_bytes", limits.max_body.count, "bytes"},
-      {"types", limits.max_types},
-      {"imports", limits.max_imports},
-      {"exports", limits.max_exports},
-      {"memories", limits.max_memories},
-      {"tables", limits.max_tables},
-      {"type_nodes", limits.max_type_nodes},
-      {kComponentBytes, limits.max_bytes.count, "bytes"},
-      {kArtefactBytes, limits.max_artefact.count, "bytes"},
-  }};
-  const auto* limit = std::ranges::find(all, failure.message, &Limit::name);
-  if (limit == all.end()) {
-    return {HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
+  const auto refused = [&](std::uint64_t allowed, std::string_view unit) {
+    return load_limit(failure.message, allowed, failure.code, unit);
+  };
+  if (failure.message == kComponentBytes) {
+    return refused(limits.max_bytes.count, "bytes");
   }
-  return load_limit(limit->name, limit->allowed, failure.code, limit->unit);
+  if (failure.message == kArtefactBytes) {
+    return refused(limits.max_artefact.count, "bytes");
+  }
+  for (const auto& [name, allowed, bytes] : base::load_limits_by_name(limits)) {
+    if (failure.message == name) {
+      return refused(*allowed, bytes ? "bytes" : "count");
+    }
+  }
+  return {HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ enum class Cause : std::uint32_t {
   OpenFiles,
   HttpFields,
   Import,
+  AsyncResources,
+  Halted,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,
@@ -79,6 +81,7 @@ struct Budget {
   std::uint64_t host_buffer_bytes_max = 0;
   std::uint64_t handles_max = 0;
   std::uint64_t wasi_resources_max = 0;
+  std::uint64_t async_resources_max = 0;
   /// WASI and host functions together.
   std::uint64_t host_calls_max = 0;
   std::uint64_t directory_entries_max = 0;
@@ -89,6 +92,8 @@ struct Budget {
 struct Counters {
   RunPhase phase = RunPhase::Link;
   std::uint64_t fuel_left = 0;
+  /// The guest has burnt more than `fuel_left` tells, by a slice at most.
+  bool fuel_unwritten = false;
   std::uint64_t slices = 0;
   std::uint64_t wasi_calls = 0;
   std::uint64_t memory_now = 0, memory_peak = 0, memory_refused = 0, refused_request = 0;
@@ -170,8 +175,9 @@ class Run {
   virtual Poll poll() = 0;
   /// After `Done`, once.
   virtual std::expected<Answer, Failure> take_result() = 0;
-  /// Between polls: unwinds the guest and frees its memory. The counters stay.
-  virtual void cancel() noexcept = 0;
+  /// Between polls: unwinds the guest and frees its memory. The counters stay. Answers with the encoded frames of a
+  /// guest that was between two slices of its own code; empty for one that waited.
+  virtual base::Buffer cancel() noexcept = 0;
   [[nodiscard]] virtual Counters counters() const noexcept = 0;
   [[nodiscard]] virtual std::vector<Denial> denials() const = 0;
   [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;

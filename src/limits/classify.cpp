@@ -151,6 +151,7 @@ class Classifier {
       case Cause::Exit: return exited(static_cast<int>(failure.code));
       case Cause::Trap: return trapped(static_cast<TrapCode>(failure.code));
       case Cause::ResourceTable: return resource("wasi_resources", limits().max_wasi_resources, {}, "count");
+      case Cause::AsyncResources: return resource("async_resources", limits().max_async_resources, {}, "count");
       case Cause::Handles: return resource("handles", limits().max_handles, {}, "count");
       case Cause::HostBuffers: return resource("host_buffer_bytes", limits().max_host_buffer.count, {}, "bytes");
       case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
@@ -224,6 +225,7 @@ engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
           .host_buffer_bytes_max = limits.max_host_buffer.count,
           .handles_max = limits.max_handles,
           .wasi_resources_max = limits.max_wasi_resources,
+          .async_resources_max = limits.max_async_resources,
           .host_calls_max = limits.max_host_calls,
           .directory_entries_max = limits.max_directory_entries,
           .open_files_max = limits.max_open_files,
@@ -248,8 +250,10 @@ Phase phase_of(engine::RunPhase phase) noexcept {
   return Phase::Drop;
 }
 
-Error stopped(HostStop stop, const CallBudget& allowed, const Readings& readings) {
-  return Classifier(allowed, readings).host_stop(stop);
+Error stopped(HostStop stop, const base::Buffer& frames, const CallBudget& allowed, const Readings& readings) {
+  auto error = Classifier(allowed, readings).host_stop(stop);
+  error.backtrace = engine::decode_frames(frames.bytes());
+  return error;
 }
 
 Error failed(Failure failure, const CallBudget& allowed, const Readings& readings) {

@@ -37,7 +37,9 @@ struct Prices {
 [[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
 [[nodiscard]] Phase phase_of(engine::RunPhase phase) noexcept;
 
-[[nodiscard]] Error stopped(HostStop stop, const CallBudget& allowed, const Readings& readings);
+/// `frames`: where the guest was, encoded.
+[[nodiscard]] Error stopped(HostStop stop, const base::Buffer& frames, const CallBudget& allowed,
+                            const Readings& readings);
 [[nodiscard]] Error failed(engine::Failure failure, const CallBudget& allowed, const Readings& readings);
 /// A run that returned has still failed when its fuel or its time was over: no check fires inside a straight line of
 /// code, so a return is looked at as well.

@@ -16,7 +16,8 @@ bool all(const CallBudget& budget, const Number& number, const Time& time) {
   return number("max_fuel", limits.max_fuel.units) && number("max_memory", limits.max_memory.count) &&
          number("max_host_buffer", limits.max_host_buffer.count) && number("max_output", limits.max_output.count) &&
          number("max_random", limits.max_random.count) && number("max_handles", limits.max_handles) &&
-         number("max_wasi_resources", limits.max_wasi_resources) && number("max_host_calls", limits.max_host_calls) &&
+         number("max_wasi_resources", limits.max_wasi_resources) &&
+         number("max_async_resources", limits.max_async_resources) && number("max_host_calls", limits.max_host_calls) &&
          number("max_directory_entries", limits.max_directory_entries) &&
          number("max_open_files", limits.max_open_files) && number("max_instances", limits.max_instances) &&
          number("max_memories", limits.max_memories) && number("max_tables", limits.max_tables) &&

@@ -98,6 +98,7 @@ Json limits(const Report& r) {
           {"random_bytes", l.max_random.count},
           {"handles", l.max_handles},
           {"wasi_resources", l.max_wasi_resources},
+          {"async_resources", l.max_async_resources},
           {"host_calls", l.max_host_calls},
           {"directory_entries", l.max_directory_entries},
           {"open_files", l.max_open_files},

@@ -18,6 +18,11 @@ Bytes ComponentHandle::size() const noexcept { return {loaded_->size()}; }
 const std::vector<std::string>& ComponentHandle::notes() const noexcept { return loaded_->notes(); }
 std::optional<RequiredResources> ComponentHandle::required_resources() const { return loaded_->component().required(); }
 
+Result<void> ComponentHandle::check_imports() const {
+  auto linked = loaded_->prepared();
+  return linked ? Result<void>() : std::unexpected(std::move(linked.error()));
+}
+
 Result<std::string> ComponentHandle::wit() const { return loaded_->wit(); }
 bool ComponentHandle::is_command() const { return !loaded_->command_path().empty(); }
 
@@ -29,8 +34,11 @@ std::vector<ImportedItem> ComponentHandle::imports() const {
   std::vector<ImportedItem> out;
   for (const auto& [name, item] : loaded_->description().imports) {
     ImportedItem import{name, {}};
-    for (const auto& function : runtime::LoadedComponent::exported_functions(item.instance)) {
-      import.functions.push_back(function.path);
+    if (item.kind == wit::Item::Kind::Function) {
+      import.functions.push_back({name, item.function});
+    }
+    for (auto& [path, type] : runtime::LoadedComponent::exported_functions(item.instance)) {
+      import.functions.push_back({std::move(path), std::move(type)});
     }
     out.push_back(std::move(import));
   }

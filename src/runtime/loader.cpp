@@ -211,7 +211,8 @@ Result<std::shared_ptr<engine::Component>> Loader::map_artefact(const std::strin
     return std::unexpected(std::move(plain.error()));
   }
   auto component = engine::Component::load(*plain, path);
-  if (component && config_.pool && fits_pool((*component)->required())) {
+  // In component-model async each task that waits holds a stack: in a pool one guest would take those of all others.
+  if (component && config_.pool && !concurrency && fits_pool((*component)->required())) {
     auto pooled = engine_for(settings(concurrency, true));
     if (!pooled) {
       return std::unexpected(std::move(pooled.error()));

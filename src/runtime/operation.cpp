@@ -109,10 +109,10 @@ void Operation::answer_host_calls() {
 }
 
 void Operation::stop(limits::HostStop why) {
-  run_->cancel();
+  const auto frames = run_->cancel();
   last_look_ = Clock::now();
   const auto last = readings(last_look_);
-  report_.result = std::unexpected(limits::stopped(why, allowed(), last));
+  report_.result = std::unexpected(limits::stopped(why, frames, allowed(), last));
   finish(last);
 }
 
@@ -197,7 +197,7 @@ void Operation::fail(engine::Failure failure, const limits::Readings& last) {
 /// With the result in the report.
 void Operation::finish(const limits::Readings& last, bool fuel_lost) {
   report_.resource_usage = usage_from(last);
-  if (settings_.fuel_metered && fuel_lost) {
+  if (settings_.fuel_metered && last.counters.fuel_left > 0 && (fuel_lost || last.counters.fuel_unwritten)) {
     report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
   }
   if (run_ != nullptr && last.counters.denied > 0) {

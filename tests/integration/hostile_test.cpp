@@ -34,6 +34,23 @@ std::string with_pair(std::uint32_t first, std::uint32_t second, std::string_vie
          ")) i32.const 16)" + std::string(more);
 }
 
+/// `run` starts a task after the other; each waits for what never comes.
+const std::string kWaitingTasks = R"((component
+  (component $lib
+    (core module $memory (memory (export "mem") 1)) (core instance $memory (instantiate $memory))
+    (core func $set (canon waitable-set.new)) (core func $wait (canon waitable-set.wait (memory $memory "mem")))
+    (core module $m (import "" "set" (func $set (result i32))) (import "" "wait" (func $wait (param i32 i32) (result i32)))
+      (func (export "f") (drop (call $wait (call $set) (i32.const 0)))))
+    (core instance $i (instantiate $m (with "" (instance (export "set" (func $set)) (export "wait" (func $wait))))))
+    (func (export "f") async (canon lift (core func $i "f") async)))
+  (component $main (import "f" (func $f async)) (core func $start (canon lower (func $f) async))
+    (core module $m (import "" "start" (func $start (result i32)))
+      (func (export "run") (result i32) (loop $l (drop (call $start)) (br $l)) i32.const 1))
+    (core instance $i (instantiate $m (with "" (instance (export "start" (func $start))))))
+    (func (export "run") (result s32) (canon lift (core func $i "run"))))
+  (instance $lib (instantiate $lib)) (instance $main (instantiate $main (with "f" (func $lib "f"))))
+  (alias export $main "run" (func $run)) (export "run" (func $run))))";
+
 ExecutionContext tweaked(void (*change)(ExecutionContext&)) {
   auto context = small();
   change(context);
@@ -123,7 +140,17 @@ std::vector<Hostile> hostiles() {
        {},
        fuel_is_10_000},
       // Wall clock, in every phase.
-      {"endless_call", in_run(kLoop), with_deadline(100ms), "timeout", Phase::Call, {}, timeout_is_100_ms},
+      {"endless_call",
+       in_run(kLoop),
+       with_deadline(100ms),
+       "timeout",
+       Phase::Call,
+       {},
+       [=](const Report& r) {
+         timeout_is_100_ms(r);
+         EXPECT_EQ(r.usage().fuel_precision, FuelPrecision::Exact) << "a slice ends where fuel is written back";
+         EXPECT_EQ(r.error().backtrace.size(), 1U);
+       }},
       {"endless_start",
        core("(func $s " + kLoop + " drop) (start $s) (func (export \"run\") (result i32) i32.const 1)"),
        with_deadline(100ms),
@@ -258,6 +285,14 @@ std::vector<Hostile> hostiles() {
        Phase::Call,
        {},
        resource_is("host_buffer_bytes", 65536)},
+      // Each task that waits has a stack.
+      {"tasks_that_wait",
+       kWaitingTasks,
+       tweaked([](auto& c) { c.limits.max_async_resources = 30; }),
+       "resource_limit",
+       Phase::Call,
+       {},
+       resource_is("async_resources", 30)},
       {"huge_bytes_result",
        answering(with_pair(0, 65000), "(list u8)"),
        tweaked([](auto& c) { c.limits.max_host_buffer = Bytes{10'000}; }),
@@ -449,6 +484,21 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
       EXPECT_EQ(report.value(), Value(std::int32_t{0})) << "it found what another left";
     }
   }
+}
+
+// A guest of component-model async holds a stack for each task that waits: one more than the engine has places for runs
+// would leave none for the neighbour, if they came out of a pool.
+TEST_F(HostTest, TasksOfOneGuestTakeNoPlaceOfAnother) {
+  constexpr int kPlaces = 2;
+  auto settings = config();
+  settings.max_concurrent = kPlaces;
+  settings.max_instances = 0;
+  auto narrow = WasmEngine::create(settings).value();
+  const auto tasks = narrow.load_text(kWaitingTasks, "tasks").value();
+  auto context = with_deadline(100ms);
+  context.limits.max_async_resources = 30;
+  const auto report = narrow.run(tasks, "run", {}, context);
+  ASSERT_THAT(report, Stops("resource_limit")) << report.error();
 }
 
 // A string of 4 MB goes from one component to its sibling again and again: much time, hardly any fuel, no WASI call.

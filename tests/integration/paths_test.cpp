@@ -68,6 +68,13 @@ class PathsTest : public HostTest {
     }
     return out;
   }
+  static std::vector<std::string> wanted(const ImportedItem& import) {
+    std::vector<std::string> out;
+    for (const auto& [name, type] : import.functions) {
+      out.push_back(name + ": " + to_wit(type));
+    }
+    return out;
+  }
   /// What each way of calling `path` answers where it refuses.
   std::vector<Error> refusals(const ComponentHandle& guest, std::string_view path, std::span<const Value> arguments,
                               std::string_view wave, std::string_view json) {
@@ -204,12 +211,19 @@ TEST_F(PathsTest, ImportsAreListedWithTheirFunctions) {
   const auto imports = load(kClock).imports();
   ASSERT_EQ(imports.size(), 3U);
   EXPECT_EQ(imports[0].name, "acme:host/clock@0.1.0");
-  EXPECT_THAT(imports[0].functions, ElementsAre("now", "sleep"));
+  EXPECT_THAT(wanted(imports[0]), ElementsAre("now: func() -> u64", "sleep: func(ms: u32)"));
   EXPECT_EQ(imports[1].name, "acme:host/types@0.1.0");
   EXPECT_THAT(imports[1].functions, IsEmpty());
   EXPECT_EQ(imports[2].name, "log");
-  EXPECT_THAT(imports[2].functions, IsEmpty());
+  EXPECT_THAT(wanted(imports[2]), ElementsAre("log: func(line: string)"));
   EXPECT_THAT(load(kMath).imports(), IsEmpty());
+}
+
+TEST_F(PathsTest, WhetherItsImportsAreOfferedCanBeAsked) {
+  EXPECT_TRUE(load(kMath).check_imports());
+  const auto checked = load(kClock).check_imports();
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(std::get<LinkFailed>(checked.error().kind).import, "acme:host/clock@0.1.0#now");
 }
 
 TEST_F(PathsTest, TheWitNamesImportsExportsAndTypes) {

@@ -57,6 +57,7 @@ CallBudget allowed() {
   budget.limits.max_cpu_time = 70ns;
   budget.limits.max_memory = 4'096_B;
   budget.limits.max_wasi_resources = 11;
+  budget.limits.max_async_resources = 26;
   budget.limits.max_handles = 12;
   budget.limits.max_host_buffer = 13_B;
   budget.limits.max_output = 14_B;
@@ -123,6 +124,7 @@ const std::vector<Row> kRows = {
     {Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), refused(half()), "memory 4096 8192 2048 trap"},
     {Cause::Trap, kTrap(TrapCode::IntegerDivisionByZero), refused(half()), "trap integer_division_by_zero"},
     {Cause::ResourceTable, 0, half(), "wasi_resources 11 count"},
+    {Cause::AsyncResources, 0, half(), "async_resources 26 count"},
     {Cause::Handles, 0, half(), "handles 12 count"},
     {Cause::HostBuffers, 0, half(), "host_buffer_bytes 13 bytes"},
     {Cause::Output, 99, half(), "output_bytes 14 99 bytes"},
@@ -172,8 +174,9 @@ TEST_P(ClassifyTest, NamesTheReasonWithItsNumbers) {
 INSTANTIATE_TEST_SUITE_P(Every, ClassifyTest, ::testing::ValuesIn(kRows));
 
 TEST(Classify, EveryCauseOfARunHasARow) {
-  // Causes of loading and of texts never end a run.
-  const std::vector<Cause> elsewhere = {Cause::None, Cause::Malformed, Cause::Text, Cause::TooLarge, Cause::Import};
+  // Causes of loading and of texts never end a run; where one is halted, C++ knows why.
+  const std::vector<Cause> elsewhere = {Cause::None,     Cause::Malformed, Cause::Text,
+                                        Cause::TooLarge, Cause::Import,    Cause::Halted};
   for (auto n = 0U; n <= static_cast<unsigned>(Cause::OutputUnread); ++n) {
     const auto cause = static_cast<Cause>(n);
     const bool rowed = std::ranges::any_of(kRows, [&](const Row& row) { return row.cause == cause; });
@@ -183,7 +186,7 @@ TEST(Classify, EveryCauseOfARunHasARow) {
 
 TEST(Classify, AStopOfTheHostNamesWhatIsSpent) {
   const auto what = [](HostStop stop, const Readings& readings) {
-    return std::visit(Describe{}, stopped(stop, allowed(), readings).kind);
+    return std::visit(Describe{}, stopped(stop, {}, allowed(), readings).kind);
   };
   EXPECT_EQ(what(HostStop::Deadline, with(half(), 600, 95ns)), "timeout 90 95");
   EXPECT_EQ(what(HostStop::Deadline, with(half(), 0, 95ns)), "both 1000 1000 90 95");

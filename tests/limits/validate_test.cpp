@@ -26,6 +26,7 @@ const std::vector<Number> kNumbers = {
     {"max_random", [](auto& l, auto n) { l.max_random.count = n; }},
     {"max_handles", [](auto& l, auto n) { l.max_handles = n; }},
     {"max_wasi_resources", [](auto& l, auto n) { l.max_wasi_resources = n; }},
+    {"max_async_resources", [](auto& l, auto n) { l.max_async_resources = n; }},
     {"max_host_calls", [](auto& l, auto n) { l.max_host_calls = n; }},
     {"max_directory_entries", [](auto& l, auto n) { l.max_directory_entries = n; }},
     {"max_open_files", [](auto& l, auto n) { l.max_open_files = n; }},

@@ -36,7 +36,7 @@ class FakeRun final : public engine::Run {
     return result == engine::Poll::Waiting && !waker_ ? engine::Poll::Slice : result;
   }
   std::expected<engine::Answer, engine::Failure> take_result() override { return engine::Answer{}; }
-  void cancel() noexcept override {}
+  base::Buffer cancel() noexcept override { return {}; }
   [[nodiscard]] engine::Counters counters() const noexcept override {
     const std::lock_guard lock(mutex_);
     return counters_;

@@ -21,10 +21,16 @@ struct FunctionExport {
   FunctionType type;
 };
 
-/// An import as the component names it, with the functions it wants from it.
+struct ImportedFunction {
+  std::string name;
+  FunctionType type;
+};
+
+/// An import as the component names it, with the functions it wants from it: those of an interface, or the one that is
+/// imported by itself under the same name. None where it is a type, a resource or code.
 struct ImportedItem {
   std::string name;
-  std::vector<std::string> functions;
+  std::vector<ImportedFunction> functions;
 };
 
 /// What instantiating a component needs; nothing where the component does not say.
@@ -49,6 +55,9 @@ class ComponentHandle {
   [[nodiscard]] std::vector<FunctionExport> functions() const;
   [[nodiscard]] std::vector<ImportedItem> imports() const;
   [[nodiscard]] std::optional<RequiredResources> required_resources() const;
+  /// Whether WASI and the host functions that its engine had when it was loaded offer all that it imports. Errors:
+  /// LinkFailed, as a run would end; HostExhausted.
+  [[nodiscard]] Result<void> check_imports() const;
   /// The world and the packages it names, as WIT. Errors: LoadFailed for a component that was loaded precompiled, whose
   /// bytes are not at hand.
   [[nodiscard]] Result<std::string> wit() const;

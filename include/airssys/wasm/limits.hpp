@@ -37,9 +37,11 @@ struct ResourceLimits {
   Bytes max_random{64ULL << 10U};
   /// Live component-model handles.
   std::uint64_t max_handles = 10'000;
-  /// Live WASI resources (streams, descriptors, pollables), and as many tasks, streams and futures of component-model
-  /// async.
+  /// Live WASI resources (streams, descriptors, pollables).
   std::uint64_t max_wasi_resources = 1'000;
+  /// Entries of component-model async: a task, a stream or a future takes three, a set of waitables one. A task that
+  /// waits holds a stack of its own (`RuntimeConfig::wasm_stack`), which counts nowhere else.
+  std::uint64_t max_async_resources = 300;
   /// Calls into WASI and of host functions together.
   std::uint64_t max_host_calls = 10'000'000;
   /// Directory entries in all listings that the guest holds at a time: they lie in host memory, some 100 bytes each.

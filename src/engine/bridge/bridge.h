@@ -82,8 +82,12 @@ enum class BridgeCause : uint32_t {
   HttpFields = 31,
   /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
   Import = 32,
+  /// More tasks, waitables, streams and futures of component-model async than granted.
+  AsyncResources = 33,
+  /// C++ cancelled it between two slices, and knows why.
+  Halted = 34,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 33,
+  Other = 35,
 };
 
 enum class BridgePoll : uint32_t {
@@ -234,6 +238,8 @@ struct BridgeBudget {
   uint64_t host_buffer_bytes_max;
   uint64_t handles_max;
   uint64_t wasi_resources_max;
+  /// Entries of component-model async, each task with several; a task that waits holds a stack of its own.
+  uint64_t async_resources_max;
   /// Calls into WASI and of host functions together.
   uint64_t host_calls_max;
   /// Entries that all open listings of directories hold together.
@@ -259,6 +265,8 @@ struct BridgeAnswer {
 struct BridgeUsage {
   uint32_t phase;
   uint64_t fuel_left;
+  /// Generated code has burnt more than that by up to a slice.
+  bool fuel_unwritten;
   uint64_t slices;
   uint64_t wasi_calls;
   uint64_t memory_now;
@@ -453,8 +461,8 @@ BridgePoll bridge_run_poll(BridgeRun *run);
 bool bridge_run_result(BridgeRun *run, BridgeAnswer *answer, BridgeFailure *failure);
 
 /// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
-/// counters stay readable and the phase is then final.
-void bridge_run_cancel(BridgeRun *run);
+/// counters stay readable and the phase is then final. `frames`: where the guest was, if that can be told.
+void bridge_run_cancel(BridgeRun *run, BridgeBytes *frames);
 
 /// The counters, at any time, also while another thread polls.
 ///

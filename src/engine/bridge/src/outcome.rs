@@ -74,8 +74,12 @@ pub enum BridgeCause {
     HttpFields = 31,
     /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
     Import = 32,
+    /// More tasks, waitables, streams and futures of component-model async than granted.
+    AsyncResources = 33,
+    /// C++ cancelled it between two slices, and knows why.
+    Halted = 34,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 33,
+    Other = 35,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -145,6 +149,14 @@ impl Failure {
     pub fn with_cause(mut self, cause: BridgeCause, code: u64) -> Self {
         (self.0.cause, self.0.code) = (cause, code);
         self
+    }
+
+    pub fn into_frames(self) -> Vec<u8> {
+        self.0.frames
+    }
+
+    pub fn cause(&self) -> BridgeCause {
+        self.0.cause
     }
 
     pub fn from_panic(panic: Box<dyn Any + Send>) -> Self {

@@ -1,7 +1,7 @@
 //! One store and the operation under way in it: polled slice by slice, dropped at any point between polls.
 
 use crate::calls::BridgeCalls;
-use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
@@ -38,6 +38,8 @@ pub enum BridgePoll {
 pub struct BridgeUsage {
     pub phase: u32,
     pub fuel_left: u64,
+    /// Generated code has burnt more than that by up to a slice.
+    pub fuel_unwritten: bool,
     pub slices: u64,
     pub wasi_calls: u64,
     pub memory_now: u64,
@@ -53,6 +55,8 @@ pub struct BridgeRun {
     server: Option<Pin<Box<dyn Future<Output = Infallible> + Send>>>,
     /// A task is under way.
     busy: bool,
+    /// The last poll ended with a slice.
+    sliced: bool,
     pub shared: Arc<Shared>,
     waker: Waker,
     tokio: Option<tokio::runtime::Handle>,
@@ -95,6 +99,7 @@ pub unsafe extern "C" fn bridge_run_new(
         Ok(BridgeRun {
             server: Some(Box::pin(serve(store, pre))),
             busy: false,
+            sliced: false,
             waker: Waker::from(shared.clone()),
             shared,
             tokio,
@@ -123,10 +128,29 @@ impl BridgeRun {
     }
 
     fn poll(&mut self) -> BridgePoll {
-        let Some(server) = self.server.as_mut().filter(|_| self.busy) else { return BridgePoll::Done };
+        if self.server.is_none() || !self.busy {
+            return BridgePoll::Done;
+        }
         self.shared.count_slice();
-        LIFTED.set(false);
         self.shared.waker.begin_poll();
+        let polled = if self.step() {
+            BridgePoll::Done
+        } else if self.shared.any_parked() {
+            // The run stays in the state "polled": a wake-up from here on is seen by the next end_poll.
+            BridgePoll::HostCall
+        } else if self.shared.waker.end_poll() {
+            BridgePoll::Slice
+        } else {
+            BridgePoll::Waiting
+        };
+        self.sliced = polled == BridgePoll::Slice;
+        polled
+    }
+
+    /// Lets the server run; true when the operation is over.
+    fn step(&mut self) -> bool {
+        let Some(server) = self.server.as_mut() else { return true };
+        LIFTED.set(false);
         let tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
         let mut cx = Context::from_waker(&self.waker);
         let polled = catch_unwind(AssertUnwindSafe(|| server.as_mut().poll(&mut cx)));
@@ -138,17 +162,22 @@ impl BridgeRun {
         if LIFTED.get() && returned != Some(true) {
             self.shared.set_phase(BridgePhase::PostReturn);
         }
-        if returned.is_some() {
-            self.busy = false;
-            BridgePoll::Done
-        } else if self.shared.any_parked() {
-            // The run stays in the state "polled": a wake-up from here on is seen by the next end_poll.
-            BridgePoll::HostCall
-        } else if self.shared.waker.end_poll() {
-            BridgePoll::Slice
-        } else {
-            BridgePoll::Waiting
+        self.busy = returned.is_none();
+        !self.busy
+    }
+
+    /// Where the guest is, as far as it was suspended in its own code: it goes on only to be told to end. In a call of the
+    /// host it would go on with that.
+    fn halt(&mut self) -> Vec<u8> {
+        if !self.busy || !self.sliced || self.shared.in_host_call.load(Relaxed) {
+            return Vec::new();
         }
+        self.shared.halted.store(true, Relaxed);
+        let over = self.step();
+        let failed = self.desk(|papers| papers.result.take()).and_then(Result::err);
+        failed
+            .filter(|failure| over && failure.cause() == BridgeCause::Halted)
+            .map_or_else(Vec::new, Failure::into_frames)
     }
 
     /// Unwinds the guest's stack and frees its store. A panic on the way stays here: the run is over anyway.
@@ -264,9 +293,10 @@ pub extern "C" fn bridge_run_result(
 }
 
 /// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
-/// counters stay readable and the phase is then final.
+/// counters stay readable and the phase is then final. `frames`: where the guest was, if that can be told.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun) {
+pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, frames: &mut BridgeBytes) {
+    *frames = run.halt().into();
     LIFTED.set(false);
     run.end(None);
 }
@@ -282,6 +312,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
     *out = BridgeUsage {
         phase: shared.phase.load(Relaxed),
         fuel_left: shared.fuel_left.load(Relaxed),
+        fuel_unwritten: shared.fuel_unwritten.load(Relaxed),
         slices: shared.slices.load(Relaxed),
         wasi_calls: shared.wasi_calls.load(Relaxed),
         memory_now: shared.memory_now.load(Relaxed),

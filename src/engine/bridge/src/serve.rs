@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use wasmtime::Store;
-use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, TypedFunc, Val};
+use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, ResourceTable, TypedFunc, Val};
 
 /// What is to be done next, and what came of it: laid down and picked up between polls. It has no lock (each would cost
 /// as much as the work under it), since there is always only one who may look: whoever holds the run exclusively, or
@@ -104,6 +104,7 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
             // Fuel is on, so this cannot fail.
             store.data().shared.fuel_left.store(store.get_fuel().unwrap_or(0), Relaxed);
         }
+        let result = result.map_err(|failure| of_full_table(&mut store, failure));
         // SAFETY: this is the server.
         unsafe { store.data().shared.desk.look(|papers| papers.result = Some(result)) };
     }
@@ -133,11 +134,19 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
     }
     store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
     store.set_max_component_handles(budget.handles_max as usize);
-    // Tasks, waitables and streams of component-model async.
     if let Some(table) = store.concurrent_resource_table() {
-        table.set_max_capacity(budget.wasi_resources_max as usize);
+        table.set_max_capacity(budget.async_resources_max as usize);
     }
     Ok(())
+}
+
+/// WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is full.
+fn of_full_table(store: &mut Store<Data>, failure: Failure) -> Failure {
+    let full = |table: &mut ResourceTable| table.iter_mut().count() >= table.max_capacity();
+    if failure.cause() == BridgeCause::ResourceTable && store.concurrent_resource_table().is_some_and(full) {
+        return failure.with_cause(BridgeCause::AsyncResources, 0);
+    }
+    failure
 }
 
 fn begin_drop(store: &mut Store<Data>, handle: u64) -> Result<ResourceAny, Failure> {

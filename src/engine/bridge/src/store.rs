@@ -9,7 +9,7 @@ use crate::value::Handles;
 use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Wake;
 use tokio::task::yield_now;
@@ -42,6 +42,12 @@ pub struct Shared {
     pub desk: Desk,
     pub phase: AtomicU32,
     pub fuel_left: AtomicU64,
+    /// The run is suspended where generated code has not written its fuel back.
+    pub fuel_unwritten: AtomicBool,
+    /// A call of the host that is counted is under way.
+    pub in_host_call: AtomicBool,
+    /// The guest is to end where it was suspended: C++ knows why.
+    pub halted: AtomicBool,
     pub slices: AtomicU64,
     pub wasi_calls: AtomicU64,
     pub memory_now: AtomicU64,
@@ -70,6 +76,8 @@ impl Shared {
         self.set_phase(BridgePhase::Link);
         self.denials.clear();
         self.fuel_left.store(fuel, Relaxed);
+        self.fuel_unwritten.store(false, Relaxed);
+        self.in_host_call.store(false, Relaxed);
         self.wasi_calls.store(0, Relaxed);
         self.slices.store(0, Relaxed);
         self.memory_refused.store(0, Relaxed);
@@ -123,6 +131,8 @@ pub struct BridgeBudget {
     pub host_buffer_bytes_max: u64,
     pub handles_max: u64,
     pub wasi_resources_max: u64,
+    /// Entries of component-model async, each task with several; a task that waits holds a stack of its own.
+    pub async_resources_max: u64,
     /// Calls into WASI and of host functions together.
     pub host_calls_max: u64,
     /// Entries that all open listings of directories hold together.
@@ -228,18 +238,33 @@ impl Data {
         self.crossed_ns - self.poll_began_ns > POLL_NS_MAX
     }
 
+    /// An error when the run is to end: what it carries is where the guest was.
+    fn goes_on(&self) -> Result<()> {
+        if self.shared.halted.load(Relaxed) {
+            return Err(Stopped { cause: BridgeCause::Halted, code: 0, message: "halted".into() }.into());
+        }
+        Ok(())
+    }
+
+    /// The crossing is the end of a slice: C++ will look at the deadline, and there the fuel is exact.
+    fn slice_is_over(&self, fuel: u64) -> bool {
+        self.fuel_metered && self.slice_began.saturating_sub(fuel) >= self.interval
+    }
+
     pub fn granted(&mut self) -> &mut Granted {
         self.granted.as_mut().expect(CONTEXT)
     }
 
     pub fn count_wasi_call(&mut self) {
         self.wasi_calls += 1;
+        self.shared.in_host_call.store(true, Relaxed);
         self.owed = self.owed.saturating_add(self.budget.wasi_call_fuel);
     }
 
     /// A call of a host function; `bytes` as they come, first the arguments', then the results'.
     pub fn count_own_call(&mut self) {
         self.own_calls += 1;
+        self.shared.in_host_call.store(true, Relaxed);
         self.owed = self.owed.saturating_add(self.budget.host_call_fuel);
     }
 
@@ -334,7 +359,7 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             data.shared.fuel_left.store(fuel, Relaxed);
             data.crossed_ns = now_ns();
             data.crossed_in = data.shared.slices.load(Relaxed);
-            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns {
+            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns && !data.slice_is_over(fuel) {
                 let message = "the deadline has passed".into();
                 return Err(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
             }
@@ -342,6 +367,7 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
         }
         CallHook::ReturningFromHost => {
             let data = cx.data_mut();
+            data.goes_on()?;
             let counted = data.wasi_calls + data.own_calls != data.calls_charged;
             let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
             if suspended {
@@ -367,9 +393,12 @@ impl CallHookHandler<Data> for CrossingBetweenComponents {
         if let CallHook::CallingHost = why
             && cx.data_mut().polled_too_long()
         {
-            yield_now().await;
             // What is crossed may be `memory.grow`: not a place to set fuel.
             let data = cx.data_mut();
+            data.shared.fuel_unwritten.store(true, Relaxed);
+            yield_now().await;
+            data.goes_on()?;
+            data.shared.fuel_unwritten.store(false, Relaxed);
             data.crossed_in = data.shared.slices.load(Relaxed);
             data.crossed_ns = now_ns();
         }
@@ -382,6 +411,7 @@ fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     let data = cx.data_mut();
     let calls = data.wasi_calls + data.own_calls;
     data.calls_charged = calls;
+    data.shared.in_host_call.store(false, Relaxed);
     data.shared.wasi_calls.store(data.wasi_calls, Relaxed);
     if calls > data.budget.host_calls_max {
         let message = "more host calls than granted".into();

@@ -8,7 +8,7 @@ mod scanning;
 
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
-use crate::ffi::BridgeSlice;
+use crate::ffi::{BridgeBytes, BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
@@ -50,6 +50,7 @@ const BUDGET: BridgeBudget = BridgeBudget {
     host_buffer_bytes_max: 1 << 20,
     handles_max: 50,
     wasi_resources_max: 50,
+    async_resources_max: 50,
     host_calls_max: 1_000,
     directory_entries_max: 1_000,
     open_files_max: 10,
@@ -124,7 +125,7 @@ impl Guest {
     /// Calls `run`, polls at most `polls` times, and answers with the cause (None: returned) unless it goes on.
     fn call(&self, budget: &BridgeBudget, polls: usize) -> (Box<BridgeRun>, Option<(BridgeCause, String)>) {
         let (function, mut run, mut why) = (self.function(), self.run(), failure());
-        // SAFETY: function and arguments outlive every poll below, and dropping the future in `bridge_run_cancel`.
+        // SAFETY: function and arguments outlive every poll below, and dropping the future in `cancel`.
         assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
         for _ in 0..polls {
             if bridge_run_poll(&mut run) == BridgePoll::Done {
@@ -134,9 +135,19 @@ impl Guest {
                 return (run, Some(end));
             }
         }
-        bridge_run_cancel(&mut run);
+        assert_ne!(cancel(&mut run), 0, "it says where the guest was");
         (run, None)
     }
+}
+
+/// Cancels the run and answers with the size of the frames that it tells.
+fn cancel(run: &mut BridgeRun) -> usize {
+    let mut frames = BridgeBytes::from(Vec::new());
+    bridge_run_cancel(run, &mut frames);
+    let size = frames.size;
+    // SAFETY: filled in by the call above.
+    unsafe { bridge_bytes_free(&mut frames) };
+    size
 }
 
 impl Drop for Guest {

@@ -1,6 +1,6 @@
 //! Runs: dropped at any point, woken, refused, panicking.
 
-use super::{BUDGET, Guest, LIFT, LOOP, core, failure, message, text, usage};
+use super::{BUDGET, Guest, LIFT, LOOP, cancel, core, failure, message, text, usage};
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeBytes, BridgeSlice};
 use crate::outcome::BridgeCause;
@@ -66,7 +66,7 @@ fn a_run_can_be_dropped_in_a_destructor() {
         for _ in 0..polls {
             assert_eq!(bridge_run_poll(&mut run), BridgePoll::Slice);
         }
-        bridge_run_cancel(&mut run);
+        assert_ne!(cancel(&mut run), 0, "it says where the destructor was");
         assert_eq!(usage(&run).phase, BridgePhase::Drop as u32, "after {polls} polls");
         assert_eq!(usage(&run).slices, polls);
     }
@@ -90,12 +90,12 @@ fn a_run_waiting_in_wasi_can_be_dropped() {
     let guest = Guest::new(wat, &[]);
     for polls in 1..4 {
         let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
-        // SAFETY: function and arguments outlive the run's future, which `bridge_run_cancel` drops below.
+        // SAFETY: function and arguments outlive the run's future, which `cancel` drops below.
         assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
         for _ in 0..polls {
             assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
         }
-        bridge_run_cancel(&mut run);
+        assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
         assert_eq!(usage(&run).phase, BridgePhase::Call as u32);
         assert_eq!(bridge_run_poll(&mut run), BridgePoll::Done, "nothing is left to be polled");
     }
@@ -109,7 +109,7 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
         (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
     let guest = Guest::new(wat, &["host"]);
     let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
-    // SAFETY: function and arguments outlive the run's future, which `bridge_run_cancel` drops below.
+    // SAFETY: function and arguments outlive the run's future, which `cancel` drops below.
     assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
     assert_eq!(bridge_run_poll(&mut run), BridgePoll::HostCall);
     let calls = bridge_run_calls(&run);
@@ -119,7 +119,7 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
         assert!(crate::calls::bridge_calls_next(&*calls, &mut call));
         assert_eq!(call.function, 0);
         assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
-        bridge_run_cancel(&mut run);
+        assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
         assert!(!crate::calls::bridge_calls_answer(&*calls, call.ticket, true, 0, text("")));
         crate::calls::bridge_calls_free(calls);
     }
@@ -273,7 +273,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         std::future::pending::<()>().await;
     });
     assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
-    bridge_run_cancel(&mut run);
+    cancel(&mut run);
     assert_eq!(ended(&mut run), (BridgeCause::Panic, "in drop".to_owned()));
     go_on();
 

@@ -1,4 +1,6 @@
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -219,6 +221,11 @@ bool written() {
   if (std::cout.flush()) {
     return true;
   }
+  // Whoever reads a part only, as `head` does, knows.
+  pollfd out{STDOUT_FILENO, POLLOUT, 0};
+  if (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0) {
+    return false;
+  }
   say_error("not everything could be written to stdout", {});
   return false;
 }
@@ -229,6 +236,10 @@ std::string advice(const Error& error, const Options& options) {
   const bool of_the_library =
       std::holds_alternative<LinkFailed>(error.kind) ||
       (exhausted != nullptr && exhausted->resource == engine::kCompileHelper && exhausted->os_error == ENOENT);
+  const auto* call = std::get_if<BadCall>(&error.kind);
+  if (call != nullptr && !call->did_you_mean.empty()) {
+    return fmt::format("{}   (all: {})", error.help, Advice{options}.inspecting());
+  }
   return error.help.empty() || of_the_library ? std::visit(Advice{options}, error.kind) : error.help;
 }
 

@@ -81,6 +81,9 @@ class BridgedCalls final : public HostCalls {
     }
     return ParkedCall{call.function, call.ticket, take(call.arguments)};
   }
+  [[nodiscard]] bool waits(std::uint64_t ticket) const override {
+    return bridge::bridge_calls_waits(handle_.get(), ticket);
+  }
   bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) override {
     return bridge::bridge_calls_answer(handle_.get(), ticket, true, 0, slice(results));
   }

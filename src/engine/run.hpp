@@ -153,6 +153,8 @@ class HostCalls {
   HostCalls& operator=(const HostCalls&) = delete;
   virtual ~HostCalls() = default;
   virtual std::optional<ParkedCall> next() = 0;
+  /// Whether an answer to the ticket would be heard. Any thread.
+  [[nodiscard]] virtual bool waits(std::uint64_t ticket) const = 0;
   /// Encoded results; false when nobody waits for the ticket. Any thread.
   virtual bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) = 0;
   virtual bool refuse(std::uint64_t ticket, std::uint64_t code, std::string_view message) = 0;

@@ -22,6 +22,8 @@ HostCompletion HostCall::later() const { return HostCompletion(pending_); }
 
 bool HostCompletion::complete(HostAnswer answer) const { return pending_->complete(std::move(answer)); }
 
+bool HostCompletion::abandoned() const { return pending_->abandoned(); }
+
 bool HostCompletion::complete_encoded(HostResult<std::vector<std::uint8_t>> answer) const {
   return pending_->complete(std::move(answer));
 }

@@ -35,6 +35,7 @@ class PendingCall {
   PendingCall& operator=(const PendingCall&) = delete;
   ~PendingCall();
 
+  [[nodiscard]] bool abandoned() const { return !calls_->waits(ticket_); }
   bool complete(HostAnswer answer);
   /// The same with an answer that was encoded for a checked type.
   bool complete(HostResult<std::vector<std::uint8_t>> encoded);

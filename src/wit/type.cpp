@@ -93,7 +93,8 @@ std::string to_wit(const FunctionType& type) {
   std::string text = type.async ? "async func(" : "func(";
   std::string_view separator;
   for (const auto& parameter : type.parameters) {
-    text.append(separator).append(parameter.name).append(": ").append(to_wit(parameter.type));
+    text.append(separator).append(parameter.name).append(parameter.name.empty() ? "" : ": ");
+    text += to_wit(parameter.type);
     separator = ", ";
   }
   text += ")";

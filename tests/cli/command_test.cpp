@@ -179,7 +179,9 @@ TEST_F(CommandTest, AWrongNameAnswersWithTheNearest) {
   write("hello.wat", kHello);
   const auto ended = run({"run", "hello.wat", "--invoke", "helo()"});
   EXPECT_EQ(ended.status, 104);
-  EXPECT_EQ(ended.err, "error: hello.wat has no function helo\n  help:   did you mean hello: func() -> s32 ?\n");
+  EXPECT_EQ(ended.err,
+            "error: hello.wat has no function helo\n  help:   did you mean hello: func() -> s32 ?   (all: airssys-wasm "
+            "inspect hello.wat)\n");
 }
 
 TEST_F(CommandTest, WrongTypesAnswerWithTheRealSignature) {
@@ -357,6 +359,24 @@ TEST_F(CommandTest, InspectShowsTheWorld) {
   const auto json = Json::parse(run({"inspect", "--json", "echo.wat"}).out);
   EXPECT_EQ(json["functions"][0]["type"], "func(s: string) -> string");
   EXPECT_EQ(json["required"]["memories"], 1);
+  EXPECT_TRUE(json["link_error"].is_null());
+}
+
+TEST_F(CommandTest, InspectSaysWhatNobodyOffers) {
+  write("missing.wat", R"((component (import "acme:a/b@1.0.0" (instance (export "f" (func (param "n" u32)))))))");
+  const auto ended = run({"inspect", "missing.wat"});
+  EXPECT_EQ(ended.status, 0);
+  const std::string why = "nobody offers the import acme:a/b@1.0.0#f: func(n: u32)";
+  EXPECT_THAT(ended.out, HasSubstr("// cannot be run by this command: " + why));
+  const auto json = Json::parse(run({"inspect", "--json", "missing.wat"}).out);
+  EXPECT_EQ(json["link_error"], why);
+  EXPECT_EQ(json["imports"][0]["functions"][0]["type"], "func(n: u32)");
+}
+
+TEST_F(CommandTest, AReaderThatLeavesHearsNothing) {
+  write("hello.wat", kHello);
+  const auto line = "(sleep 0.2; " + std::string(AIRSSYS_WASM_TEST_PROGRAM) + " inspect hello.wat) | true";
+  EXPECT_EQ(execute({"/bin/sh", "-c", line}).err, "");
 }
 
 TEST_F(CommandTest, CompiledAheadItRunsOnlyWhenAskedTo) {

@@ -208,6 +208,7 @@ def words_of(command):
 def restrict(command):
     """In the child: takes from it what the command says."""
     if few := FEW_FILES.search(command):
+        os.closerange(3, 1024)
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(few.group(1)),) * 2)
 
 
@@ -267,10 +268,13 @@ def type_the_help(command, text, before, directory):
         again = base
         for name, value in zip(options[::2], options[1::2]):
             again = re.sub(rf" {name} \S+", "", again) + f" {name} {value}"
+    elif meant := re.search(r"did you mean ([^: ]+):.*\(all: airssys-wasm (.*)\)$", advice):
+        listing, status = piped(meant.group(2), directory)
+        if status != 0:
+            return f"'{meant.group(2)}' ends with {status}: {listing}"
+        again = re.sub(r"--invoke \S+", f"--invoke {meant.group(1)}()", base)
     elif typed:
         again = typed.group(1)
-    elif meant := re.search(r"did you mean ([^: ]+):", advice):
-        again = re.sub(r"--invoke \S+", f"--invoke {meant.group(1)}()", base)
     elif good := re.search(r"(--[a-z-]+) (\S+)$", advice):
         again = re.sub(rf" {good.group(1)} \S+", f" {good.group(1)} {good.group(2)}", base)
     else:

@@ -111,7 +111,9 @@ TEST_F(HostFunctionTest, ALateAnswerComesFromAnyThread) {
   engine.host(kInterface).async_function("ask", [&](HostCall& call, std::span<const Value>) {
     answerer = std::jthread([later = call.later()] {
       std::this_thread::sleep_for(20ms);
+      EXPECT_FALSE(later.abandoned());
       EXPECT_TRUE(later.complete(one(std::uint32_t{42})));
+      EXPECT_TRUE(later.abandoned());
       EXPECT_FALSE(later.complete(one(std::uint32_t{43}))) << "a second answer is none";
     });
   });
@@ -130,6 +132,7 @@ TEST_F(HostFunctionTest, AnAnswerThatNeverComesIsATimeout) {
   engine.host(kInterface).async_function("ask", [&](HostCall& call, std::span<const Value>) { kept = call.later(); });
   const Heartbeat neighbour(engine);
   EXPECT_THAT(run(kAsk, with_deadline(50ms)), Stops("timeout"));
+  EXPECT_TRUE(kept->abandoned());
   EXPECT_FALSE(kept->complete(one(std::uint32_t{1}))) << "the run is gone";
   EXPECT_LT(neighbour.longest_gap(), 500ms);
 }

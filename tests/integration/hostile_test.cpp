@@ -285,6 +285,15 @@ std::vector<Hostile> hostiles() {
        Phase::Call,
        {},
        resource_is("host_buffer_bytes", 65536)},
+      // Each byte costs a unit of fuel.
+      {"bulk_memory_beyond_the_fuel",
+       core(
+           R"((memory 1) (func (export "run") (result i32) (memory.fill (i32.const 0) (i32.const 1) (i32.const 60000)) i32.const 1))"),
+       small(),
+       "fuel_exhausted",
+       Phase::Call,
+       {},
+       fuel_is_10_000},
       // Each task that waits has a stack.
       {"tasks_that_wait",
        kWaitingTasks,

@@ -296,6 +296,18 @@ TEST_F(TypedTest, AHostFunctionCanBeTyped) {
   engine.host(kRates).function("rate",
                                [](HostCall&, std::string_view) -> HostResult<double> { return host_error("no", 3); });
   EXPECT_EQ(kind_of<HostFailed>(engine.run(load(kRate), "run", {}, small())).code, 3U);
+  engine.host(kRates).function("rate", [](HostCall&, std::string_view currency) -> Result<double> {
+    if (currency == "chf") {
+      return 3.5;
+    }
+    return host_error("too late");
+  });
+  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 3.5);
+  engine.host(kRates).function("rate",
+                               [](HostCall&, std::string_view) -> Result<double> { return host_error("too late", 4); });
+  const auto late = engine.run(load(kRate), "run", {}, small());
+  EXPECT_EQ(kind_of<HostFailed>(late).code, 4U);
+  EXPECT_THAT(late.error().message, ::testing::HasSubstr("too late"));
   engine.host(kRates).function("rate",
                                [](HostCall&, std::string_view) -> double { throw std::runtime_error("thrown"); });
   EXPECT_THAT(engine.run(load(kRate), "run", {}, small()), Stops("host_failed"));

@@ -21,8 +21,25 @@ struct HostError {
   std::uint64_t code = 0;
 };
 
-[[nodiscard]] inline std::unexpected<HostError> host_error(std::string message, std::uint64_t code = 0) {
-  return std::unexpected(HostError{std::move(message), code});
+/// What `host_error` makes: the error of a `HostResult`, of a `HostAnswer`, or of a `Result`, where it is HostFailed.
+class HostRefusal {
+ public:
+  explicit HostRefusal(HostError error) noexcept : error_(std::move(error)) {}
+  template <class T>
+  operator std::expected<T, HostError>() const {  // NOLINT(google-explicit-constructor)
+    return std::unexpected(error_);
+  }
+  template <class T>
+  operator Result<T>() const {  // NOLINT(google-explicit-constructor)
+    return std::unexpected(Error{HostFailed{{}, error_.code}, Phase::Call, error_.message});
+  }
+
+ private:
+  HostError error_;
+};
+
+[[nodiscard]] inline HostRefusal host_error(std::string message, std::uint64_t code = 0) {
+  return HostRefusal({std::move(message), code});
 }
 
 /// The result values of a host function: none or one.
@@ -41,6 +58,9 @@ class HostCompletion {
 
   /// True when the run was still waiting for this.
   bool complete(HostAnswer answer) const;
+  /// Whether an answer would come too late: the run has been stopped, or this was answered. What takes long looks now
+  /// and then, and leaves off.
+  [[nodiscard]] bool abandoned() const;
   /// The same with an answer that was encoded for a checked type; see `TypedCompletion`.
   bool complete_encoded(std::expected<std::vector<std::uint8_t>, HostError> answer) const;
 
@@ -82,7 +102,8 @@ using HostFunction = std::function<HostAnswer(HostCall&, std::span<const Value>)
 /// Answers later, through `HostCall::later()`.
 using AsyncHostFunction = std::function<void(HostCall&, std::span<const Value>)>;
 
-/// What a typed host function may return instead of a bare value: `return host_error("too late", 7);`
+/// What a typed host function may return instead of a bare value: `return host_error("too late", 7);`. A `Result` will
+/// do as well: its error ends the run with that message, and the number if it is HostFailed.
 template <class T>
 using HostResult = std::expected<T, HostError>;
 
@@ -103,6 +124,10 @@ template <class T>
 struct HostReturn<HostResult<T>> {
   using Value = T;
 };
+template <class T>
+struct HostReturn<Result<T>> {
+  using Value = T;
+};
 
 template <class Value>
 HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& answer) {
@@ -121,6 +146,19 @@ HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& ans
   }
 }
 
+template <class Value>
+HostResult<std::vector<std::uint8_t>> encode_answer(const Result<Value>& answer) {
+  if (answer) {
+    if constexpr (std::is_void_v<Value>) {
+      return encode_answer(HostResult<Value>());
+    } else {
+      return encode_answer(HostResult<Value>(*answer));
+    }
+  }
+  const auto* failed = std::get_if<HostFailed>(&answer.error().kind);
+  return host_error(answer.error().message, failed == nullptr ? 0 : failed->code);
+}
+
 }  // namespace typed
 
 /// `HostCompletion` for a function whose result is `R`, for asynchronous typed functions:
@@ -129,6 +167,7 @@ template <class R>
 class TypedCompletion {
  public:
   explicit TypedCompletion(HostCompletion completion) noexcept : completion_(std::move(completion)) {}
+  [[nodiscard]] bool abandoned() const { return completion_.abandoned(); }
   /// True when the run was still waiting for this.
   bool complete(const HostResult<R>& answer) const {
     return completion_.complete_encoded(typed::encode_answer(answer));
@@ -160,7 +199,7 @@ decltype(auto) apply(Function&& function, std::tuple<std::remove_cvref_t<A>...>&
   }(std::index_sequence_for<A...>());
 }
 
-/// One that answers at once: `R` is its value, `HostResult` of it, or void.
+/// One that answers at once: `R` is its value, `HostResult` or `Result` of it, or void.
 template <class R, class... A>
 struct HostSignature {
   template <class F>
@@ -179,7 +218,12 @@ struct HostSignature {
         typed::apply<A...>(invoke, *arguments);
         return std::vector<std::uint8_t>();
       } else {
-        return encode_answer<Value>(typed::apply<A...>(invoke, *arguments));
+        auto answer = typed::apply<A...>(invoke, *arguments);
+        if constexpr (std::same_as<R, Value>) {
+          return encode_answer(HostResult<Value>(std::move(answer)));
+        } else {
+          return encode_answer(answer);
+        }
       }
     };
     return {function_type<Value, std::remove_cvref_t<A>...>(), std::move(call)};

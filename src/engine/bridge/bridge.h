@@ -290,6 +290,9 @@ extern "C" {
 /// Takes the next parked call; false when there is none.
 bool bridge_calls_next(const BridgeCalls *calls, BridgeHostCall *out);
 
+/// Whether the run still waits for this call. Any thread.
+bool bridge_calls_waits(const BridgeCalls *calls, uint64_t ticket);
+
 /// Answers a call, from any thread: encoded results, or (`ok` false) a message and a number that end the run. False
 /// when nobody waits for it any more.
 ///

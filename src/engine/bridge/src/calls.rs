@@ -100,6 +100,12 @@ pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCal
     }
 }
 
+/// Whether the run still waits for this call. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_calls_waits(calls: &BridgeCalls, ticket: u64) -> bool {
+    matches!(calls.0.lock().slots.get(&ticket), Some(Slot::Waiting(_)))
+}
+
 /// Answers a call, from any thread: encoded results, or (`ok` false) a message and a number that end the run. False
 /// when nobody waits for it any more.
 ///

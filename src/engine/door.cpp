@@ -120,11 +120,11 @@ class BridgedRun : public Run {
     }
     return Answer{take(answer.head), take(answer.payload), std::to_array(answer.number.bytes), answer.number.size};
   }
-  base::Buffer cancel() noexcept final {
-    bridge::BridgeBytes frames{};
-    bridge::bridge_run_cancel(raw_, &frames);
+  Failure cancel() noexcept final {
+    OutFailure failure;
+    bridge::bridge_run_cancel(raw_, failure);
     over_ = true;
-    return take(frames);
+    return failure.take();
   }
   [[nodiscard]] Counters counters() const noexcept final {
     bridge::BridgeUsage u{};

@@ -155,7 +155,7 @@ class Component {
   [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max) const = 0;
   /// `path`: names from the outermost instance to the function.
   [[nodiscard]] virtual Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const = 0;
-  /// `between_components`: it may hold components, between which values go.
+  /// `between_components`: values may go from one place in it to another without a call of the host.
   [[nodiscard]] virtual Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
                                                                bool between_components) const = 0;
 

@@ -77,8 +77,9 @@ Error load_error(Failure failure, const LoadLimits& limits) {
     kind.offset = failure.code;
   }
   std::string message = failure.cause == Cause::Text ? "the text is no component"s
-                        : kind.offset.has_value() ? fmt::format("the component is malformed at byte {}", *kind.offset)
-                                                  : "this is no component that can be compiled"s;
+                        : kind.offset.has_value()
+                            ? fmt::format("the component is malformed or unsupported at byte {}", *kind.offset)
+                            : "this is no component that can be compiled"s;
   return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
 }
 

@@ -177,9 +177,9 @@ class Run {
   virtual Poll poll() = 0;
   /// After `Done`, once.
   virtual std::expected<Answer, Failure> take_result() = 0;
-  /// Between polls: unwinds the guest and frees its memory. The counters stay. Answers with the encoded frames of a
-  /// guest that was between two slices of its own code; empty for one that waited.
-  virtual base::Buffer cancel() noexcept = 0;
+  /// Between polls: unwinds the guest and frees its memory. The counters stay. Answers with Halted, and the frames of a
+  /// guest that was between two slices of its own code; or with Panic when that went wrong.
+  virtual Failure cancel() noexcept = 0;
   [[nodiscard]] virtual Counters counters() const noexcept = 0;
   [[nodiscard]] virtual std::vector<Denial> denials() const = 0;
   [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;

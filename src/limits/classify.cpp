@@ -250,9 +250,13 @@ Phase phase_of(engine::RunPhase phase) noexcept {
   return Phase::Drop;
 }
 
-Error stopped(HostStop stop, const base::Buffer& frames, const CallBudget& allowed, const Readings& readings) {
-  auto error = Classifier(allowed, readings).host_stop(stop);
-  error.backtrace = engine::decode_frames(frames.bytes());
+Error stopped(HostStop stop, Failure halted, const CallBudget& allowed, const Readings& readings) {
+  const Classifier classifier(allowed, readings);
+  if (halted.cause != Cause::Halted) {
+    return classifier.failure(std::move(halted));
+  }
+  auto error = classifier.host_stop(stop);
+  error.backtrace = engine::decode_frames(halted.frames.bytes());
   return error;
 }
 

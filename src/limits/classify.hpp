@@ -37,9 +37,8 @@ struct Prices {
 [[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
 [[nodiscard]] Phase phase_of(engine::RunPhase phase) noexcept;
 
-/// `frames`: where the guest was, encoded.
-[[nodiscard]] Error stopped(HostStop stop, const base::Buffer& frames, const CallBudget& allowed,
-                            const Readings& readings);
+/// `halted`: how the run was ended, with the frames of where the guest was.
+[[nodiscard]] Error stopped(HostStop stop, engine::Failure halted, const CallBudget& allowed, const Readings& readings);
 [[nodiscard]] Error failed(engine::Failure failure, const CallBudget& allowed, const Readings& readings);
 /// A run that returned has still failed when its fuel or its time was over: no check fires inside a straight line of
 /// code, so a return is looked at as well.

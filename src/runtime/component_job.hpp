@@ -1,8 +1,9 @@
 #pragma once
 
 #include <airssys/wasm/context.hpp>
-#include <map>
+#include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -34,6 +35,7 @@ class ComponentJob final : public Job {
                  engine::ParkedCall call) noexcept override;
   void polled() override;
   std::expected<std::optional<Value>, Error> result(engine::Answer answer) override;
+  void count_host_calls(HostCallCounts& counts) const override;
   void complete(Report& report) override;
   [[nodiscard]] std::string_view last_host_call() const override { return last_host_call_; }
 
@@ -50,7 +52,9 @@ class ComponentJob final : public Job {
   std::unique_ptr<OwnStore> own_;
   /// Those of `own_`, those of the kept instance, or null without WASI.
   GuestStreams* streams_ = nullptr;
-  std::map<std::string, std::uint64_t> host_calls_;
+  mutable std::mutex counting_;
+  HostCallCounts host_calls_;
+  std::atomic<bool> any_host_calls_ = false;
   std::string last_host_call_;
   std::uint64_t bytes_out_ = 0;
 };

@@ -37,7 +37,7 @@ class LoadedComponent {
     std::uint64_t size = 0;
     /// Kept for the WIT text; empty for a precompiled component.
     std::vector<std::uint8_t> bytes;
-    /// It may hold components.
+    /// It may hold components, or streams of its own: values go from one to the other without a call of the host.
     bool between_components = true;
     /// Of the engine that loaded it.
     std::shared_ptr<const engine::Host> owner;

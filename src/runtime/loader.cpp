@@ -287,7 +287,7 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
   LoadedComponent::Identity identity{{source.name, base::hex(digest)},
                                      source.bytes.size(),
                                      {source.bytes.begin(), source.bytes.end()},
-                                     found->components > 0,
+                                     found->components > 0 || found->concurrency,
                                      host_};
   return ComponentHandle(
       std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host, std::move(notes)));

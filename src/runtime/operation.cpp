@@ -20,13 +20,16 @@ std::int64_t thread_cpu_ns() noexcept {
 
 /// Wasmtime turns a guest's fault into a trap by a signal; where that signal is blocked, the kernel kills the process.
 /// An embedder that blocks all signals (to wait for them by signalfd, say) means others. Once a thread: a system call.
-bool open_to_faults() noexcept {
-  sigset_t faults;
-  ::sigemptyset(&faults);
-  for (const int signal : {SIGSEGV, SIGILL, SIGBUS, SIGFPE}) {
-    ::sigaddset(&faults, signal);
-  }
-  return ::pthread_sigmask(SIG_UNBLOCK, &faults, nullptr) == 0;
+void open_to_faults() noexcept {
+  static thread_local const bool open = [] {
+    sigset_t faults;
+    ::sigemptyset(&faults);
+    for (const int signal : {SIGSEGV, SIGILL, SIGBUS, SIGFPE}) {
+      ::sigaddset(&faults, signal);
+    }
+    return ::pthread_sigmask(SIG_UNBLOCK, &faults, nullptr) == 0;
+  }();
+  AIRSSYS_WASM_ASSERT(open);
 }
 
 std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
@@ -81,8 +84,7 @@ engine::Poll Operation::poll(Clock::time_point began) {
   constexpr std::chrono::seconds kFarAway{1};
   const bool by_wall = !polled_ && allowed().limits.max_cpu_time >= kFarAway;
   polled_ = true;
-  static thread_local const bool open = open_to_faults();
-  AIRSSYS_WASM_ASSERT(open);
+  open_to_faults();
   const auto cpu_began = by_wall ? 0 : thread_cpu_ns();
   const auto polled = run_->poll();
   last_look_ = Clock::now();
@@ -109,10 +111,11 @@ void Operation::answer_host_calls() {
 }
 
 void Operation::stop(limits::HostStop why) {
-  const auto frames = run_->cancel();
+  open_to_faults();
+  auto halted = run_->cancel();
   last_look_ = Clock::now();
   const auto last = readings(last_look_);
-  report_.result = std::unexpected(limits::stopped(why, frames, allowed(), last));
+  report_.result = std::unexpected(limits::stopped(why, std::move(halted), allowed(), last));
   finish(last);
 }
 
@@ -173,6 +176,7 @@ ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
   if (readings.counters.wasi_calls > 0) {
     usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
   }
+  job_.count_host_calls(usage.host_calls);
   return usage;
 }
 

@@ -31,7 +31,9 @@ class Job {
   virtual void polled() = 0;
   /// The guest's answer as a value; or the error that it amounts to.
   [[nodiscard]] virtual std::expected<std::optional<Value>, Error> result(engine::Answer answer) = 0;
-  /// Last word on an error (a command's exit(0) is a return), and what only the job knows: output, host calls.
+  /// Adds its calls of host functions, by interface. Any thread.
+  virtual void count_host_calls(HostCallCounts& counts) const = 0;
+  /// Last word on an error (a command's exit(0) is a return), and what only the job knows: output, bytes.
   virtual void complete(Report& report) = 0;
   /// `interface#function` of the last host call.
   [[nodiscard]] virtual std::string_view last_host_call() const = 0;

@@ -340,7 +340,7 @@ TEST_F(CommandTest, WhatIsNoComponentIsRefusedWithItsReason) {
        std::vector<std::pair<std::string, std::string>>{{"empty.wasm", "the file is empty"},
                                                         {"core.wasm", "a core WebAssembly module, not a component"},
                                                         {"garbage.wasm", "this is no WebAssembly component"},
-                                                        {"cut.wasm", "malformed at byte"},
+                                                        {"cut.wasm", "malformed or unsupported at byte"},
                                                         {"text.wat", "the text is no component"},
                                                         {"missing.wasm", "No such file or directory"},
                                                         {".", "not a regular file"}}) {

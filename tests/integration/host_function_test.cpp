@@ -1,3 +1,4 @@
+#include <future>
 #include <stdexcept>
 
 #include "support/host.hpp"
@@ -125,6 +126,18 @@ TEST_F(HostFunctionTest, ALateAnswerComesFromAnyThread) {
     EXPECT_EQ(report.value(), Value(std::uint32_t{42}));
     EXPECT_GE(report.usage().waiting, 15ms);
   }
+}
+
+TEST_F(HostFunctionTest, CallsAreCountedWhileTheRunGoesOn) {
+  std::promise<HostCompletion> asked;
+  engine.host(kInterface).async_function("ask", [&](HostCall& call, std::span<const Value>) {
+    asked.set_value(call.later());
+  });
+  const auto run = engine.start(load(kAsk), "run", {}, with_deadline(10s));
+  const auto completion = asked.get_future().get();
+  EXPECT_EQ(run.usage().host_calls.at(kInterface), 1U);
+  EXPECT_TRUE(completion.complete(one(std::uint32_t{42})));
+  EXPECT_EQ(run.wait().usage().host_calls.at(kInterface), 1U);
 }
 
 TEST_F(HostFunctionTest, AnAnswerThatNeverComesIsATimeout) {

@@ -1,4 +1,5 @@
 #include "support/host.hpp"
+#include "support/waiting_tasks.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -33,23 +34,6 @@ std::string with_pair(std::uint32_t first, std::uint32_t second, std::string_vie
          std::to_string(first) + ")) (i32.store (i32.const 20) (i32.const " + std::to_string(second) +
          ")) i32.const 16)" + std::string(more);
 }
-
-/// `run` starts a task after the other; each waits for what never comes.
-const std::string kWaitingTasks = R"((component
-  (component $lib
-    (core module $memory (memory (export "mem") 1)) (core instance $memory (instantiate $memory))
-    (core func $set (canon waitable-set.new)) (core func $wait (canon waitable-set.wait (memory $memory "mem")))
-    (core module $m (import "" "set" (func $set (result i32))) (import "" "wait" (func $wait (param i32 i32) (result i32)))
-      (func (export "f") (drop (call $wait (call $set) (i32.const 0)))))
-    (core instance $i (instantiate $m (with "" (instance (export "set" (func $set)) (export "wait" (func $wait))))))
-    (func (export "f") async (canon lift (core func $i "f") async)))
-  (component $main (import "f" (func $f async)) (core func $start (canon lower (func $f) async))
-    (core module $m (import "" "start" (func $start (result i32)))
-      (func (export "run") (result i32) (loop $l (drop (call $start)) (br $l)) i32.const 1))
-    (core instance $i (instantiate $m (with "" (instance (export "start" (func $start))))))
-    (func (export "run") (result s32) (canon lift (core func $i "run"))))
-  (instance $lib (instantiate $lib)) (instance $main (instantiate $main (with "f" (func $lib "f"))))
-  (alias export $main "run" (func $run)) (export "run" (func $run))))";
 
 ExecutionContext tweaked(void (*change)(ExecutionContext&)) {
   auto context = small();
@@ -495,19 +479,28 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
   }
 }
 
-// A guest of component-model async holds a stack for each task that waits: one more than the engine has places for runs
-// would leave none for the neighbour, if they came out of a pool.
-TEST_F(HostTest, TasksOfOneGuestTakeNoPlaceOfAnother) {
-  constexpr int kPlaces = 2;
-  auto settings = config();
-  settings.max_concurrent = kPlaces;
-  settings.max_instances = 0;
-  auto narrow = WasmEngine::create(settings).value();
-  const auto tasks = narrow.load_text(kWaitingTasks, "tasks").value();
+// No fuel is looked at in a straight line of calls of the host, each of which takes a millisecond.
+TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadline) {
+  std::string calls;
+  for (int i = 0; i < 1'000; ++i) {
+    calls += "(drop (call $has (local.get $f) (i32.const 0) (i32.const 15000000)))";
+  }
+  const auto guest = load(R"((component
+    (import "wasi:http/types@0.2.0" (instance $types (export "fields" (type $fields (sub resource)))
+      (export "[constructor]fields" (func (result (own $fields))))
+      (export "[method]fields.has" (func (param "self" (borrow $fields)) (param "name" string) (result bool)))))
+    (core module $memory (memory (export "mem") 300)) (core instance $mi (instantiate $memory)) (alias core export $mi "mem" (core memory $mem))
+    (core func $fields (canon lower (func $types "[constructor]fields"))) (core func $has (canon lower (func $types "[method]fields.has") (memory $mem)))
+    (core module $m (import "" "fields" (func $fields (result i32))) (import "" "has" (func $has (param i32 i32 i32) (result i32)))
+      (func (export "run") (result i32) (local $f i32) (local.set $f (call $fields)) )" +
+                          calls + R"( i32.const 1))
+    (core instance $i (instantiate $m (with "" (instance (export "fields" (func $fields)) (export "has" (func $has))))))
+    (func (export "run") (result s32) (canon lift (core func $i "run")))))");
   auto context = with_deadline(100ms);
-  context.limits.max_async_resources = 30;
-  const auto report = narrow.run(tasks, "run", {}, context);
-  ASSERT_THAT(report, Stops("resource_limit")) << report.error();
+  context.limits.max_memory = 32_MiB;
+  const auto report = engine.run(guest, "run", {}, context);
+  ASSERT_THAT(report, Stops("timeout"));
+  EXPECT_LT(kind_of<ExecutionTimeout>(report).elapsed, 500ms);
 }
 
 // A string of 4 MB goes from one component to its sibling again and again: much time, hardly any fuel, no WASI call.

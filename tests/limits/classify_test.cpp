@@ -186,12 +186,14 @@ TEST(Classify, EveryCauseOfARunHasARow) {
 
 TEST(Classify, AStopOfTheHostNamesWhatIsSpent) {
   const auto what = [](HostStop stop, const Readings& readings) {
-    return std::visit(Describe{}, stopped(stop, {}, allowed(), readings).kind);
+    return std::visit(Describe{}, stopped(stop, {Cause::Halted, 0, false, {}, {}}, allowed(), readings).kind);
   };
   EXPECT_EQ(what(HostStop::Deadline, with(half(), 600, 95ns)), "timeout 90 95");
   EXPECT_EQ(what(HostStop::Deadline, with(half(), 0, 95ns)), "both 1000 1000 90 95");
   EXPECT_EQ(what(HostStop::CpuTime, half()), "cpu 70 35");
   EXPECT_EQ(what(HostStop::Cancelled, half()), "cancelled");
+  const auto broken = stopped(HostStop::Cancelled, {Cause::Panic, 0, false, {}, {}}, allowed(), half());
+  EXPECT_EQ(broken.reason(), "host_bug") << "that it was to end anyway excuses nothing";
   auto unmetered = with(half(), 0, 95ns);
   unmetered.fuel_metered = false;
   EXPECT_EQ(what(HostStop::Deadline, unmetered), "timeout 90 95") << "no fuel is not spent fuel";

@@ -36,7 +36,7 @@ class FakeRun final : public engine::Run {
     return result == engine::Poll::Waiting && !waker_ ? engine::Poll::Slice : result;
   }
   std::expected<engine::Answer, engine::Failure> take_result() override { return engine::Answer{}; }
-  base::Buffer cancel() noexcept override { return {}; }
+  engine::Failure cancel() noexcept override { return {engine::Cause::Halted, 0, false, {}, {}}; }
   [[nodiscard]] engine::Counters counters() const noexcept override {
     const std::lock_guard lock(mutex_);
     return counters_;
@@ -63,6 +63,7 @@ class FakeJob final : public runtime::Job {
                  engine::ParkedCall) noexcept override {}
   void polled() override {}
   std::expected<std::optional<Value>, Error> result(engine::Answer) override { return std::nullopt; }
+  void count_host_calls(HostCallCounts&) const override {}
   void complete(Report&) override {}
   [[nodiscard]] std::string_view last_host_call() const override { return {}; }
 

@@ -38,8 +38,18 @@ def shown(time_ns):
     return f"{time_ns:.0f} ns"
 
 
+# Goals that are missed knowingly, with the reason.
+ACCEPTED = {
+    "call into a kept instance":
+        "a report, a deadline and usage for each call are some forty C++ functions, each return mispredicted after the switch of stacks",
+}
+missed = []
+
+
 def row(what, figure, peer="", ratio="", goal="", good=None):
     verdict = "" if good is None else ("yes" if good else "**no**")
+    if good is False and what not in ACCEPTED:
+        missed.append(what)
     lines.append((what, figure, peer, ratio, goal, verdict))
 
 
@@ -91,6 +101,8 @@ for size, name in ((64, "64 B"), (1 << 20, "1 MiB"), (16 << 20, "16 MiB")):
     rate(f"list<u8> echo, {name}, kept instance, result not copied", f"echo_shared/{size}", 3 if size > 64 else None)
 for size, name in ((1 << 20, "1 MiB"), (16 << 20, "16 MiB")):
     rate(f"list<u8> echo, {name}, kept instance, into std::vector", f"echo_vector/{size}")
+    rate(f"string echo, {name}, kept instance, into std::string", f"echo_string/{size}")
+    rate(f"result<list<u8>, string> echo, {name}, kept instance, into std::vector", f"echo_result/{size}")
     rate(f"list<u8> echo, {name}, kept instance, dynamic values", f"echo_dynamic/{size}")
     rate(f"list<u8> echo, {name}, fresh instance each, result not copied", f"echo_fresh/{size}")
 for size, name in ((1 << 10, "4 KiB"), (1 << 18, "1 MiB")):
@@ -136,3 +148,7 @@ figures vary by some ten per cent from run to run; ratios less.
 """)
         for line in [HEAD, ("---",) * len(HEAD), *lines]:
             file.write("| " + " | ".join(line) + " |\n")
+        for what, why in ACCEPTED.items():
+            file.write(f"\nKnown to miss its goal: {what}; {why}.\n")
+if missed:
+    sys.exit(f"goals missed: {'; '.join(missed)}")

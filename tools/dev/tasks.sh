@@ -10,7 +10,7 @@ task_help() {
 ./dev fmt                       format everything
 ./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
 ./dev asan                      all tests under the address and undefined-behaviour sanitizers
-./dev tsan                      base, limits and scheduler under the thread sanitizer, on the fake engine
+./dev tsan                      the library under the thread sanitizer, on a fake door to Wasmtime
 ./dev fuzz [TARGET [SECONDS]]   fuzz values, json or component, or all of them, 10 s each
 ./dev ci                        what CI runs, with the time of each stage
 ./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
@@ -50,7 +50,7 @@ task_run() {
 run_tests() {
   local preset="$1"
   shift
-  (cd "build/$preset" && ctest --output-on-failure -j "$jobs" "$@")
+  (cd "build/$preset" && ctest --output-on-failure --repeat after-timeout:2 -j "$jobs" "$@")
 }
 
 task_test() {

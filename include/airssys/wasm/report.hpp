@@ -24,6 +24,9 @@ enum class FuelPrecision : std::uint8_t {
 
 [[nodiscard]] std::string_view name(FuelPrecision precision) noexcept;
 
+/// Calls by interface; all of WASI together under `wasi`.
+using HostCallCounts = std::map<std::string, std::uint64_t>;
+
 /// What an execution used, on success and on every stop.
 struct ResourceUsage {
   Fuel fuel;
@@ -40,8 +43,7 @@ struct ResourceUsage {
   Bytes memory_peak;
   /// Growths that were refused.
   std::uint64_t memory_refused = 0;
-  /// Calls by interface; all of WASI together under `wasi`.
-  std::map<std::string, std::uint64_t> host_calls;
+  HostCallCounts host_calls;
   /// Arguments and results as they cross: encoded, or the bytes alone where a function takes nothing else (a call that
   /// blocks with up to two strings or list<u8>).
   Bytes bytes_in, bytes_out;
@@ -62,7 +64,7 @@ struct Denial {
 enum class Outcome : std::uint8_t {
   Returned,
   Stopped,
-  /// No guest instruction ran.
+  /// It ended before the guest was made: in phase queue, load or link.
   Refused
 };
 

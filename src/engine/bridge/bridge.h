@@ -393,7 +393,7 @@ void bridge_output_take(const BridgeOutput *output,
 void bridge_output_free(BridgeOutput *output);
 
 /// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
-/// others.
+/// others, or streams of its own.
 ///
 /// # Safety
 /// `functions` points at `count` entries, readable for the call like what they point at.
@@ -464,8 +464,10 @@ BridgePoll bridge_run_poll(BridgeRun *run);
 bool bridge_run_result(BridgeRun *run, BridgeAnswer *answer, BridgeFailure *failure);
 
 /// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
-/// counters stay readable and the phase is then final. `frames`: where the guest was, if that can be told.
-void bridge_run_cancel(BridgeRun *run, BridgeBytes *frames);
+/// counters stay readable and the phase is then final. `failure`: Halted, with the frames of where the guest was if that
+/// can be told; or Panic.
+void bridge_run_cancel(BridgeRun *run,
+                       BridgeFailure *failure);
 
 /// The counters, at any time, also while another thread polls.
 ///

@@ -151,10 +151,6 @@ impl Failure {
         self
     }
 
-    pub fn into_frames(self) -> Vec<u8> {
-        self.0.frames
-    }
-
     pub fn cause(&self) -> BridgeCause {
         self.0.cause
     }

@@ -30,7 +30,7 @@ pub struct BridgeHostFunction {
 }
 
 /// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
-/// others.
+/// others, or streams of its own.
 ///
 /// # Safety
 /// `functions` points at `count` entries, readable for the call like what they point at.

@@ -1,7 +1,7 @@
 //! One store and the operation under way in it: polled slice by slice, dropped at any point between polls.
 
 use crate::calls::BridgeCalls;
-use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
+use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
@@ -166,18 +166,13 @@ impl BridgeRun {
         !self.busy
     }
 
-    /// Where the guest is, as far as it was suspended in its own code: it goes on only to be told to end. In a call of the
-    /// host it would go on with that.
-    fn halt(&mut self) -> Vec<u8> {
-        if !self.busy || !self.sliced || self.shared.in_host_call.load(Relaxed) {
-            return Vec::new();
+    /// Ends a guest that was suspended in its own code where it is, which the failure tells: it goes on only to be told so.
+    /// In a call of the host it would go on with that.
+    fn halt(&mut self) {
+        if self.busy && self.sliced && !self.shared.in_host_call.load(Relaxed) {
+            self.shared.halted.store(true, Relaxed);
+            self.step();
         }
-        self.shared.halted.store(true, Relaxed);
-        let over = self.step();
-        let failed = self.desk(|papers| papers.result.take()).and_then(Result::err);
-        failed
-            .filter(|failure| over && failure.cause() == BridgeCause::Halted)
-            .map_or_else(Vec::new, Failure::into_frames)
     }
 
     /// Unwinds the guest's stack and frees its store. A panic on the way stays here: the run is over anyway.
@@ -293,12 +288,16 @@ pub extern "C" fn bridge_run_result(
 }
 
 /// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
-/// counters stay readable and the phase is then final. `frames`: where the guest was, if that can be told.
+/// counters stay readable and the phase is then final. `failure`: Halted, with the frames of where the guest was if that
+/// can be told; or Panic.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, frames: &mut BridgeBytes) {
-    *frames = run.halt().into();
+pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, failure: &mut BridgeFailure) {
+    run.halt();
     LIFTED.set(false);
     run.end(None);
+    let last = run.desk(|papers| papers.result.take()).and_then(Result::err);
+    let told = last.filter(|last| matches!(last.cause(), BridgeCause::Halted | BridgeCause::Panic));
+    *failure = told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, "")).into();
 }
 
 /// The counters, at any time, also while another thread polls.

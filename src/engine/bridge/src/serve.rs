@@ -2,7 +2,7 @@
 
 use crate::function::{BridgeFunction, given_away};
 use crate::outcome::{BridgeCause, Failure};
-use crate::store::{BridgeBudget, BridgePhase, Data};
+use crate::store::{BridgeBudget, BridgePhase, Data, is_full};
 use crate::typed::{Answer, ByteCall, LIFTED, NumberResult, Numbers, Typed};
 use crate::value::{decode_all, put};
 use std::cell::UnsafeCell;
@@ -11,7 +11,7 @@ use std::future::poll_fn;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use wasmtime::Store;
-use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, ResourceTable, TypedFunc, Val};
+use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, TypedFunc, Val};
 
 /// What is to be done next, and what came of it: laid down and picked up between polls. It has no lock (each would cost
 /// as much as the work under it), since there is always only one who may look: whoever holds the run exclusively, or
@@ -142,8 +142,10 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
 
 /// WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is full.
 fn of_full_table(store: &mut Store<Data>, failure: Failure) -> Failure {
-    let full = |table: &mut ResourceTable| table.iter_mut().count() >= table.max_capacity();
-    if failure.cause() == BridgeCause::ResourceTable && store.concurrent_resource_table().is_some_and(full) {
+    if failure.cause() == BridgeCause::ResourceTable
+        && !store.data_mut().wasi_table_is_full()
+        && store.concurrent_resource_table().is_some_and(is_full)
+    {
         return failure.with_cause(BridgeCause::AsyncResources, 0);
     }
     failure

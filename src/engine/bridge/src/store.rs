@@ -170,6 +170,10 @@ pub struct Data {
     slice_began: u64,
     slice_of: u64,
     interval: u64,
+    /// Fuel when Wasmtime last began to count that interval.
+    interval_began: u64,
+    /// The crossing under way was let pass after the deadline: it looks like the end of a slice.
+    late: bool,
     /// The poll and the time of the last crossing into the host.
     crossed_in: u64,
     crossed_ns: u64,
@@ -207,6 +211,8 @@ impl Data {
             slice_began: 0,
             slice_of: 0,
             interval: 0,
+            interval_began: 0,
+            late: false,
             crossed_in: 0,
             crossed_ns: 0,
             poll_seen: 0,
@@ -219,6 +225,8 @@ impl Data {
         self.slice_began = self.budget.fuel;
         self.slice_of = self.shared.slices.load(Relaxed);
         self.interval = self.budget.slice;
+        self.interval_began = self.budget.fuel;
+        self.late = false;
         if let Some(granted) = &mut self.granted {
             granted.table.set_max_capacity(self.budget.wasi_resources_max as usize);
         }
@@ -246,9 +254,16 @@ impl Data {
         Ok(())
     }
 
-    /// The crossing is the end of a slice: C++ will look at the deadline, and there the fuel is exact.
-    fn slice_is_over(&self, fuel: u64) -> bool {
-        self.fuel_metered && self.slice_began.saturating_sub(fuel) >= self.interval
+    /// At a crossing into the host after the deadline. What looks like the end of a slice goes on, once: if it is one, the
+    /// run is suspended there and C++ looks at the clock, with exact fuel; if it is not, it ends when it returns.
+    fn late(&mut self, fuel: u64) -> Result<()> {
+        let slice_is_over = self.fuel_metered && self.interval_began.saturating_sub(fuel) >= self.interval;
+        if slice_is_over && !std::mem::replace(&mut self.late, true) { Ok(()) } else { Err(deadline()) }
+    }
+
+    /// WASI's resources are as many as they may be.
+    pub fn wasi_table_is_full(&mut self) -> bool {
+        self.granted.as_mut().is_some_and(|granted| is_full(&mut granted.table))
     }
 
     pub fn granted(&mut self) -> &mut Granted {
@@ -294,6 +309,10 @@ impl Data {
         self.shared.memory_peak.fetch_max(next, Relaxed);
         Ok(true)
     }
+}
+
+pub fn is_full(table: &mut ResourceTable) -> bool {
+    table.iter_mut().count() >= table.max_capacity()
 }
 
 const CONTEXT: &str = "WASI is linked only into runs that carry a context";
@@ -352,6 +371,7 @@ impl ResourceLimiter for Data {
 /// counted, and after a crossing in which the guest was suspended. `memory.grow` does neither, so whoever sets fuel there
 /// gives back what the guest has burnt.
 pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
+    cx.data().goes_on()?;
     match why {
         CallHook::CallingHost => {
             let fuel = if cx.data().fuel_metered { cx.get_fuel()? } else { 0 };
@@ -359,15 +379,14 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             data.shared.fuel_left.store(fuel, Relaxed);
             data.crossed_ns = now_ns();
             data.crossed_in = data.shared.slices.load(Relaxed);
-            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns && !data.slice_is_over(fuel) {
-                let message = "the deadline has passed".into();
-                return Err(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
+            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns {
+                data.late(fuel)
+            } else {
+                Ok(())
             }
-            Ok(())
         }
         CallHook::ReturningFromHost => {
             let data = cx.data_mut();
-            data.goes_on()?;
             let counted = data.wasi_calls + data.own_calls != data.calls_charged;
             let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
             if suspended {
@@ -375,6 +394,9 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             }
             if counted {
                 charge(&mut cx)?;
+            }
+            if cx.data().late && !suspended {
+                return Err(deadline());
             }
             if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
         }
@@ -435,6 +457,9 @@ fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
         data.slice_of = poll;
         data.slice_began = before;
     }
+    if suspended {
+        data.interval_began = before;
+    }
     let price = std::mem::take(&mut data.owed);
     let fuel = before.saturating_sub(price);
     let used = data.slice_began.saturating_sub(fuel);
@@ -442,9 +467,17 @@ fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
     let same = price == 0 && rest == data.interval;
     data.interval = rest;
     data.shared.fuel_left.store(fuel, Relaxed);
+    if same {
+        return Ok(());
+    }
+    data.interval_began = fuel;
     if price > 0 {
         cx.set_fuel(fuel)?;
     }
     // Setting the interval also refills the active slice from it.
-    if same { Ok(()) } else { cx.fuel_async_yield_interval(Some(rest)) }
+    cx.fuel_async_yield_interval(Some(rest))
+}
+
+fn deadline() -> wasmtime::Error {
+    Stopped { cause: BridgeCause::Deadline, code: 0, message: "the deadline has passed".into() }.into()
 }

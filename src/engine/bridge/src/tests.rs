@@ -8,7 +8,7 @@ mod scanning;
 
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
-use crate::ffi::{BridgeBytes, BridgeSlice, bridge_bytes_free};
+use crate::ffi::{BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
@@ -142,11 +142,12 @@ impl Guest {
 
 /// Cancels the run and answers with the size of the frames that it tells.
 fn cancel(run: &mut BridgeRun) -> usize {
-    let mut frames = BridgeBytes::from(Vec::new());
-    bridge_run_cancel(run, &mut frames);
-    let size = frames.size;
+    let mut why = failure();
+    bridge_run_cancel(run, &mut why);
+    assert_eq!(why.cause, BridgeCause::Halted);
+    let size = why.frames.size;
     // SAFETY: filled in by the call above.
-    unsafe { bridge_bytes_free(&mut frames) };
+    unsafe { bridge_bytes_free(&mut why.frames) };
     size
 }
 

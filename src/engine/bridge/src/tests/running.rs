@@ -273,8 +273,9 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         std::future::pending::<()>().await;
     });
     assert_eq!(bridge_run_poll(&mut run), BridgePoll::Waiting);
-    cancel(&mut run);
-    assert_eq!(ended(&mut run), (BridgeCause::Panic, "in drop".to_owned()));
+    bridge_run_cancel(&mut run, &mut why);
+    assert_eq!((why.cause, message(&why)), (BridgeCause::Panic, "in drop".to_owned()));
+    assert_eq!(bridge_run_poll(&mut run), BridgePoll::Done);
     go_on();
 
     while bridge_run_poll(&mut neighbour) != BridgePoll::Done {}

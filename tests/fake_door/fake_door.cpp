@@ -1,0 +1,311 @@
+#include <algorithm>
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "engine/door.hpp"
+
+/// The door of engine/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
+/// is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host function of
+/// that name says to 7.
+namespace airssys::wasm::engine {
+
+namespace {
+
+constexpr const char* kInterface = "acme:test/host@1.0.0";
+constexpr std::uint64_t kFuelOfASlice = 10;
+
+/// Bytes that nobody frees.
+base::Buffer borrowed(std::span<std::uint8_t> bytes) { return {bytes.data(), bytes.size(), bytes.size(), nullptr}; }
+
+base::Buffer copied(std::span<const std::uint8_t> bytes) {
+  auto* data = new std::uint8_t[bytes.size()];
+  std::ranges::copy(bytes, data);
+  return {data, bytes.size(), bytes.size(), [](std::uint8_t* p, std::size_t, std::size_t) noexcept { delete[] p; }};
+}
+
+std::vector<std::uint8_t> number(std::uint32_t n) {
+  const Value value(n);
+  return wit::encode_all({&value, 1});
+}
+
+class FakeCalls final : public HostCalls {
+ public:
+  void wake_to(const std::shared_ptr<WakeTarget>& target) {
+    const std::lock_guard lock(mutex_);
+    target_ = target;
+  }
+  [[nodiscard]] bool has_target() const {
+    const std::lock_guard lock(mutex_);
+    return target_ != nullptr;
+  }
+  std::uint64_t park(std::uint32_t function) {
+    const std::lock_guard lock(mutex_);
+    parked_.push_back({function, next_, copied(number(7))});
+    waiting_.emplace(next_, std::nullopt);
+    return next_++;
+  }
+  [[nodiscard]] bool any_parked() const {
+    const std::lock_guard lock(mutex_);
+    return !parked_.empty();
+  }
+  /// The answer to a ticket, taken: encoded, or a refusal's code.
+  using Said = std::expected<std::vector<std::uint8_t>, std::uint64_t>;
+  std::optional<Said> said(std::uint64_t ticket) {
+    const std::lock_guard lock(mutex_);
+    const auto at = waiting_.find(ticket);
+    if (at == waiting_.end() || !at->second) {
+      return {};
+    }
+    auto out = std::move(at->second);
+    waiting_.erase(at);
+    return out;
+  }
+  void withdraw() {
+    const std::lock_guard lock(mutex_);
+    parked_.clear();
+    waiting_.clear();
+    target_.reset();
+  }
+
+  std::optional<ParkedCall> next() override {
+    const std::lock_guard lock(mutex_);
+    if (parked_.empty()) {
+      return {};
+    }
+    auto call = std::move(parked_.front());
+    parked_.pop_front();
+    return call;
+  }
+  [[nodiscard]] bool waits(std::uint64_t ticket) const override {
+    const std::lock_guard lock(mutex_);
+    const auto at = waiting_.find(ticket);
+    return at != waiting_.end() && !at->second;
+  }
+  bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) override {
+    return say(ticket, std::vector<std::uint8_t>(results.begin(), results.end()));
+  }
+  bool refuse(std::uint64_t ticket, std::uint64_t code, std::string_view /*message*/) override {
+    return say(ticket, std::unexpected(code));
+  }
+
+ private:
+  bool say(std::uint64_t ticket, Said what) {
+    std::shared_ptr<WakeTarget> target;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto at = waiting_.find(ticket);
+      if (at == waiting_.end() || at->second) {
+        return false;
+      }
+      at->second = std::move(what);
+      target = target_;
+    }
+    if (target) {
+      target->wake();
+    }
+    return true;
+  }
+
+  mutable std::mutex mutex_;
+  std::deque<ParkedCall> parked_;
+  std::map<std::uint64_t, std::optional<Said>> waiting_;
+  std::shared_ptr<WakeTarget> target_;
+  std::uint64_t next_ = 0;
+};
+
+enum class What : std::uint8_t { Nothing, Quick, Spin, Ask };
+struct Task {
+  What what = What::Nothing;
+  /// For Ask: which host function.
+  std::uint32_t host_function = 0;
+};
+
+class FakeRun final : public Run {
+ public:
+  FakeRun(const Budget& budget, Task task) : task_(task), fuel_(budget.fuel) {}
+  FakeRun(const FakeRun&) = delete;
+  FakeRun& operator=(const FakeRun&) = delete;
+  ~FakeRun() override { calls_->withdraw(); }
+
+  void wake_to(const std::shared_ptr<WakeTarget>& target) override { calls_->wake_to(target); }
+  Poll poll() override {
+    ++slices_;
+    phase_ = RunPhase::Call;
+    fuel_ -= std::min<std::uint64_t>(fuel_, kFuelOfASlice);
+    switch (task_.what) {
+      case What::Nothing: return Poll::Done;
+      case What::Quick: answer_ = number(42); return Poll::Done;
+      case What::Spin:
+        return fuel_ == 0 ? fail(Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel)) : Poll::Slice;
+      case What::Ask: break;
+    }
+    if (!ticket_) {
+      ticket_ = calls_->park(task_.host_function);
+    }
+    if (auto said = calls_->said(*ticket_)) {
+      if (!*said) {
+        return fail(Cause::HostFunction, said->error());
+      }
+      answer_ = std::move(**said);
+      return Poll::Done;
+    }
+    if (calls_->any_parked()) {
+      return Poll::HostCall;
+    }
+    return calls_->has_target() ? Poll::Waiting : Poll::Slice;
+  }
+  std::expected<Answer, Failure> take_result() override {
+    if (failure_) {
+      return std::unexpected(std::move(*failure_));
+    }
+    Answer out;
+    std::ranges::copy(answer_, out.number.begin());
+    out.number_size = static_cast<std::uint8_t>(answer_.size());
+    return out;
+  }
+  Failure cancel() noexcept override {
+    calls_->withdraw();
+    return {Cause::Halted, 0, false, {}, {}};
+  }
+  [[nodiscard]] Counters counters() const noexcept override {
+    Counters out;
+    out.phase = phase_;
+    out.fuel_left = fuel_;
+    out.slices = slices_;
+    return out;
+  }
+  [[nodiscard]] std::vector<Denial> denials() const override { return {}; }
+  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override { return calls_; }
+  void let_go() noexcept override { delete this; }
+
+ private:
+  Poll fail(Cause cause, std::uint64_t code) {
+    failure_ = Failure{cause, code, true, {}, {}};
+    return Poll::Done;
+  }
+
+  const Task task_;
+  const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
+  std::optional<std::uint64_t> ticket_;
+  std::vector<std::uint8_t> answer_;
+  std::optional<Failure> failure_;
+  // Read by any thread.
+  std::atomic<RunPhase> phase_ = RunPhase::Link;
+  std::atomic<std::uint64_t> fuel_;
+  std::atomic<std::uint64_t> slices_ = 0;
+};
+
+class FakeFunction final : public Function {
+ public:
+  explicit FakeFunction(std::string function_name) : name(std::move(function_name)) {}
+  [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view /*arguments*/) const override { return base::Buffer(); }
+  [[nodiscard]] bool takes_bytes() const noexcept override { return false; }
+
+  const std::string name;
+};
+
+class FakePrepared final : public Prepared {
+ public:
+  explicit FakePrepared(std::span<const HostFunctionName> functions) : functions_(functions.begin(), functions.end()) {}
+  [[nodiscard]] bool needs_wasi() const noexcept override { return false; }
+  [[nodiscard]] Try<RunPtr> call(const Wasi* /*wasi*/, const Budget& budget, const Function& function,
+                                 const Arguments& /*arguments*/) const override {
+    return RunPtr(new FakeRun(budget, task(function)));
+  }
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override;
+
+ private:
+  [[nodiscard]] Task task(const Function& function) const {
+    const auto& name = dynamic_cast<const FakeFunction&>(function).name;
+    if (name == "quick" || name == "spin") {
+      return {name == "quick" ? What::Quick : What::Spin};
+    }
+    const auto at = std::ranges::find(functions_, name, &HostFunctionName::name);
+    return {What::Ask, static_cast<std::uint32_t>(at - functions_.begin())};
+  }
+
+  std::vector<HostFunctionName> functions_;
+};
+
+class FakeStore final : public Store {
+ public:
+  explicit FakeStore(const FakePrepared& prepared) : prepared_(prepared) {}
+  [[nodiscard]] Try<RunPtr> instantiate(const Budget& budget) override { return RunPtr(new FakeRun(budget, {})); }
+  [[nodiscard]] Try<RunPtr> call(const Budget& budget, const Function& function, const Arguments& arguments) override {
+    return prepared_.call(nullptr, budget, function, arguments);
+  }
+  [[nodiscard]] Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t /*handle*/) override {
+    return RunPtr(new FakeRun(budget, {}));
+  }
+
+ private:
+  const FakePrepared& prepared_;
+};
+
+Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
+  return std::make_unique<FakeStore>(*this);
+}
+
+class FakeComponent final : public Component {
+ public:
+  [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/) const override {
+    const Type u32{Type::Kind::U32, {}, 0};
+    const auto function = [&](const char* name, bool asks) {
+      wit::Extern out{name, {}};
+      out.item.function.result = u32;
+      if (asks) {
+        out.item.function.parameters.push_back({"n", u32});
+      }
+      return out;
+    };
+    wit::Extern host{kInterface, {}};
+    host.item.kind = wit::Item::Kind::Instance;
+    host.item.instance = {function("now", true), function("later", true)};
+    return wit::Description{
+        {std::move(host)},
+        {function("quick", false), function("spin", false), function("now", false), function("later", false)}};
+  }
+  [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
+    return std::make_unique<FakeFunction>(path.back());
+  }
+  [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
+                                                       bool /*between_components*/) const override {
+    return std::make_unique<FakePrepared>(functions);
+  }
+};
+
+class FakeHost final : public Host {};
+class FakeEngine final : public Engine {
+ public:
+  void tick() noexcept override {}
+};
+
+std::array<std::uint8_t, 8> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
+
+}  // namespace
+
+Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking_threads*/) {
+  return std::make_shared<FakeHost>();
+}
+Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& /*host*/, const Settings& /*settings*/) {
+  return std::make_shared<FakeEngine>();
+}
+Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& /*engine*/,
+                                                const std::string& /*path*/) {
+  return std::make_shared<FakeComponent>();
+}
+Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/) { return Scan{}; }
+Try<base::Buffer> compile(const Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
+  return borrowed(preamble);
+}
+Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
+Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
+Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
+bool is_wasi(std::string_view /*import*/) { return false; }
+
+std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/, std::uint64_t /*total_max*/) { return nullptr; }
+
+}  // namespace airssys::wasm::engine

@@ -257,6 +257,9 @@ Try<WasiHandle> grant(const Wasi& wasi) {
   return handle;
 }
 
+/// The bridge reads it as Rust's AtomicBool, which is laid out like a bool.
+static_assert(sizeof(std::atomic<bool>) == sizeof(bool) && std::atomic<bool>::is_always_lock_free);
+
 bridge::BridgeBudget raw(const Budget& b) {
   return {.fuel = b.fuel,
           .slice = b.slice,
@@ -276,7 +279,8 @@ bridge::BridgeBudget raw(const Budget& b) {
           .host_calls_max = b.host_calls_max,
           .directory_entries_max = b.directory_entries_max,
           .open_files_max = b.open_files_max,
-          .stop_on_denied = b.stop_on_denied};
+          .stop_on_denied = b.stop_on_denied,
+          .cancelled = reinterpret_cast<const bool*>(b.cancelled)};
 }
 
 bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& function, const Arguments& arguments,

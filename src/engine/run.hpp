@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -87,6 +88,8 @@ struct Budget {
   std::uint64_t directory_entries_max = 0;
   std::uint64_t open_files_max = 0;
   bool stop_on_denied = false;
+  /// Ends the run at its next crossing into the host with Halted, once it is true. It outlives the operation.
+  const std::atomic<bool>* cancelled = nullptr;
 };
 
 struct Counters {

@@ -270,7 +270,7 @@ std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readin
 
 bool loses_fuel(const Failure& failure) noexcept {
   // Growing a memory is a crossing for which fuel is not written back, and a deadline may be met there.
-  return failure.cause == Cause::RefusedGrowth || failure.cause == Cause::Deadline ||
+  return failure.cause == Cause::RefusedGrowth || failure.cause == Cause::Deadline || failure.cause == Cause::Halted ||
          (failure.cause == Cause::Trap && static_cast<TrapCode>(failure.code) != TrapCode::OutOfFuel);
 }
 

@@ -54,7 +54,9 @@ bool Operation::begin(Clock::time_point now) {
   last_look_ = now;
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed().timeout;
-  auto run = job_.begin(limits::budget(allowed().limits, settings_.prices, deadline_));
+  auto budget = limits::budget(allowed().limits, settings_.prices, deadline_);
+  budget.cancelled = cancelled_;
+  auto run = job_.begin(budget);
   if (!run) {
     fail(std::move(run.error()), readings(now));
     return false;
@@ -194,7 +196,11 @@ ResourceUsage Operation::usage() const {
 
 void Operation::fail(engine::Failure failure, const limits::Readings& last) {
   const bool fuel_lost = limits::loses_fuel(failure);
-  report_.result = std::unexpected(limits::failed(std::move(failure), allowed(), last));
+  // Only who cancels makes a run halt by itself.
+  report_.result =
+      std::unexpected(failure.cause == engine::Cause::Halted
+                          ? limits::stopped(limits::HostStop::Cancelled, std::move(failure), allowed(), last)
+                          : limits::failed(std::move(failure), allowed(), last));
   finish(last, fuel_lost);
 }
 

@@ -480,7 +480,7 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
 }
 
 // No fuel is looked at in a straight line of calls of the host, each of which takes a millisecond.
-TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadline) {
+TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadlineAndCanBeCancelled) {
   std::string calls;
   for (int i = 0; i < 1'000; ++i) {
     calls += "(drop (call $has (local.get $f) (i32.const 0) (i32.const 15000000)))";
@@ -501,6 +501,14 @@ TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadline) {
   const auto report = engine.run(guest, "run", {}, context);
   ASSERT_THAT(report, Stops("timeout"));
   EXPECT_LT(kind_of<ExecutionTimeout>(report).elapsed, 500ms);
+  context.timeout = 10s;
+  const auto run = engine.start(guest, "run", {}, context);
+  std::this_thread::sleep_for(50ms);
+  EXPECT_EQ(run.usage().slices, 1U) << "it never comes back by itself";
+  run.cancel();
+  const auto* cancelled = run.wait_for(500ms);
+  ASSERT_NE(cancelled, nullptr);
+  EXPECT_THAT(*cancelled, Stops("cancelled"));
 }
 
 // A string of 4 MB goes from one component to its sibling again and again: much time, hardly any fuel, no WASI call.

@@ -206,6 +206,37 @@ TEST_F(StdinTest, AFileIsReadWhereItStands) {
   EXPECT_EQ(engine.run(three, "run", {}, context()).value(), end);
 }
 
+// Each reads in a thread for files; none may wait there for what another took.
+TEST_F(StdinTest, RunsThatShareADeviceGetAByteEach) {
+  int owner = -1;
+  int terminal = -1;
+  ASSERT_EQ(::openpty(&owner, &terminal, nullptr, nullptr, nullptr), 0);
+  input.become(base::Fd(owner), base::Fd(terminal));
+  const auto one = reader(1);
+  std::vector<Execution> runs;
+  for (int i = 0; i < 3; ++i) {
+    runs.push_back(engine.start(one, "run", {}, context()));
+  }
+  std::vector<Value> got;
+  for (const auto* text : {"a", "b", "c"}) {
+    input.write(text);
+    std::this_thread::sleep_for(10ms);
+  }
+  for (const auto& run : runs) {
+    ASSERT_TRUE(run.wait()) << run.wait().error();
+    got.push_back(*run.wait().value());
+  }
+  EXPECT_THAT(got, ::testing::UnorderedElementsAre(read(1, 'a'), read(1, 'b'), read(1, 'c')));
+}
+
+TEST_F(StdinTest, OneThatCanOnlyBeWrittenHasEnded) {
+  const Scratch scratch;
+  base::Fd file(::open((scratch.path() / "out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  EXPECT_EQ(::pwrite(file.get(), "secret", 6, 0), 6);
+  input.become(std::move(file));
+  EXPECT_EQ(engine.run(reader(3), "run", {}, context()).value(), end);
+}
+
 TEST_F(StdinTest, OneThatIsClosedHasEnded) {
   ::close(STDIN_FILENO);
   EXPECT_EQ(engine.run(reader(3), "run", {}, context()).value(), end);

@@ -234,6 +234,7 @@ TEST(Classify, AStopInsideGeneratedCodeLosesFuel) {
   EXPECT_TRUE(loses_fuel({Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::RefusedGrowth, 0, true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::Deadline, 0, true, {}, {}}));
+  EXPECT_TRUE(loses_fuel({Cause::Halted, 0, true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::Trap, kTrap(TrapCode::OutOfFuel), true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::HostCalls, 0, true, {}, {}}));
 }

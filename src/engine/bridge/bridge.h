@@ -247,6 +247,9 @@ struct BridgeBudget {
   uint64_t open_files_max;
   /// End the run when something is asked for that was not granted.
   bool stop_on_denied;
+  /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
+  /// lasts.
+  const bool *cancelled;
 };
 
 /// The encoding of a number, bool or character; `size` is 0 when there is none.

@@ -140,6 +140,9 @@ pub struct BridgeBudget {
     pub open_files_max: u64,
     /// End the run when something is asked for that was not granted.
     pub stop_on_denied: bool,
+    /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
+    /// lasts.
+    pub cancelled: Option<&'static AtomicBool>,
 }
 
 /// What a run with WASI carries. Apart from `Data`, since most small runs have none and every run moves its `Data`.
@@ -172,7 +175,7 @@ pub struct Data {
     interval: u64,
     /// Fuel when Wasmtime last began to count that interval.
     interval_began: u64,
-    /// The crossing under way was let pass after the deadline: it looks like the end of a slice.
+    /// The crossing under way was let pass although overdue: it looks like the end of a slice.
     late: bool,
     /// The poll and the time of the last crossing into the host.
     crossed_in: u64,
@@ -248,17 +251,24 @@ impl Data {
 
     /// An error when the run is to end: what it carries is where the guest was.
     fn goes_on(&self) -> Result<()> {
-        if self.shared.halted.load(Relaxed) {
-            return Err(Stopped { cause: BridgeCause::Halted, code: 0, message: "halted".into() }.into());
-        }
-        Ok(())
+        if self.shared.halted.load(Relaxed) { Err(halted()) } else { Ok(()) }
     }
 
-    /// At a crossing into the host after the deadline. What looks like the end of a slice goes on, once: if it is one, the
-    /// run is suspended there and C++ looks at the clock, with exact fuel; if it is not, it ends when it returns.
-    fn late(&mut self, fuel: u64) -> Result<()> {
+    /// Why the run is to end at this crossing into the host.
+    fn overdue(&self) -> Option<wasmtime::Error> {
+        if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
+            let message = "the deadline has passed".into();
+            return Some(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
+        }
+        self.budget.cancelled.is_some_and(|cancelled| cancelled.load(Relaxed)).then(halted)
+    }
+
+    /// At a crossing into the host. What looks like the end of a slice goes on though it is overdue, once: if it is one, the
+    /// run is suspended there and C++ ends it, with exact fuel; if it is not, it ends when it returns.
+    fn crosses(&mut self, fuel: u64) -> Result<()> {
+        let Some(overdue) = self.overdue() else { return Ok(()) };
         let slice_is_over = self.fuel_metered && self.interval_began.saturating_sub(fuel) >= self.interval;
-        if slice_is_over && !std::mem::replace(&mut self.late, true) { Ok(()) } else { Err(deadline()) }
+        if slice_is_over && !std::mem::replace(&mut self.late, true) { Ok(()) } else { Err(overdue) }
     }
 
     /// WASI's resources are as many as they may be.
@@ -371,6 +381,10 @@ impl ResourceLimiter for Data {
 /// counted, and after a crossing in which the guest was suspended. `memory.grow` does neither, so whoever sets fuel there
 /// gives back what the guest has burnt.
 pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
+    if let CallHook::ReturningFromWasm = why {
+        // A stop may be on its way out: an error here would take its place.
+        return Ok(());
+    }
     cx.data().goes_on()?;
     match why {
         CallHook::CallingHost => {
@@ -379,11 +393,7 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             data.shared.fuel_left.store(fuel, Relaxed);
             data.crossed_ns = now_ns();
             data.crossed_in = data.shared.slices.load(Relaxed);
-            if data.budget.deadline_ns != 0 && data.crossed_ns >= data.budget.deadline_ns {
-                data.late(fuel)
-            } else {
-                Ok(())
-            }
+            data.crosses(fuel)
         }
         CallHook::ReturningFromHost => {
             let data = cx.data_mut();
@@ -395,8 +405,8 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             if counted {
                 charge(&mut cx)?;
             }
-            if cx.data().late && !suspended {
-                return Err(deadline());
+            if let (true, false, Some(overdue)) = (cx.data().late, suspended, cx.data().overdue()) {
+                return Err(overdue);
             }
             if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
         }
@@ -478,6 +488,6 @@ fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
     cx.fuel_async_yield_interval(Some(rest))
 }
 
-fn deadline() -> wasmtime::Error {
-    Stopped { cause: BridgeCause::Deadline, code: 0, message: "the deadline has passed".into() }.into()
+fn halted() -> wasmtime::Error {
+    Stopped { cause: BridgeCause::Halted, code: 0, message: "halted".into() }.into()
 }

@@ -55,6 +55,7 @@ const BUDGET: BridgeBudget = BridgeBudget {
     directory_entries_max: 1_000,
     open_files_max: 10,
     stop_on_denied: false,
+    cancelled: None,
 };
 
 extern "C" fn ignore(_: *mut c_void) {}

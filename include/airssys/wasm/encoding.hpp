@@ -201,7 +201,8 @@ class Reader {
   }
   std::string text() {
     const auto from = bytes();
-    return {from.begin(), from.end()};
+    // By pointer, which is a copy of memory; by iterators of another type it would go byte by byte.
+    return {reinterpret_cast<const char*>(from.data()), from.size()};
   }
 
  private:

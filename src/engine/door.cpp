@@ -280,7 +280,8 @@ bridge::BridgeBudget raw(const Budget& b) {
           .directory_entries_max = b.directory_entries_max,
           .open_files_max = b.open_files_max,
           .stop_on_denied = b.stop_on_denied,
-          .cancelled = reinterpret_cast<const bool*>(b.cancelled)};
+          .cancelled = reinterpret_cast<const bool*>(b.cancelled),
+          .ending = reinterpret_cast<const bool*>(b.ending)};
 }
 
 bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& function, const Arguments& arguments,

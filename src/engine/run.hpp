@@ -90,6 +90,8 @@ struct Budget {
   bool stop_on_denied = false;
   /// Ends the run at its next crossing into the host with Halted, once it is true. It outlives the operation.
   const std::atomic<bool>* cancelled = nullptr;
+  /// The same of whoever drives all runs.
+  const std::atomic<bool>* ending = nullptr;
 };
 
 struct Counters {

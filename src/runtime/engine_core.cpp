@@ -78,7 +78,8 @@ EngineCore::EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host)
           Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout})),
       core_settings_{{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
                      config_.meter == Meter::Fuel,
-                     config_.wasm_stack.count},
+                     config_.wasm_stack.count,
+                     &scheduler_->closing()},
       instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
       host_functions_(std::make_shared<const std::vector<HostEntry>>()) {}
 

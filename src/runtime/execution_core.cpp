@@ -66,7 +66,12 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
   }
   switch (run.poll(now)) {
     case engine::Poll::Done: return Next::Done;
-    case engine::Poll::HostCall: run.answer_host_calls(); [[fallthrough]];
+    case engine::Poll::HostCall:
+      // No function of the host is called for a run that is over.
+      if (!run.due()) {
+        run.answer_host_calls();
+      }
+      [[fallthrough]];
     case engine::Poll::Slice: state_.store(State::Ready); return Next::Again;
     case engine::Poll::Waiting: break;
   }

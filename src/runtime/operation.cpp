@@ -56,6 +56,7 @@ bool Operation::begin(Clock::time_point now) {
   deadline_ = now + allowed().timeout;
   auto budget = limits::budget(allowed().limits, settings_.prices, deadline_);
   budget.cancelled = cancelled_;
+  budget.ending = settings_.ending;
   auto run = job_.begin(budget);
   if (!run) {
     fail(std::move(run.error()), readings(now));
@@ -115,10 +116,11 @@ void Operation::answer_host_calls() {
 void Operation::stop(limits::HostStop why) {
   open_to_faults();
   auto halted = run_->cancel();
+  const bool broken = halted.cause != engine::Cause::Halted;
   last_look_ = Clock::now();
   const auto last = readings(last_look_);
   report_.result = std::unexpected(limits::stopped(why, std::move(halted), allowed(), last));
-  finish(last);
+  finish(last, broken);
 }
 
 void Operation::collect() {

@@ -44,6 +44,8 @@ struct CoreSettings {
   limits::Prices prices;
   bool fuel_metered = true;
   std::uint64_t wasm_stack_bytes = 0;
+  /// True when all runs are to end; it outlives them.
+  const std::atomic<bool>* ending = nullptr;
 };
 
 /// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came
@@ -71,6 +73,8 @@ class Operation {
   void wake_to(const std::shared_ptr<engine::WakeTarget>& target) { run_->wake_to(target); }
   /// Why it must not be polled on. `now`: a look at the clock that the caller has just made.
   [[nodiscard]] std::optional<limits::HostStop> due(Clock::time_point now) const;
+  /// The same by the last look.
+  [[nodiscard]] std::optional<limits::HostStop> due() const { return due(last_look_); }
   /// After Done it is over, and its outcome is in the report.
   [[nodiscard]] engine::Poll poll(Clock::time_point began);
   /// After a poll that said HostCall.

@@ -124,10 +124,11 @@ void Scheduler::submit(const Core& core) {
 }
 
 void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
-  std::shared_ptr<Caller> caller;
+  // Whoever can be stopped is heard of from the first slice on, which may be a long one.
+  auto caller = stop.stop_possible() ? std::make_shared<Caller>() : nullptr;
   auto began = operation.created();
   if (stop.stop_requested() || !places_.take_freely()) {
-    caller = std::make_shared<Caller>();
+    caller = caller ? caller : std::make_shared<Caller>();
     const auto admitted = wait_for_place(operation, *caller, stop);
     if (!admitted) {
       return;
@@ -135,9 +136,13 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
     began = *admitted;
   }
   const PlaceHeld held{*this};
+  if (caller) {
+    operation.cancelled_by(caller->cancelled());
+  }
+  const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
   // Most are over with their first slice: nobody had to hear of them.
   if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
-    go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>(), stop);
+    go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
   }
 }
 
@@ -189,15 +194,13 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
   return {};
 }
 
-void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
-                           const std::stop_token& stop) {
+void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller) {
   const CallerListed listed(*this, caller);
   const Entered entered(this);
   operation.cancelled_by(caller->cancelled());
   operation.wake_to(caller);
-  const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
   while (polled != engine::Poll::Done) {
-    if (polled == engine::Poll::HostCall) {
+    if (polled == engine::Poll::HostCall && !operation.due()) {
       operation.answer_host_calls();
     } else if (polled == engine::Poll::Waiting) {
       caller->wait_until(operation.deadline());

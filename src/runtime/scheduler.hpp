@@ -49,6 +49,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void run_here(Operation& operation, const std::stop_token& stop);
   void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
   void cancelled() noexcept override;
+  /// True from when `shutdown` begins.
+  [[nodiscard]] const std::atomic<bool>& closing() const noexcept { return closing_; }
 
  private:
   using Core = std::shared_ptr<ExecutionCore>;
@@ -93,8 +95,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void settle();
   [[nodiscard]] std::optional<Clock::time_point> wait_for_place(Operation& operation, Caller& caller,
                                                                 const std::stop_token& stop);
-  void go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller,
-                  const std::stop_token& stop);
+  void go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller);
   [[nodiscard]] Clock::time_point next_event() const;
   [[nodiscard]] Error queue_full() const;
   [[nodiscard]] Error queue_timeout(Clock::time_point created) const;
@@ -113,7 +114,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   std::vector<Core> seats_;
   /// Callers whose operations were not over with their first slice.
   std::set<std::shared_ptr<Caller>> callers_;
-  bool closing_ = false;
+  /// Written under the lock; runs read it at any time.
+  std::atomic<bool> closing_ = false;
   /// Some in the queue may be.
   bool queued_cancelled_ = false;
   /// Workers that sleep, and those of them that wake up by themselves for the next deadline.

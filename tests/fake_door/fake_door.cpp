@@ -8,7 +8,7 @@
 
 /// The door of engine/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
 /// is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host function of
-/// that name says to 7.
+/// that name says to 7, `often` asks `now` 300 times.
 namespace airssys::wasm::engine {
 
 namespace {
@@ -118,13 +118,15 @@ class FakeCalls final : public HostCalls {
 enum class What : std::uint8_t { Nothing, Quick, Spin, Ask };
 struct Task {
   What what = What::Nothing;
-  /// For Ask: which host function.
+  /// For Ask: which host function, and how often.
   std::uint32_t host_function = 0;
+  unsigned times = 1;
 };
 
 class FakeRun final : public Run {
  public:
-  FakeRun(const Budget& budget, Task task) : task_(task), fuel_(budget.fuel) {}
+  FakeRun(const Budget& budget, Task task)
+      : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.fuel) {}
   FakeRun(const FakeRun&) = delete;
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
@@ -134,6 +136,11 @@ class FakeRun final : public Run {
     ++slices_;
     phase_ = RunPhase::Call;
     fuel_ -= std::min<std::uint64_t>(fuel_, kFuelOfASlice);
+    for (const auto* flag : {cancelled_, ending_}) {
+      if (flag != nullptr && flag->load()) {
+        return fail(Cause::Halted, 0);
+      }
+    }
     switch (task_.what) {
       case What::Nothing: return Poll::Done;
       case What::Quick: answer_ = number(42); return Poll::Done;
@@ -149,7 +156,8 @@ class FakeRun final : public Run {
         return fail(Cause::HostFunction, said->error());
       }
       answer_ = std::move(**said);
-      return Poll::Done;
+      ticket_.reset();
+      return ++asked_ == task_.times ? Poll::Done : Poll::Slice;
     }
     if (calls_->any_parked()) {
       return Poll::HostCall;
@@ -187,6 +195,9 @@ class FakeRun final : public Run {
   }
 
   const Task task_;
+  const std::atomic<bool>* const cancelled_;
+  const std::atomic<bool>* const ending_;
+  unsigned asked_ = 0;
   const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
   std::optional<std::uint64_t> ticket_;
   std::vector<std::uint8_t> answer_;
@@ -222,8 +233,9 @@ class FakePrepared final : public Prepared {
     if (name == "quick" || name == "spin") {
       return {name == "quick" ? What::Quick : What::Spin};
     }
-    const auto at = std::ranges::find(functions_, name, &HostFunctionName::name);
-    return {What::Ask, static_cast<std::uint32_t>(at - functions_.begin())};
+    const bool often = name == "often";
+    const auto at = std::ranges::find(functions_, often ? "now" : name, &HostFunctionName::name);
+    return {What::Ask, static_cast<std::uint32_t>(at - functions_.begin()), often ? 300U : 1U};
   }
 
   std::vector<HostFunctionName> functions_;
@@ -264,9 +276,9 @@ class FakeComponent final : public Component {
     wit::Extern host{kInterface, {}};
     host.item.kind = wit::Item::Kind::Instance;
     host.item.instance = {function("now", true), function("later", true)};
-    return wit::Description{
-        {std::move(host)},
-        {function("quick", false), function("spin", false), function("now", false), function("later", false)}};
+    return wit::Description{{std::move(host)},
+                            {function("quick", false), function("spin", false), function("now", false),
+                             function("later", false), function("often", false)}};
   }
   [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
     return std::make_unique<FakeFunction>(path.back());

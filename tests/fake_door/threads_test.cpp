@@ -76,7 +76,7 @@ TEST_F(FakeDoorTest, ComponentsAreLoadedLinkedAndRunFromManyThreads) {
       EXPECT_EQ(blocking.value(), k42);
       EXPECT_EQ(engine->call<std::uint32_t>(guest, "quick", patient()).value(), 42U);
       EXPECT_FALSE(engine->run(guest, "quack", {}, patient()));
-      EXPECT_EQ(guest.functions().size() + guest.imports().size(), 5U) << i;
+      EXPECT_EQ(guest.functions().size() + guest.imports().size(), 6U) << i;
       EXPECT_TRUE(guest.check_imports());
       EXPECT_EQ(started.wait().value(), k42);
     }
@@ -107,6 +107,23 @@ TEST_F(FakeDoorTest, OneExecutionIsWatchedAndCancelledFromManyThreads) {
   EXPECT_EQ(told, kRounds * kThreads);
 }
 
+TEST_F(FakeDoorTest, HostCallsAreCountedUnderTheEyesOfOthers) {
+  const auto guest = load();
+  for (int round = 0; round < 10; ++round) {
+    const auto run = engine->start(guest, "often", {}, patient());
+    at_once([&](int) {
+      std::uint64_t last = 0;
+      while (run.state() != ExecutionState::Done) {
+        const auto counts = run.usage().host_calls;
+        const auto now = counts.empty() ? 0 : counts.begin()->second;
+        EXPECT_GE(now, last);
+        last = now;
+      }
+    });
+    EXPECT_EQ(run.wait().usage().host_calls.at("acme:test/host@1.0.0"), 300U);
+  }
+}
+
 TEST_F(FakeDoorTest, LateAnswersComeWhileRunsAreCancelledAndEnd) {
   const auto guest = load();
   std::atomic<bool> over = false;
@@ -129,7 +146,7 @@ TEST_F(FakeDoorTest, LateAnswersComeWhileRunsAreCancelledAndEnd) {
         run.cancel();
       }
       const auto& report = i % 2 == 0 ? run.wait() : *run.wait_for(30s);
-      EXPECT_TRUE(report || report.error().reason() == "cancelled");
+      EXPECT_TRUE(report ? report.value() == k42 : report.error().reason() == "cancelled");
       returned += report ? 1 : 0;
     }
   });
@@ -180,7 +197,14 @@ TEST_F(FakeDoorTest, TheEngineEndsUnderRunsThatOthersWaitFor) {
   }
   auto instance = engine->instantiate(guest, patient()).value();
   runs.push_back(instance.start("spin", {}, patient_call()));
+  auto another = engine->instantiate(guest, patient()).value();
   std::vector<std::jthread> waiters;
+  std::latch in(1);
+  waiters.emplace_back([&] {
+    in.count_down();
+    EXPECT_EQ(another.call("spin", {}, patient_call()).error().reason(), "cancelled");
+  });
+  in.wait();
   for (const auto& run : runs) {
     waiters.emplace_back([&run] { EXPECT_EQ(run.wait().error().reason(), "cancelled"); });
   }

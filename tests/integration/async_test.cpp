@@ -22,23 +22,29 @@ TEST_F(AsyncTest, TasksOfOneGuestTakeNoPlaceOfAnother) {
   ASSERT_THAT(report, Stops("resource_limit")) << report.error();
 }
 
-// WASI's resources and those of component-model async lie in tables of one kind. A call of the host holds an entry of
-// the latter: it is full too when the former refuses.
+// WASI's resources and those of component-model async lie in tables of one kind, and either may be full when the other
+// refuses.
 TEST_F(AsyncTest, TheTableThatRefusedIsNamed) {
-  auto context = small();
-  context.limits.max_async_resources = 4;
-  context.limits.max_wasi_resources = 10;
-  const auto report = run(R"((component
+  const auto guest = load(R"((component
     (import "wasi:http/types@0.2.0" (instance $types (export "fields" (type $fields (sub resource)))
       (export "[constructor]fields" (func (result (own $fields))))))
     (core func $fields (canon lower (func $types "[constructor]fields"))) (core func $set (canon waitable-set.new))
     (core module $m (import "" "fields" (func $fields (result i32))) (import "" "set" (func $set (result i32)))
-      (func (export "run") (result i32) (loop $l (drop (call $fields)) (br $l)) i32.const 1))
+      (func (export "run") (param $fields i32) (param $sets i32) (result i32)
+        (loop $l (if (local.get $fields) (then (drop (call $fields)) (local.set $fields (i32.sub (local.get $fields) (i32.const 1))) (br $l))))
+        (loop $l (if (local.get $sets) (then (drop (call $set)) (local.set $sets (i32.sub (local.get $sets) (i32.const 1))) (br $l))))
+        i32.const 1))
     (core instance $i (instantiate $m (with "" (instance (export "fields" (func $fields)) (export "set" (func $set))))))
-    (func (export "run") (result s32) (canon lift (core func $i "run")))))",
-                          context);
-  ASSERT_THAT(report, Stops("resource_limit"));
-  EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "wasi_resources");
+    (func (export "run") (param "fields" u32) (param "sets" u32) (result s32) (canon lift (core func $i "run")))))");
+  auto context = small();
+  context.limits.max_async_resources = 4;
+  context.limits.max_wasi_resources = 10;
+  const auto refused_by = [&](std::uint32_t fields, std::uint32_t sets) {
+    return kind_of<ResourceLimitExceeded>(engine.run(guest, "run", {fields, sets}, context)).resource;
+  };
+  EXPECT_EQ(refused_by(11, 0), "wasi_resources") << "a call of the host holds the last entry of the other";
+  EXPECT_EQ(refused_by(10, 2), "async_resources") << "the other is full to the brim";
+  EXPECT_EQ(refused_by(0, 2), "async_resources");
 }
 
 // What a component writes into a stream that it reads itself is copied: much time, hardly any fuel, no call of the

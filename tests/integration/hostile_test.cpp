@@ -509,6 +509,15 @@ TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadlineAndCanBeCancelled) {
   const auto* cancelled = run.wait_for(500ms);
   ASSERT_NE(cancelled, nullptr);
   EXPECT_THAT(*cancelled, Stops("cancelled"));
+  std::stop_source source;
+  const std::jthread stopper([&] {
+    std::this_thread::sleep_for(50ms);
+    source.request_stop();
+  });
+  const auto stopped = engine.run(guest, "run", {}, context, source.get_token());
+  ASSERT_THAT(stopped, Stops("cancelled"));
+  EXPECT_LT(stopped.usage().wall_time, 500ms);
+  EXPECT_EQ(stopped.usage().slices, 1U);
 }
 
 // A string of 4 MB goes from one component to its sibling again and again: much time, hardly any fuel, no WASI call.

@@ -77,6 +77,20 @@ TEST_F(WasiTest, ExitIsAStopInALibraryCall) {
   EXPECT_EQ(report.error().exit_code(), 1);
 }
 
+// Between components crossings are asynchronous, and a call that is dropped has not been paid: the figure says so.
+TEST_F(WasiTest, TheCallUnderWayAtAStopIsCounted) {
+  auto plain = wasi_guest("(call $block (call $sleep (i64.const 31536000000000000))) (i32.const 1)");
+  auto with_another = plain;
+  with_another.insert(with_another.find("(component") + std::string_view("(component").size(), " (component)");
+  for (const auto& [wat, precision] :
+       {std::pair{plain, FuelPrecision::Exact}, std::pair{with_another, FuelPrecision::LowerBound}}) {
+    const auto report = run(wat, with_deadline(50ms));
+    ASSERT_THAT(report, Stops("timeout"));
+    EXPECT_EQ(report.usage().host_calls.at("wasi"), 2U);
+    EXPECT_EQ(report.usage().fuel_precision, precision);
+  }
+}
+
 // Blocked in the host, each ends at its deadline and its neighbour does not notice.
 TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
   const auto year = wasi_guest("(call $block (call $sleep (i64.const 31536000000000000))) (i32.const 1)");

@@ -250,6 +250,8 @@ struct BridgeBudget {
   /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
   /// lasts.
   const bool *cancelled;
+  /// The same of whoever drives all runs.
+  const bool *ending;
 };
 
 /// The encoding of a number, bool or character; `size` is 0 when there is none.

@@ -295,6 +295,10 @@ pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, failure: &mut BridgeFai
     run.halt();
     LIFTED.set(false);
     run.end(None);
+    if run.shared.in_host_call.load(Relaxed) {
+        // Where the crossings are asynchronous, a call that was dropped has not been paid.
+        run.shared.fuel_unwritten.store(true, Relaxed);
+    }
     let last = run.desk(|papers| papers.result.take()).and_then(Result::err);
     let told = last.filter(|last| matches!(last.cause(), BridgeCause::Halted | BridgeCause::Panic));
     *failure = told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, "")).into();

@@ -2,7 +2,7 @@
 
 use crate::function::{BridgeFunction, given_away};
 use crate::outcome::{BridgeCause, Failure};
-use crate::store::{BridgeBudget, BridgePhase, Data, is_full};
+use crate::store::{BridgeBudget, BridgePhase, Data};
 use crate::typed::{Answer, ByteCall, LIFTED, NumberResult, Numbers, Typed};
 use crate::value::{decode_all, put};
 use std::cell::UnsafeCell;
@@ -106,7 +106,13 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
         }
         let result = result.map_err(|failure| of_full_table(&mut store, failure));
         // SAFETY: this is the server.
-        unsafe { store.data().shared.desk.look(|papers| papers.result = Some(result)) };
+        unsafe {
+            store.data().shared.desk.look(|papers| {
+                papers.result = Some(result);
+                papers.budget.let_go();
+            });
+        }
+        store.data_mut().budget.let_go();
     }
 }
 
@@ -141,11 +147,10 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
 }
 
 /// WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is full.
+/// Only a call of the host that had begun, which the count of calls tells, puts something into WASI's.
 fn of_full_table(store: &mut Store<Data>, failure: Failure) -> Failure {
-    if failure.cause() == BridgeCause::ResourceTable
-        && !store.data_mut().wasi_table_is_full()
-        && store.concurrent_resource_table().is_some_and(is_full)
-    {
+    let of_async = !store.data().last_was_counted && store.concurrent_resource_table().is_some();
+    if failure.cause() == BridgeCause::ResourceTable && of_async {
         return failure.with_cause(BridgeCause::AsyncResources, 0);
     }
     failure

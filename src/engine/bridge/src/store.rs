@@ -143,6 +143,15 @@ pub struct BridgeBudget {
     /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
     /// lasts.
     pub cancelled: Option<&'static AtomicBool>,
+    /// The same of whoever drives all runs.
+    pub ending: Option<&'static AtomicBool>,
+}
+
+impl BridgeBudget {
+    /// What C++ owns is C++'s again.
+    pub fn let_go(&mut self) {
+        (self.cancelled, self.ending) = (None, None);
+    }
 }
 
 /// What a run with WASI carries. Apart from `Data`, since most small runs have none and every run moves its `Data`.
@@ -177,6 +186,8 @@ pub struct Data {
     interval_began: u64,
     /// The crossing under way was let pass although overdue: it looks like the end of a slice.
     late: bool,
+    /// The last crossing was a call of the host that is counted, and is over.
+    pub last_was_counted: bool,
     /// The poll and the time of the last crossing into the host.
     crossed_in: u64,
     crossed_ns: u64,
@@ -216,6 +227,7 @@ impl Data {
             interval: 0,
             interval_began: 0,
             late: false,
+            last_was_counted: false,
             crossed_in: 0,
             crossed_ns: 0,
             poll_seen: 0,
@@ -260,7 +272,8 @@ impl Data {
             let message = "the deadline has passed".into();
             return Some(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
         }
-        self.budget.cancelled.is_some_and(|cancelled| cancelled.load(Relaxed)).then(halted)
+        let ended = [self.budget.cancelled, self.budget.ending].into_iter().flatten().any(|flag| flag.load(Relaxed));
+        ended.then(halted)
     }
 
     /// At a crossing into the host. What looks like the end of a slice goes on though it is overdue, once: if it is one, the
@@ -271,17 +284,13 @@ impl Data {
         if slice_is_over && !std::mem::replace(&mut self.late, true) { Ok(()) } else { Err(overdue) }
     }
 
-    /// WASI's resources are as many as they may be.
-    pub fn wasi_table_is_full(&mut self) -> bool {
-        self.granted.as_mut().is_some_and(|granted| is_full(&mut granted.table))
-    }
-
     pub fn granted(&mut self) -> &mut Granted {
         self.granted.as_mut().expect(CONTEXT)
     }
 
     pub fn count_wasi_call(&mut self) {
         self.wasi_calls += 1;
+        self.shared.wasi_calls.store(self.wasi_calls, Relaxed);
         self.shared.in_host_call.store(true, Relaxed);
         self.owed = self.owed.saturating_add(self.budget.wasi_call_fuel);
     }
@@ -319,10 +328,6 @@ impl Data {
         self.shared.memory_peak.fetch_max(next, Relaxed);
         Ok(true)
     }
-}
-
-pub fn is_full(table: &mut ResourceTable) -> bool {
-    table.iter_mut().count() >= table.max_capacity()
 }
 
 const CONTEXT: &str = "WASI is linked only into runs that carry a context";
@@ -393,11 +398,13 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             data.shared.fuel_left.store(fuel, Relaxed);
             data.crossed_ns = now_ns();
             data.crossed_in = data.shared.slices.load(Relaxed);
+            data.last_was_counted = false;
             data.crosses(fuel)
         }
         CallHook::ReturningFromHost => {
             let data = cx.data_mut();
             let counted = data.wasi_calls + data.own_calls != data.calls_charged;
+            data.last_was_counted = counted;
             let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
             if suspended {
                 data.crossed_ns = now_ns();
@@ -405,7 +412,10 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             if counted {
                 charge(&mut cx)?;
             }
-            if let (true, false, Some(overdue)) = (cx.data().late, suspended, cx.data().overdue()) {
+            if cx.data().late
+                && !suspended
+                && let Some(overdue) = cx.data().overdue()
+            {
                 return Err(overdue);
             }
             if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
@@ -444,17 +454,23 @@ fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     let calls = data.wasi_calls + data.own_calls;
     data.calls_charged = calls;
     data.shared.in_host_call.store(false, Relaxed);
-    data.shared.wasi_calls.store(data.wasi_calls, Relaxed);
-    if calls > data.budget.host_calls_max {
+    let stopped = if calls > data.budget.host_calls_max {
         let message = "more host calls than granted".into();
-        return Err(Stopped { cause: BridgeCause::HostCalls, code: calls, message }.into());
-    }
-    if data.budget.stop_on_denied
+        Stopped { cause: BridgeCause::HostCalls, code: calls, message }
+    } else if data.budget.stop_on_denied
         && let Some(capability) = data.shared.denials.last()
     {
-        return Err(Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }.into());
+        Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }
+    } else {
+        return Ok(());
+    };
+    // The last call has its price too.
+    if data.fuel_metered {
+        let owed = std::mem::take(&mut data.owed);
+        let fuel = cx.get_fuel()?.saturating_sub(owed);
+        cx.set_fuel(fuel)?;
     }
-    Ok(())
+    Err(stopped.into())
 }
 
 /// Takes the price of host calls from the tank and shortens the running slice by as much, so that a flood of calls ends

@@ -56,6 +56,7 @@ const BUDGET: BridgeBudget = BridgeBudget {
     open_files_max: 10,
     stop_on_denied: false,
     cancelled: None,
+    ending: None,
 };
 
 extern "C" fn ignore(_: *mut c_void) {}

@@ -66,7 +66,7 @@ void ComponentJob::host_call(const Operation& run, const std::shared_ptr<engine:
 }
 
 void ComponentJob::count_host_calls(HostCallCounts& counts) const {
-  // Most runs have none, and the lock would cost a fiftieth of a call.
+  // Most runs have none: no lock for those.
   if (!any_host_calls_.load(std::memory_order_acquire)) {
     return;
   }

@@ -6,64 +6,43 @@ namespace airssys::wasm::bench {
 namespace {
 
 /// A fresh, fully limited execution: store, limits, instance, call, report.
-void fresh_run(benchmark::State& state) {
+void fresh_run(benchmark::State& state, Duty duty) {
   const auto hello = engine().load_text(kHello).value();
   const auto context = plenty();
-  for (auto _ : state) {
-    if (!engine().run(hello, "run", {}, context)) {
-      state.SkipWithError("it was stopped");
-    }
-  }
-}
-BENCHMARK(fresh_run);
-
-void raw_fresh_run(benchmark::State& state, Duty duty) {
   const auto* peer = raw(kHello, duty);
-  for (auto _ : state) {
-    if (peer == nullptr || bench_raw_fresh(peer) != 42) {
-      state.SkipWithError("it failed");
-    }
-  }
+  beside(
+      state, [&] { return static_cast<bool>(engine().run(hello, "run", {}, context)); },
+      [&] { return peer != nullptr && bench_raw_fresh(peer) == 42; });
 }
-BENCHMARK_CAPTURE(raw_fresh_run, same, Duty::Same);
-BENCHMARK_CAPTURE(raw_fresh_run, bare, Duty::Bare);
+BENCHMARK_CAPTURE(fresh_run, same, Duty::Same);
+BENCHMARK_CAPTURE(fresh_run, bare, Duty::Bare);
+
+Instance kept() { return engine().instantiate(engine().load_text(kHello).value(), plenty()).value(); }
+
+template <class Ours>
+void beside_raw_call(benchmark::State& state, Duty duty, const Ours& ours) {
+  const auto* peer = raw(kHello, duty);
+  auto* instance = peer != nullptr ? bench_raw_warm_new(peer) : nullptr;
+  beside(state, ours, [&] { return instance != nullptr && bench_raw_warm_call(peer, instance) == 42; });
+}
 
 /// A call into an instance that is there, with its own limits and report.
-void warm_call(benchmark::State& state) {
-  auto instance = engine().instantiate(engine().load_text(kHello).value(), plenty()).value();
+void warm_call(benchmark::State& state, Duty duty) {
+  auto instance = kept();
   const auto budget = plenty_a_call();
-  for (auto _ : state) {
-    if (!instance.call("run", {}, budget)) {
-      state.SkipWithError("it was stopped");
-    }
-  }
+  beside_raw_call(state, duty, [&] { return static_cast<bool>(instance.call("run", {}, budget)); });
 }
-BENCHMARK(warm_call);
+BENCHMARK_CAPTURE(warm_call, same, Duty::Same);
+BENCHMARK_CAPTURE(warm_call, bare, Duty::Bare);
 
 /// The same by a function that was bound once: no look-up, no dynamic values.
 void warm_call_bound(benchmark::State& state) {
-  auto instance = engine().instantiate(engine().load_text(kHello).value(), plenty()).value();
+  auto instance = kept();
   const auto call = instance.bind<std::int32_t()>("run").value();
   const auto budget = plenty_a_call();
-  for (auto _ : state) {
-    if (call(budget).value_or(0) != 42) {
-      state.SkipWithError("it was stopped");
-    }
-  }
+  beside_raw_call(state, Duty::Same, [&] { return call(budget).value_or(0) == 42; });
 }
 BENCHMARK(warm_call_bound);
-
-void raw_warm_call(benchmark::State& state, Duty duty) {
-  const auto* peer = raw(kHello, duty);
-  auto* instance = peer != nullptr ? bench_raw_warm_new(peer) : nullptr;
-  for (auto _ : state) {
-    if (instance == nullptr || bench_raw_warm_call(peer, instance) != 42) {
-      state.SkipWithError("it failed");
-    }
-  }
-}
-BENCHMARK_CAPTURE(raw_warm_call, same, Duty::Same);
-BENCHMARK_CAPTURE(raw_warm_call, bare, Duty::Bare);
 
 /// A list of 32 records there and back, by dynamic values and by C++ types.
 struct Point {

@@ -4,6 +4,7 @@
 
 #include <airssys/wasm.hpp>
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <string>
 #include <string_view>
@@ -79,6 +80,33 @@ inline Raw* raw(const std::string& wat, Duty duty) {
 inline double percentile(std::vector<double>& sorted, std::size_t percent) {
   constexpr std::size_t kHundred = 100;
   return sorted.at(std::min(sorted.size() - 1, sorted.size() * percent / kHundred));
+}
+
+/// Ours and a peer's in turn, batch by batch, since a shared machine is now faster and now slower: medians of the
+/// batches' nanoseconds a call, and of the ratios of neighbours. What answers false has failed.
+template <class Ours, class Peer>
+void beside(benchmark::State& state, const Ours& ours, const Peer& peer) {
+  constexpr int kBatch = 256;
+  const auto batch = [&state](const auto& once) {
+    const auto began = std::chrono::steady_clock::now();
+    for (int i = 0; i < kBatch; ++i) {
+      if (!once()) {
+        state.SkipWithError("a call failed");
+        break;
+      }
+    }
+    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - began).count() / kBatch;
+  };
+  std::vector<double> our_ns, peer_ns, ratios;
+  for (auto _ : state) {
+    our_ns.push_back(batch(ours));
+    peer_ns.push_back(batch(peer));
+    ratios.push_back(our_ns.back() / peer_ns.back());
+  }
+  for (const auto& [name, all] : {std::pair("ours_ns", &our_ns), {"peer_ns", &peer_ns}, {"ratio", &ratios}}) {
+    std::ranges::sort(*all);
+    state.counters[name] = percentile(*all, 50);
+  }
 }
 
 /// p50, p99 and max of what was gathered, as counters.

@@ -1,4 +1,7 @@
 #include <airssys/wasm/identity.hpp>
+#include <algorithm>
+#include <array>
+#include <bit>
 #include <ostream>
 #include <random>
 #include <string_view>
@@ -48,15 +51,14 @@ RunId RunId::generate(std::chrono::system_clock::time_point now) {
   } else if (++last.low == 0) {
     ++last.high;
   }
+  // Big-endian, so that ids sort by their bytes: 48 bits of time, then the random ones.
+  constexpr unsigned kHighBits = 16;
+  std::array words = {ms << kHighBits | last.high, last.low};
+  if constexpr (std::endian::native == std::endian::little) {
+    std::ranges::transform(words, words.begin(), [](std::uint64_t word) { return std::byteswap(word); });
+  }
   RunId id;
-  auto put = [at = id.bytes_.begin()](std::uint64_t value, unsigned bytes) mutable {
-    while (bytes-- > 0) {
-      *at++ = static_cast<std::uint8_t>(value >> bytes * kByte);
-    }
-  };
-  put(ms, 6);
-  put(last.high, sizeof(last.high));
-  put(last.low, sizeof(last.low));
+  id.bytes_ = std::bit_cast<decltype(id.bytes_)>(words);
   return id;
 }
 

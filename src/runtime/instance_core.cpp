@@ -49,9 +49,9 @@ void InstanceCore::ended(bool spent) noexcept {
   if (spent) {
     store_.reset();
     streams_.close();
-    spent_.store(true);
+    spent_.store(true, std::memory_order_release);
   }
-  busy_.store(false);
+  busy_.store(false, std::memory_order_release);
 }
 
 void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget) {
@@ -66,11 +66,11 @@ void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::strin
     return;
   }
   // The order matters: who ends a call writes `spent_` before it lets go.
-  if (busy_.exchange(true)) {
+  if (busy_.exchange(true, std::memory_order_acquire)) {
     plan = std::unexpected(refused(function, "the instance is in the middle of another call",
                                    "wait for that call, or make another instance"));
-  } else if (spent_.load()) {
-    busy_.store(false);
+  } else if (spent()) {
+    busy_.store(false, std::memory_order_release);
     plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
                                    "make another instance with WasmEngine::instantiate"));
   } else {

@@ -54,7 +54,7 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
                            const std::stop_token& stop);
   [[nodiscard]] Execution start(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget);
   [[nodiscard]] const std::shared_ptr<LoadedComponent>& component() const noexcept { return component_; }
-  [[nodiscard]] bool spent() const noexcept { return spent_.load(); }
+  [[nodiscard]] bool spent() const noexcept { return spent_.load(std::memory_order_acquire); }
 
   /// By the job, on its thread: begins the operation of `plan`.
   [[nodiscard]] engine::Try<engine::RunPtr> begin(const CallPlan& plan, const engine::Wasi* wasi,

@@ -280,7 +280,7 @@ std::vector<Hostile> hostiles() {
        fuel_is_10_000},
       // Each task that waits has a stack.
       {"tasks_that_wait",
-       kWaitingTasks,
+       waiting_tasks(),
        tweaked([](auto& c) { c.limits.max_async_resources = 30; }),
        "resource_limit",
        Phase::Call,

@@ -41,7 +41,8 @@ def shown(time_ns):
 # Goals that are missed knowingly, with the reason.
 ACCEPTED = {
     "call into a kept instance":
-        "a report, a deadline and usage for each call are some forty C++ functions, each return mispredicted after the switch of stacks",
+        "each call is checked, takes a place, can be cancelled and gets an id, a budget, phases and usage of its own: some forty small functions, "
+        "none of which stands out in a profile",
 }
 missed = []
 
@@ -57,8 +58,18 @@ def against(what, ours, peer, goal=None):
     a, b = ns(ours), ns(peer)
     if a is None or b is None:
         return
-    ratio = a / b
-    row(what, shown(a), shown(b), f"{ratio:.2f}", f"at most {goal}" if goal else "", ratio <= goal if goal else None)
+    beside(what, a, b, a / b, goal)
+
+
+def beside(what, ours_ns, peer_ns, ratio, goal):
+    row(what, shown(ours_ns), shown(peer_ns), f"{ratio:.2f}", f"at most {goal}" if goal else "", ratio <= goal if goal else None)
+
+
+def paired(what, name, goal=None):
+    """One that runs both in turn, batch by batch."""
+    figures = MEDIAN.get(name)
+    if figures:
+        beside(what, figures["ours_ns"], figures["peer_ns"], figures["ratio"], goal)
 
 
 def under(what, ours, goal_ns):
@@ -90,11 +101,11 @@ def late(what, name, goal_us=None, beside=None):
 ITERATIONS = {"lateness_idle": 200, "lateness_busy": 100, "lateness_among_1000_loops": 100, "honest_idle": 200,
               "honest_among_1000_loops": 200}
 
-against("fresh run of hello: store, limits, instance, call, report", "fresh_run", "raw_fresh_run/same", 1.3)
-against("the same beside raw Wasmtime without deadline and figures", "fresh_run", "raw_fresh_run/bare")
-against("call into a kept instance", "warm_call", "raw_warm_call/same", 1.3)
-against("the same beside raw Wasmtime without deadline and figures", "warm_call", "raw_warm_call/bare")
-against("call into a kept instance by a bound function", "warm_call_bound", "raw_warm_call/same")
+paired("fresh run of hello: store, limits, instance, call, report", "fresh_run/same", 1.3)
+paired("the same beside raw Wasmtime without deadline and figures", "fresh_run/bare")
+paired("call into a kept instance", "warm_call/same", 1.3)
+paired("the same beside raw Wasmtime without deadline and figures", "warm_call/bare")
+paired("call into a kept instance by a bound function", "warm_call_bound")
 against("32 records there and back, kept instance: C++ types beside dynamic values", "warm_records_typed", "warm_records_dynamic", 1.0)
 under("load of hello from the cache", "cached_load", 0.2e6)
 for size, name in ((64, "64 B"), (1 << 20, "1 MiB"), (16 << 20, "16 MiB")):

@@ -129,34 +129,28 @@ struct HostReturn<Result<T>> {
   using Value = T;
 };
 
-template <class Value>
-HostResult<std::vector<std::uint8_t>> encode_answer(const HostResult<Value>& answer) {
+inline HostError refusal_of(const HostError& error) { return error; }
+inline HostError refusal_of(const Error& error) {
+  const auto* failed = std::get_if<HostFailed>(&error.kind);
+  return {error.message, failed == nullptr ? 0 : failed->code};
+}
+
+/// Of a `HostResult` or a `Result`.
+template <class Answer>
+HostResult<std::vector<std::uint8_t>> encode_answer(const Answer& answer) {
   if (!answer) {
-    return std::unexpected(answer.error());
+    return std::unexpected(refusal_of(answer.error()));
   }
-  if constexpr (std::is_void_v<Value>) {
+  if constexpr (std::is_void_v<typename Answer::value_type>) {
     return std::vector<std::uint8_t>();
   } else {
     std::optional<std::size_t> bad;
-    auto bytes = encode<Value>(bad, *answer);
+    auto bytes = encode<typename Answer::value_type>(bad, *answer);
     if (bad) {
       return host_error("the host function's answer is no value of its type");
     }
     return bytes;
   }
-}
-
-template <class Value>
-HostResult<std::vector<std::uint8_t>> encode_answer(const Result<Value>& answer) {
-  if (answer) {
-    if constexpr (std::is_void_v<Value>) {
-      return encode_answer(HostResult<Value>());
-    } else {
-      return encode_answer(HostResult<Value>(*answer));
-    }
-  }
-  const auto* failed = std::get_if<HostFailed>(&answer.error().kind);
-  return host_error(answer.error().message, failed == nullptr ? 0 : failed->code);
 }
 
 }  // namespace typed

@@ -33,9 +33,10 @@ impl Denials {
     }
 
     pub fn clear(&self) {
-        if self.1.swap(0, Relaxed) == 0 {
+        if self.count() == 0 {
             return;
         }
+        self.1.store(0, Relaxed);
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 

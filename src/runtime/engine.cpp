@@ -107,15 +107,15 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
 HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
 
 HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {
-  core_.add_host({name_, std::move(name), std::move(function)});
+  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
   return *this;
 }
 HostInterface& HostInterface::function(std::string name, HostFunction function) {
-  core_.add_host({name_, std::move(name), std::move(function)});
+  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
   return *this;
 }
 HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction function) {
-  core_.add_host({name_, std::move(name), std::move(function)});
+  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
   return *this;
 }
 

@@ -77,7 +77,7 @@ bool PendingCall::complete(HostResult<std::vector<std::uint8_t>> encoded) {
 void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint8_t> arguments,
                const std::shared_ptr<PendingCall>& pending) noexcept {
   try {
-    if (const auto* typed = std::get_if<EncodedHostFunction>(&entry.function)) {
+    if (auto* typed = std::get_if<EncodedHostFunction>(entry.function.get())) {
       if (auto answer = typed->call(call, arguments)) {
         pending->complete(std::move(*answer));
       }
@@ -86,10 +86,10 @@ void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint
     const auto values = wit::decode_all(arguments);
     if (!values) {
       pending->complete(HostAnswer(host_error("the arguments do not decode")));
-    } else if (const auto* at_once = std::get_if<HostFunction>(&entry.function)) {
+    } else if (auto* at_once = std::get_if<HostFunction>(entry.function.get())) {
       pending->complete((*at_once)(call, *values));
     } else {
-      std::get<AsyncHostFunction>(entry.function)(call, *values);
+      std::get<AsyncHostFunction> (*entry.function)(call, *values);
     }
   } catch (const std::exception& thrown) {
     pending->complete(HostAnswer(host_error(thrown.what())));

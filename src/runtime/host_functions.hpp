@@ -3,6 +3,7 @@
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/type.hpp>
 #include <atomic>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -12,13 +13,16 @@
 
 namespace airssys::wasm::runtime {
 
+using AnyHostFunction = std::variant<HostFunction, AsyncHostFunction, EncodedHostFunction>;
+
 struct HostEntry {
   std::string interface;
   std::string name;
-  std::variant<HostFunction, AsyncHostFunction, EncodedHostFunction> function;
+  /// One for all components that may call it, whenever they were loaded.
+  std::shared_ptr<AnyHostFunction> function;
   /// Of a typed one: what the import must be.
   [[nodiscard]] const FunctionType* type() const {
-    const auto* typed = std::get_if<EncodedHostFunction>(&function);
+    const auto* typed = std::get_if<EncodedHostFunction>(function.get());
     return typed != nullptr ? &typed->type : nullptr;
   }
   [[nodiscard]] std::string path() const { return interface.empty() ? name : interface + "#" + name; }

@@ -101,6 +101,33 @@ TEST_F(HostFunctionTest, WhatItThrowsEndsTheRunAndNothingElse) {
   EXPECT_TRUE(ask([](HostCall&, std::span<const Value>) { return one(std::uint32_t{1}); }));
 }
 
+// Components link with the functions of the moment they were loaded; the functions are the same ones.
+TEST_F(HostFunctionTest, ItMayOwnWhatCannotBeCopiedAndIsOneForAllComponents) {
+  const auto counts = [this](std::string_view which) {
+    const auto before = load(kAsk);
+    EXPECT_EQ(engine.run(before, "run", {}, small()).value(), Value(std::uint32_t{1})) << which;
+    engine.host("acme:test/other").function("later", [](HostCall&) {});
+    EXPECT_EQ(engine.run(load(kAsk), "run", {}, small()).value(), Value(std::uint32_t{2})) << which;
+    EXPECT_EQ(engine.run(before, "run", {}, small()).value(), Value(std::uint32_t{3})) << which;
+  };
+  engine.host(kInterface)
+      .function("ask", [count = std::make_unique<std::uint32_t>(0)](HostCall&, std::span<const Value>) {
+        return one(++*count);
+      });
+  counts("dynamic");
+  engine.host(kInterface).function("ask", [count = std::make_unique<std::uint32_t>(0)](HostCall&, std::uint32_t) {
+    return ++*count;
+  });
+  counts("typed");
+  engine.host(kInterface)
+      .async_function("ask", [count = std::make_unique<std::uint32_t>(0)](HostCall& call, std::span<const Value>) {
+        call.later().complete(one(++*count));
+      });
+  counts("asynchronous");
+  engine.host(kInterface).function("ask", [count = 0U](HostCall&, std::uint32_t) mutable { return ++count; });
+  counts("its own");
+}
+
 TEST_F(HostFunctionTest, AnAnswerOfTheWrongTypeNeverReachesTheGuest) {
   EXPECT_THAT(ask([](HostCall&, std::span<const Value>) { return one("no number"); }), Stops("host_failed"));
   EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { return std::vector<Value>{}; }),

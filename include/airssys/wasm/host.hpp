@@ -97,10 +97,11 @@ class HostCall {
 };
 
 /// Answers at once. It runs on a thread of the scheduler, or on the caller's in `WasmEngine::run`: what takes longer
-/// than some microseconds belongs into an asynchronous one. A thrown exception ends the run with `host_failed`.
-using HostFunction = std::function<HostAnswer(HostCall&, std::span<const Value>)>;
+/// than some microseconds belongs into an asynchronous one. A thrown exception ends the run with `host_failed`. All
+/// components of the engine share it, also when they run on several threads at once: what it owns is its own to guard.
+using HostFunction = std::move_only_function<HostAnswer(HostCall&, std::span<const Value>)>;
 /// Answers later, through `HostCall::later()`.
-using AsyncHostFunction = std::function<void(HostCall&, std::span<const Value>)>;
+using AsyncHostFunction = std::move_only_function<void(HostCall&, std::span<const Value>)>;
 
 /// What a typed host function may return instead of a bare value: `return host_error("too late", 7);`. A `Result` will
 /// do as well: its error ends the run with that message, and the number if it is HostFailed.
@@ -111,7 +112,9 @@ using HostResult = std::expected<T, HostError>;
 /// and the type that the guest's import must have.
 struct EncodedHostFunction {
   FunctionType type;
-  std::function<std::optional<HostResult<std::vector<std::uint8_t>>>(HostCall&, std::span<const std::uint8_t>)> call;
+  std::move_only_function<std::optional<HostResult<std::vector<std::uint8_t>>>(HostCall&,
+                                                                               std::span<const std::uint8_t>)>
+      call;
 };
 
 namespace typed {

@@ -139,12 +139,13 @@ bool print_result(const Report& report, bool json) {
   return written();
 }
 
-/// Where --report goes: opened before anything runs, so that a report is not lost for a wrong path.
+/// Where --report goes: opened before anything runs, so that a report is not lost for a wrong path; emptied when a run
+/// begins, so that an earlier report is not lost for a wrong option.
 class ReportFile {
  public:
   ReportFile(const std::string& path, const std::stop_token& interrupted) : path_(path) {
     if (!path.empty() && path != "-") {
-      auto opened = open_file(path, O_WRONLY | O_CREAT | O_TRUNC, interrupted);
+      auto opened = open_file(path, O_WRONLY | O_CREAT, interrupted);
       if (opened) {
         file_ = std::move(*opened);
       } else {
@@ -155,11 +156,18 @@ class ReportFile {
   [[nodiscard]] bool is_stdout() const noexcept { return path_ == "-"; }
   /// Why it cannot be opened, or empty.
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
+  void clear() {
+    // A pipe or a device has nothing to lose.
+    if (file_ && ::ftruncate(file_.get(), 0) != 0 && errno != EINVAL) {
+      say_error(fmt::format("{} cannot be emptied: {}", path_, std::strerror(errno)), {});
+    }
+  }
   [[nodiscard]] bool write(const Report& report) {
     // One that was not opened has been told of by its problem.
     if (path_.empty() || !problem_.empty()) {
       return true;
     }
+    clear();
     const auto line = to_json(report) + '\n';
     const bool good =
         is_stdout() ? static_cast<bool>(std::cout << line << std::flush)
@@ -251,6 +259,7 @@ int run(const Session& session) {
   if (!component) {
     return refuse(component.error(), nullptr, options, file);
   }
+  file.clear();
   const auto& context = options.context;
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
@@ -266,18 +275,20 @@ int run(const Session& session) {
   }
   // A command owns the terminal; a line of ours would run into its output.
   const Report& report = await(*execution, context, session, !options.invoke.empty());
+  // A file does not wait until somebody reads what the guest has written; on stdout it is the last line.
+  bool good = file.is_stdout() || file.write(report);
   auto flushed = engine.flush_output();
   // What is ours begins a line also where the guest has ended none.
   if (flushed.stdout_in_line && ((report && report.value()) || file.is_stdout())) {
     std::cout << '\n';
     flushed.stdout_in_line = false;
   }
-  bool good = print_result(report, options.json);
+  good = print_result(report, options.json) && good;
   if (flushed.os_error != 0) {
     say_error(fmt::format("the guest's output could not be written: {}", std::strerror(flushed.os_error)), {});
     good = false;
   }
-  good = file.write(report) && good;
+  good = (!file.is_stdout() || file.write(report)) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
   if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
     const bool in_line = flushed.stderr_in_line || (flushed.stdout_in_line && one_terminal());

@@ -41,7 +41,7 @@ std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
   if (::stat(directory_.c_str(), &directory) != 0 || !mine_alone(directory)) {
     return {};
   }
-  base::Fd file(::open((directory_ / key).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  base::Fd file(::open((directory_ / key).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   struct stat found{};
   if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
     return {};

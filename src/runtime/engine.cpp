@@ -98,7 +98,10 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
   if (!artefact) {
     return std::unexpected(artefact.error());
   }
-  if (const auto why = engine::copy_to(*artefact, path)) {
+  // A symbolic link stays: what it leads to is replaced.
+  std::error_code unresolved;
+  const auto target = std::filesystem::weakly_canonical(path, unresolved);
+  if (const auto why = engine::copy_to(*artefact, unresolved ? path : target)) {
     return std::unexpected(Error{LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), *why), {}, {}, {}});
   }
   return Bytes{artefact->size};

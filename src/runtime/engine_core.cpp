@@ -57,6 +57,13 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   if (config.wasm_stack < kWasmStackLeast || config.wasm_stack > kWasmStackMost) {
     return setting("wasm_stack", "must be 64 KiB to 64 MiB");
   }
+  // One that is neither would be neither metered nor isolated.
+  if (config.meter != Meter::Fuel && config.meter != Meter::Epoch) {
+    return setting("meter", "must be Fuel or Epoch");
+  }
+  if (config.compile.mode != CompileIsolation::Mode::Child && config.compile.mode != CompileIsolation::Mode::InProcess) {
+    return setting("compile.mode", "must be Child or InProcess");
+  }
   if (auto good = validate(config.load); !good) {
     return setting("load", "must make sense: " + good.error().message);
   }

@@ -116,6 +116,9 @@ const Report* ExecutionCore::wait_for(std::chrono::nanoseconds patience) const {
 }
 
 void ExecutionCore::on_done(std::function<void(const Report&)> done) {
+  if (!done) {
+    return;
+  }
   {
     const std::lock_guard lock(mutex_);
     if (!reported_) {

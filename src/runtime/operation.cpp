@@ -4,6 +4,7 @@
 #include <ctime>
 
 #include "base/assert.hpp"
+#include "base/plain_floats.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -88,6 +89,7 @@ engine::Poll Operation::poll(Clock::time_point began) {
   const bool by_wall = !polled_ && allowed().limits.max_cpu_time >= kFarAway;
   polled_ = true;
   open_to_faults();
+  const base::PlainFloats floats;
   const auto cpu_began = by_wall ? 0 : thread_cpu_ns();
   const auto polled = run_->poll();
   last_look_ = Clock::now();

@@ -14,97 +14,15 @@
 #include <string>
 #include <vector>
 
-#include "support/child.hpp"
-#include "support/scratch.hpp"
+#include "support/command.hpp"
 #include "support/slow_text.hpp"
 #include "support/wasi_guest.hpp"
 
 namespace airssys::wasm::test {
 namespace {
 
-using namespace std::chrono_literals;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
-using Json = nlohmann::json;
-
-/// The command as its users run it: a process with pipes, in a directory of its own.
-class CommandTest : public ::testing::Test {
- protected:
-  void write(const std::string& name, std::string_view text) { std::ofstream(directory / name) << text; }
-
-  /// `after`: a signal to send once that much time has passed.
-  Ended run(std::vector<std::string> words, std::string_view input = "", int signal = 0,
-            std::chrono::milliseconds after = 0ms) {
-    words.insert(words.begin(), AIRSSYS_WASM_TEST_PROGRAM);
-    return execute(std::move(words), input, signal, after);
-  }
-  /// A line for a shell that begins with the command's name.
-  Ended type(std::string_view line) {
-    const std::string_view name = "airssys-wasm";
-    EXPECT_TRUE(line.starts_with(name)) << line;
-    return execute({"/bin/sh", "-c", AIRSSYS_WASM_TEST_PROGRAM + std::string(line.substr(name.size()))});
-  }
-
-  Ended execute(std::vector<std::string> words, std::string_view input = "", int signal = 0,
-                std::chrono::milliseconds after = 0ms) {
-    std::array<std::array<int, 2>, 3> pipes{};
-    for (auto& pipe : pipes) {
-      if (::pipe2(pipe.data(), O_CLOEXEC) != 0) {
-        ADD_FAILURE() << "no pipe";
-      }
-    }
-    const pid_t child = ::fork();
-    if (child == 0) {
-      ::dup2(pipes[0][0], STDIN_FILENO);
-      ::dup2(pipes[1][1], STDOUT_FILENO);
-      ::dup2(pipes[2][1], STDERR_FILENO);
-      ::setenv("XDG_CACHE_HOME", AIRSSYS_WASM_TEST_CACHE, 1);
-      if (::chdir(directory.c_str()) != 0) {
-        ::_exit(99);
-      }
-      std::vector<char*> argv;
-      for (auto& word : words) {
-        argv.push_back(word.data());
-      }
-      argv.push_back(nullptr);
-      ::execv(argv[0], argv.data());
-      ::_exit(99);
-    }
-    ::close(pipes[0][0]);
-    ::close(pipes[1][1]);
-    ::close(pipes[2][1]);
-    EXPECT_EQ(::write(pipes[0][1], input.data(), input.size()), static_cast<ssize_t>(input.size()));
-    if (!keep_stdin_open) {
-      ::close(pipes[0][1]);
-    }
-    if (signal != 0) {
-      ::usleep(static_cast<useconds_t>(std::chrono::microseconds(after).count()));
-      ::kill(child, signal);
-    }
-    const auto ended = end_of(child, pipes[1][0], pipes[2][0]);
-    if (keep_stdin_open) {
-      ::close(pipes[0][1]);
-    }
-    return ended;
-  }
-
-  const Scratch scratch;
-  const std::filesystem::path& directory = scratch.path();
-  bool keep_stdin_open = false;
-};
-
-constexpr std::string_view kHello =
-    R"((component (core module $m (func (export "hello") (result i32) i32.const 42)) (core instance $i (instantiate $m)) (func (export "hello") (result s32) (canon lift (core func $i "hello")))))";
-constexpr std::string_view kLoop =
-    R"((component (core module $m (func (export "spin") (result i32) (loop $l (br $l)) i32.const 42)) (core instance $i (instantiate $m)) (func (export "spin") (result s32) (canon lift (core func $i "spin")))))";
-/// Answers a string of `n` times the letter x.
-constexpr std::string_view kEcho =
-    R"((component (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
- (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
- (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16)))
- (core instance $i (instantiate $m))
- (func (export "echo") (param "s" string) (result string) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc")))))
-)";
 
 TEST_F(CommandTest, PrintsTheResultAsWave) {
   write("echo.wat", kEcho);
@@ -169,7 +87,7 @@ TEST_F(CommandTest, CtrlCCancelsAndStillReports) {
   write("spin.wat", kLoop);
   const auto ended =
       run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "1000000G", "--timeout", "20s", "--report", "r.json"}, "",
-          SIGINT, 300ms);
+          once_it_spins(SIGINT));
   EXPECT_EQ(ended.status, 130) << ended.err;
   EXPECT_THAT(ended.err, HasSubstr("spin stopped: cancelled"));
   EXPECT_EQ(Json::parse(std::ifstream(directory / "r.json"))["stop"]["reason"], "cancelled");
@@ -239,12 +157,12 @@ TEST_F(CommandTest, WaitingForAFifoEndsWithCtrlC) {
   write("hello.wat", kHello);
   ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
   for (const std::string option : {"--report", "--stdin"}) {
-    const auto ended = run({"run", "hello.wat", "--invoke", "hello()", option, "fifo"}, "", SIGINT, 300ms);
+    const auto ended = run({"run", "hello.wat", "--invoke", "hello()", option, "fifo"}, "", after(300ms, SIGINT));
     EXPECT_EQ(ended.status, 130) << option;
     EXPECT_THAT(ended.err, HasSubstr("interrupted while waiting for its other end"));
     EXPECT_THAT(ended.err, Not(HasSubstr("could not be written"))) << "it is said once";
   }
-  run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "fifo", "--report", "r.json"}, "", SIGINT, 300ms);
+  run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "fifo", "--report", "r.json"}, "", after(300ms, SIGINT));
   EXPECT_EQ(Json::parse(std::ifstream(directory / "r.json"))["stop"]["reason"], "cancelled");
 }
 
@@ -406,12 +324,14 @@ TEST_F(CommandTest, ASignalThatIsIgnoredStaysIgnored) {
   EXPECT_EQ(ended.status, 124) << ended.err;
 }
 
-TEST_F(CommandTest, SighupCancelsAndStillReports) {
+TEST_F(CommandTest, ASignalThatAsksToEndCancelsAndStillReports) {
   write("spin.wat", kLoop);
-  const auto ended =
-      run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "1000G", "--report", "-"}, "", SIGHUP, 300ms);
-  EXPECT_EQ(ended.status, 130);
-  EXPECT_EQ(Json::parse(ended.out)["stop"]["reason"], "cancelled");
+  for (const int signal : {SIGHUP, SIGTERM}) {
+    const auto ended =
+        run({"run", "spin.wat", "--invoke", "spin()", "--fuel", "1000G", "--report", "-"}, "", once_it_spins(signal));
+    EXPECT_EQ(ended.status, 130) << signal;
+    EXPECT_EQ(Json::parse(ended.out)["stop"]["reason"], "cancelled") << signal;
+  }
 }
 
 // A default that is shown can be typed.

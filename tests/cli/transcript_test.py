@@ -34,6 +34,8 @@ def run_guest(body, fields=""):
 
 
 LOOP = "(loop $l (br $l)) i32.const 0"
+# Each of many branches looks for its label among many, which takes a parser some seconds.
+SLOW = f"(component (core module (func {' '.join(f'block $l{i}' for i in range(30_000))} i32.const 0 br_table {'$l0 ' * 60_000}{'end ' * 30_000})))"
 GUESTS = {
     "hello.wat": run_guest("i32.const 42"),
     "loop.wat": run_guest(LOOP),
@@ -62,7 +64,7 @@ GUESTS = {
       (core module $m (import "" "return" (func $return (param i32))) (func (export "run") (result i32) (call $return (i32.const 1)) i32.const 1))
       (core instance $i (instantiate $m (with "" (instance (export "return" (func $return))))))
       (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
-    "tasks.wat": (source / "tests/guests/waiting_tasks.wat").read_text(encoding="utf-8"),
+    "tasks.wat": (source / "tests/support/waiting_tasks.wat").read_text(encoding="utf-8"),
     "fields.wat": '''(component
       (import "wasi:http/types@0.2.0" (instance $types (export "fields" (type $f (sub resource)))
         (type $he' (variant (case "invalid-syntax") (case "forbidden") (case "immutable"))) (export "header-error" (type $he (eq $he')))
@@ -197,11 +199,21 @@ def restrict(command):
         resource.setrlimit(resource.RLIMIT_NOFILE, (int(few.group(1)),) * 2)
 
 
+def until_it_spins(pid):
+    """Loading takes less CPU time than this."""
+    late = time.monotonic() + 20
+    while time.monotonic() < late:
+        user, system = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(") ", 1)[1].split()[11:13]
+        if (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") >= 0.4:
+            return
+        time.sleep(0.01)
+
+
 def piped(command, directory):
     child = subprocess.Popen(words_of(command), cwd=directory, env=environment(), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=lambda: restrict(command))
     if command.endswith(INTERRUPT):
-        time.sleep(0.3)
+        until_it_spins(child.pid)
         child.send_signal(signal.SIGINT)
     out, _ = child.communicate(timeout=30)
     return out.decode(), child.returncode
@@ -214,7 +226,7 @@ def terminal(command, directory):
         restrict(command)
         os.execve(program, words_of(command), environment())
     if command.endswith(INTERRUPT):
-        time.sleep(0.3)
+        until_it_spins(pid)
         os.write(master, b"\x03")
     out = b""
     while select.select([master], [], [], 30)[0]:
@@ -303,6 +315,13 @@ def main():
         if why := type_the_help(command, out, status, directory):
             complaints.append(f"{command}: help: {why}")
         written.append(f"$ airssys-wasm {command}\n{steady(out, timed)}[exit {status}]\n--- on a terminal\n{steady(shown, timed)}\n")
+    # What takes over a second says so meanwhile: the guest, or its loading.
+    (directory / "slow.wat").write_text(SLOW)
+    for command, progress in (("run loop.wat --invoke run() --fuel 1000G --timeout 1500ms", "loop.wat"),
+                              ("validate slow.wat --load-timeout 1500ms --load-limit text_bytes=10MiB", "slow.wat")):
+        shown, _ = terminal(command, directory)
+        if not re.search(rf"\r\x1b\[K[^\r\n]*{re.escape(progress)}[^\r\n]*\r\x1b\[K", shown):
+            complaints.append(f"{command}: no progress in {shown!r}")
     shutil.rmtree(directory)
     text = "".join(written)
     if update:

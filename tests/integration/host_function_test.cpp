@@ -190,6 +190,51 @@ TEST_F(HostFunctionTest, AStormOfCallsEndsAtItsBudget) {
   EXPECT_LT(neighbour.longest_gap(), 500ms);
 }
 
+// The answer is lowered in the middle of the call, by the guest's own code; Wasmtime asks the host to grow memory while
+// generated code still holds its fuel.
+TEST_F(HostFunctionTest, AnAllocatorThatGrowsMemoryPaysLikeAnyOther) {
+  engine.host(kInterface).function("ask", [](HostCall&) { return std::string(100, 'x'); });
+  constexpr int kCalls = 100;
+  const auto guest = [](std::string_view in_realloc) {
+    return R"((component (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (result string)))))
+  (core module $libc (memory (export "mem") 1) (table $t 1 funcref)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $n i32) )" +
+           std::string(in_realloc) + R"( (local.set $n (i32.const 20))
+      (loop $l (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) i32.const 1024))
+  (core instance $libc (instantiate $libc))
+  (core func $ask (canon lower (func $host "ask") (memory $libc "mem") (realloc (func $libc "realloc"))))
+  (core module $m (import "" "ask" (func $ask (param i32)))
+    (func (export "run") (result i32) (local $n i32) (local.set $n (i32.const 100))
+      (loop $l (call $ask (i32.const 16)) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) i32.const 1))
+  (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
+  (func (export "run") (result s32) (canon lift (core func $i "run")))))";
+  };
+  auto context = small();
+  context.limits.max_fuel = 1'000'000_fuel;
+  const auto fuel = [&](std::string_view in_realloc) {
+    const auto report = run(guest(in_realloc), context);
+    EXPECT_TRUE(report) << in_realloc;
+    EXPECT_EQ(report.usage().fuel_precision, FuelPrecision::Exact);
+    EXPECT_EQ(report.usage().host_calls.at(kInterface), kCalls);
+    return report.usage().fuel.units;
+  };
+  const auto plain = fuel("");
+  for (const auto* grow : {"(drop (memory.grow (i32.const 0)))", "(drop (table.grow $t (ref.null func) (i32.const 0)))"}) {
+    // Two units or three for the instructions themselves.
+    EXPECT_GE(fuel(grow), plain + kCalls) << grow;
+    EXPECT_LE(fuel(grow), plain + 5 * kCalls) << grow;
+    context.limits.max_fuel = Fuel{plain};
+    EXPECT_THAT(run(guest(grow), context), Stops("fuel_exhausted")) << grow;
+    context.limits.max_fuel = 1'000'000_fuel;
+    context.limits.max_host_calls = 10;
+    const auto stopped = run(guest(grow), context);
+    ASSERT_THAT(stopped, Stops("resource_limit"));
+    EXPECT_EQ(kind_of<ResourceLimitExceeded>(stopped).resource, "host_calls");
+    EXPECT_EQ(stopped.usage().host_calls.at(kInterface), 11U);
+    context.limits.max_host_calls = 100'000;
+  }
+}
+
 TEST_F(HostFunctionTest, AnImportThatNobodyOffersIsNamed) {
   const auto report = run(kAsk, small());
   ASSERT_THAT(report, Stops("link_failed"));

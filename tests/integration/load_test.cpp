@@ -1,12 +1,15 @@
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <future>
 
+#include "engine/artefact.hpp"
 #include "support/host.hpp"
 #include "support/no_more_descriptors.hpp"
 #include "support/scratch.hpp"
@@ -88,6 +91,8 @@ TEST(SettingsTest, ASettingThatMakesNoSenseIsRefusedByName) {
         Row{"max_concurrent", [](RuntimeConfig& c) { c.max_concurrent = 100'001; }},
         Row{"max_instances", [](RuntimeConfig& c) { c.max_instances = 100'001; }},
         Row{"max_queued", [](RuntimeConfig& c) { c.max_queued = 100'001; }},
+        Row{"meter", [](RuntimeConfig& c) { c.meter = Meter(2); }},
+        Row{"compile.mode", [](RuntimeConfig& c) { c.compile.mode = CompileIsolation::Mode(2); }},
         Row{"queue_timeout", [](RuntimeConfig& c) { c.queue_timeout = 0ns; }},
         Row{"queue_timeout", [](RuntimeConfig& c) { c.queue_timeout = std::chrono::nanoseconds::max(); }},
         Row{"slice", [](RuntimeConfig& c) { c.slice = 0_fuel; }},
@@ -307,6 +312,10 @@ TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
                           Row{"tables", [](RuntimeConfig& c) { c.load.max_tables = 0; }}}) {
     EXPECT_EQ(refusal(with(row.change).load_text(wat)).limit, row.limit);
   }
+  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_imports = 1; })
+                        .load_text(R"((component (import "a" (func)) (import "b" (func))))"))
+                .limit,
+            "imports");
 }
 
 /// Compiling this takes more than 64 MiB.
@@ -427,6 +436,34 @@ TEST_F(LoadTest, AProgramThatReapsAllChildrenLoadsLikeAnyOther) {
   }
 }
 
+// What the child finds is the same wherever the host runs, and a signal to the host's group (Ctrl-C) is the host's.
+TEST_F(LoadTest, TheHelperHasNoEnvironmentAndAGroupOfItsOwn) {
+  const Scratch scratch;
+  const auto seen = scratch.path() / "seen";
+  ::setenv("AIRSSYS_WASM_TEST_SECRET", "secret", 1);
+  static_cast<void>(load_by_helper("{ /usr/bin/env; read -r pid name state parent group rest < /proc/$$/stat; echo $$ $group; } > '" +
+                                   seen.string() + "'"));
+  ::unsetenv("AIRSSYS_WASM_TEST_SECRET");
+  std::ifstream file(seen);
+  std::string line, last;
+  while (std::getline(file, line)) {
+    // The shell's own.
+    EXPECT_THAT(line, ::testing::MatchesRegex("PWD=.*|SHLVL=.*|_=.*|[0-9]+ [0-9]+"));
+    last = line;
+  }
+  const auto space = last.find(' ');
+  ASSERT_NE(space, std::string::npos) << last;
+  EXPECT_EQ(last.substr(0, space), last.substr(space + 1));
+}
+
+// Neither the host nor the child can change compiled code once it was checked.
+TEST_F(LoadTest, CompiledCodeIsSealed) {
+  const std::vector<std::uint8_t> bytes(100);
+  const auto artefact = engine::seal(bytes);
+  ASSERT_TRUE(artefact);
+  EXPECT_EQ(::fcntl(artefact->file.get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+}
+
 TEST_F(LoadTest, AStopThatCameBeforeTheLoadEndsIt) {
   static_cast<void>(load(component(R"((func (export "run") (result i32) i32.const 42))", kRun)));
   std::stop_source stop;
@@ -464,6 +501,12 @@ TEST_F(LoadTest, APrecompiledFileReplacesFilesOnly) {
     EXPECT_TRUE(engine.compile_to_file(bytes, target));
     EXPECT_TRUE(std::filesystem::is_regular_file(target));
   }
+  const auto link = scratch.path() / "link";
+  std::filesystem::create_symlink("out", link);
+  std::filesystem::resize_file(target, 0);
+  EXPECT_TRUE(engine.compile_to_file(bytes, link));
+  EXPECT_TRUE(std::filesystem::is_symlink(link));
+  EXPECT_GT(std::filesystem::file_size(target), 0U);
   std::filesystem::remove(target);
   ASSERT_EQ(::mkfifo(target.c_str(), 0600), 0);
   const auto refused = engine.compile_to_file(bytes, target);
@@ -496,6 +539,29 @@ TEST_F(LoadTest, ACacheThatOthersCanWriteIsNotUsed) {
   const auto guest = wary.load_text(wat).value();
   EXPECT_THAT(guest.notes(), ::testing::ElementsAre(::testing::HasSubstr("can be written by others")));
   EXPECT_EQ(wary.run(guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+}
+
+// Nor is a file in it: here it holds another component's code.
+TEST_F(LoadTest, AnArtefactThatOthersCanWriteIsNotUsed) {
+  const Scratch scratch;
+  const auto answer = [&](int n) {
+    auto settings = config();
+    settings.cache_directory = scratch.path() / std::to_string(n);
+    auto host = WasmEngine::create(settings).value();
+    const auto text = component("(func (export \"run\") (result i32) i32.const " + std::to_string(n) + ")", kRun);
+    return host.run(host.load_text(text).value(), "run", {}, small()).value();
+  };
+  const auto kept = [&](int n) { return std::filesystem::directory_iterator(scratch.path() / std::to_string(n))->path(); };
+  static_cast<void>(answer(1));
+  static_cast<void>(answer(2));
+  std::filesystem::copy_file(kept(1), kept(2), std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::permissions(kept(2), std::filesystem::perms::others_write, std::filesystem::perm_options::add);
+  EXPECT_EQ(answer(2), Value(std::int32_t{2}));
+  // Nor does one that is no file hold anybody up.
+  const auto path = kept(2);
+  std::filesystem::remove(path);
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(answer(2), Value(std::int32_t{2}));
 }
 
 // A file that is no artefact of ours is compiled anew, not believed.

@@ -109,6 +109,28 @@ TEST_P(WorkTest, OneUnitDecides) {
 INSTANTIATE_TEST_SUITE_P(Every, WorkTest, ::testing::ValuesIn(works()),
                          [](const auto& row) { return std::string(row.param.name); });
 
+// Two looks at the thread's clock would cost a third of a small run.
+TEST_F(HostTest, TheFirstSlicesCpuTimeIsItsWallTimeUnlessTheLimitIsNear) {
+  const auto guest = load(component(R"((func (export "run") (result i32) i32.const 42))", kRun));
+  auto context = small();
+  context.limits.max_cpu_time = 1s;
+  const auto far = engine.run(guest, "run", {}, context).usage();
+  EXPECT_EQ(far.slices, 1U);
+  EXPECT_EQ(far.cpu_time, far.running);
+  context.limits.max_cpu_time = 999ms;
+  const auto near = engine.run(guest, "run", {}, context).usage();
+  EXPECT_NE(near.cpu_time, near.running);
+  EXPECT_GT(near.cpu_time, 0ns);
+}
+
+TEST_F(HostTest, AReportSaysWhenItsRunBegan) {
+  const auto before = std::chrono::system_clock::now();
+  const auto report = run(component(R"((func (export "run") (result i32) i32.const 42))", kRun), small());
+  // It is the kernel's last tick.
+  EXPECT_GE(report.started_at, before - 20ms);
+  EXPECT_LE(report.started_at, std::chrono::system_clock::now());
+}
+
 TEST_F(HostTest, TheBudgetThatIsSpentFirstIsTheReason) {
   const auto loop = load(component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))", kRun));
   auto fuel_first = small();

@@ -8,7 +8,7 @@ llvm=19
 packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev ca-certificates)
 packages_test=(libgtest-dev libgmock-dev python3-jsonschema)
 packages_fuzz=("clang-$llvm" "libclang-rt-$llvm-dev")
-packages_bench=(libbenchmark-dev)
+packages_bench=(libbenchmark-dev python3)
 packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck)
 
 say() { printf '\033[2m== %s\033[0m\n' "$*" >&2; }

@@ -102,7 +102,8 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
         };
         if store.data().fuel_metered {
             // Fuel is on, so this cannot fail.
-            store.data().shared.fuel_left.store(store.get_fuel().unwrap_or(0), Relaxed);
+            let left = store.data().fuel_after(store.get_fuel().unwrap_or(0));
+            store.data().shared.fuel_left.store(left, Relaxed);
         }
         let result = result.map_err(|failure| of_full_table(&mut store, failure));
         // SAFETY: this is the server.

@@ -188,9 +188,10 @@ pub struct Data {
     late: bool,
     /// The last crossing was a call of the host that is counted, and is over.
     pub last_was_counted: bool,
-    /// The poll and the time of the last crossing into the host.
+    /// The poll and the time of the last crossing into the host, and the calls of the host that were counted before it.
     crossed_in: u64,
     crossed_ns: u64,
+    calls_before: u64,
     /// The poll in which a crossing was seen last, and when its first one was.
     poll_seen: u64,
     poll_began_ns: u64,
@@ -230,6 +231,7 @@ impl Data {
             last_was_counted: false,
             crossed_in: 0,
             crossed_ns: 0,
+            calls_before: 0,
             poll_seen: 0,
             poll_began_ns: 0,
         }
@@ -246,7 +248,27 @@ impl Data {
             granted.table.set_max_capacity(self.budget.wasi_resources_max as usize);
         }
         self.handles.live_max = self.budget.handles_max;
-        (self.wasi_calls, self.own_calls, self.owed, self.calls_charged) = (0, 0, 0, 0);
+        (self.wasi_calls, self.own_calls, self.owed, self.calls_charged, self.calls_before) = (0, 0, 0, 0, 0);
+    }
+
+    fn calls(&self) -> u64 {
+        self.wasi_calls + self.own_calls
+    }
+
+    /// What is left when the operation is over: tasks that took turns may have left calls of the host unpaid.
+    pub fn fuel_after(&self, fuel: u64) -> u64 {
+        fuel.saturating_sub(self.owed)
+    }
+
+    /// Whether the guest was suspended since it crossed into the host; once.
+    fn was_suspended(&mut self) -> bool {
+        let poll = self.shared.slices.load(Relaxed);
+        let suspended = poll != self.crossed_in;
+        if suspended {
+            self.crossed_in = poll;
+            self.crossed_ns = now_ns();
+        }
+        suspended
     }
 
     /// Crossings that cost much time and hardly any fuel (a long string from one component to another, an answer of a
@@ -383,8 +405,9 @@ impl ResourceLimiter for Data {
 /// lives in host calls thereby meets its deadline and ends its slices like any other.
 ///
 /// Fuel is set only where generated code has written its own back and will read it again: after a host call that was
-/// counted, and after a crossing in which the guest was suspended. `memory.grow` does neither, so whoever sets fuel there
-/// gives back what the guest has burnt.
+/// counted, before the guest's allocator takes in that call's answer, and after a crossing in which the guest was
+/// suspended. `memory.grow`, in an allocator say, does neither, so whoever sets fuel there gives back what the guest has
+/// burnt.
 pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
     if let CallHook::ReturningFromWasm = why {
         // A stop may be on its way out: an error here would take its place.
@@ -397,18 +420,24 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             let data = cx.data_mut();
             data.shared.fuel_left.store(fuel, Relaxed);
             data.crossed_ns = now_ns();
+            data.calls_before = data.calls();
             data.crossed_in = data.shared.slices.load(Relaxed);
             data.last_was_counted = false;
             data.crosses(fuel)
         }
+        CallHook::CallingWasm => {
+            if cx.data().calls() == cx.data().calls_charged {
+                return Ok(());
+            }
+            charge(&mut cx)?;
+            let suspended = cx.data_mut().was_suspended();
+            if cx.data().fuel_metered { settle(cx, suspended) } else { Ok(()) }
+        }
         CallHook::ReturningFromHost => {
             let data = cx.data_mut();
-            let counted = data.wasi_calls + data.own_calls != data.calls_charged;
+            let counted = data.calls() != data.calls_charged && data.calls() != data.calls_before;
             data.last_was_counted = counted;
-            let suspended = data.shared.slices.load(Relaxed) != data.crossed_in;
-            if suspended {
-                data.crossed_ns = now_ns();
-            }
+            let suspended = data.was_suspended();
             if counted {
                 charge(&mut cx)?;
             }
@@ -420,7 +449,7 @@ pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> 
             }
             if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
         }
-        _ => Ok(()),
+        CallHook::ReturningFromWasm => Ok(()),
     }
 }
 
@@ -441,8 +470,9 @@ impl CallHookHandler<Data> for CrossingBetweenComponents {
             yield_now().await;
             data.goes_on()?;
             data.shared.fuel_unwritten.store(false, Relaxed);
-            data.crossed_in = data.shared.slices.load(Relaxed);
-            data.crossed_ns = now_ns();
+            data.was_suspended();
+            // Those of tasks that ran meanwhile are not this crossing's.
+            data.calls_before = data.calls();
         }
         Ok(())
     }
@@ -451,7 +481,7 @@ impl CallHookHandler<Data> for CrossingBetweenComponents {
 /// After a host call: the limits that count calls.
 fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     let data = cx.data_mut();
-    let calls = data.wasi_calls + data.own_calls;
+    let calls = data.calls();
     data.calls_charged = calls;
     data.shared.in_host_call.store(false, Relaxed);
     let stopped = if calls > data.budget.host_calls_max {

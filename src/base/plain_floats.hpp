@@ -6,9 +6,9 @@
 
 namespace airssys::wasm::base {
 
-/// While it lives, this thread computes as WebAssembly says: rounded to nearest, with subnormal numbers, without faults.
-/// A program linked with -ffast-math begins otherwise, and any may set its threads otherwise. Only on x86-64; reading
-/// the mode costs some cycles.
+/// While it lives, this thread computes as WebAssembly says: rounded to nearest, with subnormal numbers, without
+/// faults. A program linked with -ffast-math begins otherwise, and any may set its threads otherwise. Only on x86-64;
+/// reading the mode costs some cycles.
 class PlainFloats {
  public:
 #ifdef __x86_64__

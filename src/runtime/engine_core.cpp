@@ -61,7 +61,8 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   if (config.meter != Meter::Fuel && config.meter != Meter::Epoch) {
     return setting("meter", "must be Fuel or Epoch");
   }
-  if (config.compile.mode != CompileIsolation::Mode::Child && config.compile.mode != CompileIsolation::Mode::InProcess) {
+  if (config.compile.mode != CompileIsolation::Mode::Child &&
+      config.compile.mode != CompileIsolation::Mode::InProcess) {
     return setting("compile.mode", "must be Child or InProcess");
   }
   if (auto good = validate(config.load); !good) {

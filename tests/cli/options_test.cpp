@@ -60,8 +60,9 @@ TEST_F(CommandTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
   EXPECT_EQ(refused_by("hello.wat", {"--artefact-size", "100B"}), "artefact_bytes");
   EXPECT_EQ(refused_by("hello.wat", {"--compile-memory", "1MiB"}), "compile_memory");
   EXPECT_EQ(refused_by("slow.wat", {"--load-timeout", "200ms"}), "load_timeout");
-  for (const auto* limit : {"nesting=2", "modules=0", "components=2", "instances=1", "functions=1", "body_bytes=1B", "types=1",
-                            "imports=1", "exports=1", "memories=0", "tables=0", "type_nodes=1", "text_bytes=10B"}) {
+  for (const auto* limit :
+       {"nesting=2", "modules=0", "components=2", "instances=1", "functions=1", "body_bytes=1B", "types=1", "imports=1",
+        "exports=1", "memories=0", "tables=0", "type_nodes=1", "text_bytes=10B"}) {
     const std::string name(limit, std::string_view(limit).find('='));
     EXPECT_EQ(refused_by("all.wat", {"--load-limit", limit}), name);
   }
@@ -83,7 +84,8 @@ TEST_F(CommandTest, WithoutACacheNothingIsKept) {
     std::filesystem::remove_all(directory / "cache");
     std::filesystem::create_directory(directory / "cache");
     EXPECT_EQ(execute({"/bin/sh", "-c",
-                       "XDG_CACHE_HOME=\"$PWD/cache\" " AIRSSYS_WASM_TEST_PROGRAM " run hello.wat --invoke 'hello()' " + option})
+                       "XDG_CACHE_HOME=\"$PWD/cache\" " AIRSSYS_WASM_TEST_PROGRAM " run hello.wat --invoke 'hello()' " +
+                           option})
                   .out,
               "42\n");
     return std::distance(std::filesystem::recursive_directory_iterator(directory / "cache"), {});
@@ -94,13 +96,15 @@ TEST_F(CommandTest, WithoutACacheNothingIsKept) {
 
 // Whoever looks for the reason finds it also while the guest's reader is stuck.
 TEST_F(CommandTest, TheReportWaitsForNoReaderOfTheOutput) {
-  write("flood.wat", wasi_guest("(local.set $s (call $stdout)) (loop $l (call $write (local.get $s) (i32.const 0) (i32.const 4096) "
-                                "(i32.const 48)) (br $l)) (i32.const 1)"));
-  const auto ended = execute({"/bin/sh", "-c",
-                              AIRSSYS_WASM_TEST_PROGRAM
-                              " run flood.wat --invoke 'run()' --timeout 300ms --report r.json 2>err | "
-                              "{ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do test -s r.json && break; sleep 0.1; done; "
-                              "cat r.json; cat > all; }"});
+  write("flood.wat",
+        wasi_guest("(local.set $s (call $stdout)) (loop $l (call $write (local.get $s) (i32.const 0) (i32.const 4096) "
+                   "(i32.const 48)) (br $l)) (i32.const 1)"));
+  const auto ended = execute(
+      {"/bin/sh", "-c",
+       AIRSSYS_WASM_TEST_PROGRAM
+       " run flood.wat --invoke 'run()' --timeout 300ms --report r.json 2>err | "
+       "{ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do test -s r.json && break; sleep 0.1; done; "
+       "cat r.json; cat > all; }"});
   EXPECT_EQ(Json::parse(ended.out)["stop"]["reason"], "timeout");
   EXPECT_GT(std::filesystem::file_size(directory / "all"), 0U);
 }

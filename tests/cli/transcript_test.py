@@ -90,6 +90,32 @@ GUESTS = {
         (func (export "run") (result i32) (call $block (call $sleep (i64.const 60000000000))) i32.const 1))
       (core instance $i (instantiate $m (with "" (instance (export "sleep" (func $sleep)) (export "block" (func $block))))))
       (func (export "run") (result s32) (canon lift (core func $i "run"))))''',
+    "tables.wat": run_guest("i32.const 1", "(table 1 funcref) (table 1 funcref)"),
+    "twice.wat": """(component (core module $m (func (export "run") (result i32) i32.const 1)) (core instance $i (instantiate $m))
+      (core instance (instantiate $m)) (func (export "run") (result s32) (canon lift (core func $i "run"))))""",
+    "text.wat": component('(memory (export "mem") 1) (data (i32.const 16) "\\40\\00\\00\\00\\e8\\03\\00\\00") (func (export "run") (result i32) i32.const 16)',
+                          '(func (export "run") (result string) (canon lift (core func $i "run") (memory $i "mem")))'),
+    # Timers that are never dropped.
+    "timers.wat": """(component
+      (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type $p (sub resource)))))
+      (alias export $poll "pollable" (type $pollable))
+      (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
+        (export "subscribe-duration" (func (param "when" u64) (result (own $p))))))
+      (core func $timer (canon lower (func $clock "subscribe-duration")))
+      (core module $m (import "" "timer" (func $timer (param i64) (result i32)))
+        (func (export "run") (result i32) (local $n i32) (local.set $n (i32.const 20))
+          (loop $l (drop (call $timer (i64.const 1))) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br_if $l (local.get $n))) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "timer" (func $timer))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))""",
+    "random.wat": """(component
+      (import "wasi:random/random@0.2.0" (instance $random (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+      (core module $libc (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64))
+      (core instance $libc (instantiate $libc))
+      (core func $bytes (canon lower (func $random "get-random-bytes") (memory $libc "mem") (realloc (func $libc "realloc"))))
+      (core module $m (import "" "bytes" (func $bytes (param i64 i32)))
+        (func (export "run") (result i32) (call $bytes (i64.const 20) (i32.const 16)) i32.const 1))
+      (core instance $i (instantiate $m (with "" (instance (export "bytes" (func $bytes))))))
+      (func (export "run") (result s32) (canon lift (core func $i "run"))))""",
     "socket.wat": '''(component
       (import "wasi:sockets/network@0.2.0" (instance $network (type $ec' (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout" "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit" "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused" "connection-reset" "connection-aborted" "datagram-too-large" "name-unresolvable" "temporary-resolver-failure" "permanent-resolver-failure"))
         (export "error-code" (type $ec (eq $ec'))) (type $f' (enum "ipv4" "ipv6")) (export "ip-address-family" (type $f (eq $f')))))
@@ -173,6 +199,15 @@ COMMANDS = [
     "run hello.wat --invoke run() --report hello.wat",
     "run --precompiled hello.wat --invoke run()",
     "run tasks.wat --invoke run() --async-resources 30",
+    "run tables.wat --invoke run() --tables 1",
+    "run twice.wat --invoke run() --instances 1",
+    "run timers.wat --invoke run() --handles 10",
+    "run timers.wat --invoke run() --wasi-resources 10",
+    "run timers.wat --invoke run() --host-calls 10",
+    "run random.wat --invoke run() --random 10B",
+    "run text.wat --invoke run() --host-buffers 100B",
+    "run hello.wat --invoke run() --no-cache --artefact-size 100B",
+    "run hello.wat --invoke run() --no-cache --compile-memory 1MiB",
     "run hello.wat --invoke run() --load-limit functions=0",
     "run hello.wat --invoke run() --load-limit text_bytes=10B",
     "run hello.wat --invoke run() --load-limit nestin=100",
@@ -317,7 +352,7 @@ def main():
         written.append(f"$ airssys-wasm {command}\n{steady(out, timed)}[exit {status}]\n--- on a terminal\n{steady(shown, timed)}\n")
     # What takes over a second says so meanwhile: the guest, or its loading.
     (directory / "slow.wat").write_text(SLOW)
-    for command, progress in (("run loop.wat --invoke run() --fuel 1000G --timeout 1500ms", "loop.wat"),
+    for command, progress in (("run loop.wat --invoke run() --fuel 1000G --timeout 1500ms", "running 1"),
                               ("validate slow.wat --load-timeout 1500ms --load-limit text_bytes=10MiB", "slow.wat")):
         shown, _ = terminal(command, directory)
         if not re.search(rf"\r\x1b\[K[^\r\n]*{re.escape(progress)}[^\r\n]*\r\x1b\[K", shown):

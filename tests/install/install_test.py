@@ -39,6 +39,8 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     example = source / "tests/examples/readme.cpp"
     run("cmake", "-S", source / "tests/install", "-B", scratch / "consumer", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DEXAMPLE={example}", f"-DCMAKE_EXE_LINKER_FLAGS={linker_flags}", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror")
+    same("the helper that the package names", Path((scratch / "consumer/helper").read_text()).resolve(),
+         (prefix / "libexec/airssys-wasm/airssys-wasm-compile").resolve())
     run("cmake", "--build", scratch / "consumer")
     shutil.copy(scratch / "consumer/consumer", prefix / "bin")
     shutil.rmtree(scratch / "cache")

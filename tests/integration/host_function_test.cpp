@@ -219,7 +219,8 @@ TEST_F(HostFunctionTest, AnAllocatorThatGrowsMemoryPaysLikeAnyOther) {
     return report.usage().fuel.units;
   };
   const auto plain = fuel("");
-  for (const auto* grow : {"(drop (memory.grow (i32.const 0)))", "(drop (table.grow $t (ref.null func) (i32.const 0)))"}) {
+  for (const auto* grow :
+       {"(drop (memory.grow (i32.const 0)))", "(drop (table.grow $t (ref.null func) (i32.const 0)))"}) {
     // Two units or three for the instructions themselves.
     EXPECT_GE(fuel(grow), plain + kCalls) << grow;
     EXPECT_LE(fuel(grow), plain + 5 * kCalls) << grow;

@@ -312,8 +312,9 @@ TEST_F(LoadTest, EachFigureOfThePreScanHasItsLimit) {
                           Row{"tables", [](RuntimeConfig& c) { c.load.max_tables = 0; }}}) {
     EXPECT_EQ(refusal(with(row.change).load_text(wat)).limit, row.limit);
   }
-  EXPECT_EQ(refusal(with([](auto& c) { c.load.max_imports = 1; })
-                        .load_text(R"((component (import "a" (func)) (import "b" (func))))"))
+  EXPECT_EQ(refusal(with([](auto& c) {
+                      c.load.max_imports = 1;
+                    }).load_text(R"((component (import "a" (func)) (import "b" (func))))"))
                 .limit,
             "imports");
 }
@@ -441,8 +442,9 @@ TEST_F(LoadTest, TheHelperHasNoEnvironmentAndAGroupOfItsOwn) {
   const Scratch scratch;
   const auto seen = scratch.path() / "seen";
   ::setenv("AIRSSYS_WASM_TEST_SECRET", "secret", 1);
-  static_cast<void>(load_by_helper("{ /usr/bin/env; read -r pid name state parent group rest < /proc/$$/stat; echo $$ $group; } > '" +
-                                   seen.string() + "'"));
+  static_cast<void>(
+      load_by_helper("{ /usr/bin/env; read -r pid name state parent group rest < /proc/$$/stat; echo $$ $group; } > '" +
+                     seen.string() + "'"));
   ::unsetenv("AIRSSYS_WASM_TEST_SECRET");
   std::ifstream file(seen);
   std::string line, last;
@@ -551,7 +553,9 @@ TEST_F(LoadTest, AnArtefactThatOthersCanWriteIsNotUsed) {
     const auto text = component("(func (export \"run\") (result i32) i32.const " + std::to_string(n) + ")", kRun);
     return host.run(host.load_text(text).value(), "run", {}, small()).value();
   };
-  const auto kept = [&](int n) { return std::filesystem::directory_iterator(scratch.path() / std::to_string(n))->path(); };
+  const auto kept = [&](int n) {
+    return std::filesystem::directory_iterator(scratch.path() / std::to_string(n))->path();
+  };
   static_cast<void>(answer(1));
   static_cast<void>(answer(2));
   std::filesystem::copy_file(kept(1), kept(2), std::filesystem::copy_options::overwrite_existing);

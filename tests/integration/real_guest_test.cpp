@@ -18,6 +18,11 @@ class RealGuestTest : public ::testing::Test {
       GTEST_SKIP() << "no guests: ./dev test builds them and says which toolchain is missing";
     }
     directory = built;
+    for (const auto* guest : {"hello-c.wasm", "hello-js.wasm", "hello-py.wasm", "command.wasm"}) {
+      if (!std::filesystem::exists(directory / guest)) {
+        GTEST_SKIP() << guest << " was not built: ./dev test says which toolchain is missing";
+      }
+    }
     auto settings = config();
     // Compiling JavaScript and Python takes some seconds: once a machine, not once a clone.
     settings.cache_directory = directory / "artefacts";

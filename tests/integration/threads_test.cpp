@@ -158,9 +158,12 @@ TEST_F(ThreadsTest, GuestsComputeAsWebAssemblySaysWhateverTheThreadDoes) {
     _mm_setcsr(kTheirs);
     EXPECT_EQ(computed(engine, guest), expected);
     auto inner = WasmEngine::create(config()).value();
-    const auto same = inner.load_text(component(
-        R"((func (export "half") (param f64) (result f64) (f64.div (local.get 0) (f64.const 2))))",
-        R"((func (export "half") (param "x" f64) (result f64) (canon lift (core func $i "half"))))")).value();
+    const auto same =
+        inner
+            .load_text(
+                component(R"((func (export "half") (param f64) (result f64) (f64.div (local.get 0) (f64.const 2))))",
+                          R"((func (export "half") (param "x" f64) (result f64) (canon lift (core func $i "half"))))"))
+            .value();
     const auto started = inner.start(same, "half", {3e-308}, small());
     EXPECT_EQ(started.wait().value(), Value(expected.first));
     EXPECT_EQ(_mm_getcsr() & ~0x3fU, kTheirs & ~0x3fU) << "the thread has its own mode again";

@@ -256,7 +256,8 @@ TEST_F(TypedTest, ExecuteTakesAndGivesRawBytes) {
   EXPECT_EQ(sum->data, ComponentOutput::from_i32(42).data);
   EXPECT_EQ(sum->metadata.at("trace"), "abc");
   EXPECT_FALSE(sum->metadata.at("run_id").empty());
-  EXPECT_EQ(sum->metadata.at("fuel"), std::to_string(engine.run(add, "add", {std::int32_t{40}, std::int64_t{2}}, small()).usage().fuel.units));
+  EXPECT_EQ(sum->metadata.at("fuel"),
+            std::to_string(engine.run(add, "add", {std::int32_t{40}, std::int64_t{2}}, small()).usage().fuel.units));
   EXPECT_GT(std::stoll(sum->metadata.at("wall_ns")), 0);
   EXPECT_EQ(engine.execute(add, "add", ComponentInput::from_i32(1), small()).error().reason(), "bad_call")
       << "too short";

@@ -68,8 +68,7 @@ build_guests() {
     if [ "$status" -ne 0 ]; then
       missing_toolchain=$(cat "$out/missing")
       [ -z "${AIRSSYS_WASM_CI:-}" ] || die "the real guests cannot be built: $missing_toolchain is missing or fails"
-      say "real guests cannot be built: $missing_toolchain is missing or fails; their tests are skipped"
-      return 0
+      say "real guests cannot be built: $missing_toolchain is missing or fails; what needs them is skipped"
     fi
   fi
   export AIRSSYS_WASM_GUESTS="$out"

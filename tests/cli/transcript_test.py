@@ -282,6 +282,9 @@ def steady(text, timed):
     if timed:
         text = re.sub(r"fuel (at least )?[\d.]+ ?[KMGT]? of", "fuel <n> of", text)
         text = re.sub(r"\(\d+ %\)", "(<n> %)", text)
+    # Compiled code is of another size on another processor.
+    text = re.sub(r"artefact_bytes \(\d+ bytes", "artefact_bytes (<n> bytes", text)
+    text = re.sub(r"--artefact-size \d+KiB", "--artefact-size <n>KiB", text)
     # Progress of what takes over a second redraws its line.
     text = re.sub(r"\r[^\n]*\r|\x1b\[2?K", "", text)
     return text.replace("\x1b", "<esc>")

@@ -104,7 +104,11 @@ Result<std::string> LoadedComponent::wit() const {
   }
   auto text = engine::wit_text(identity_.bytes);
   if (!text) {
-    return std::unexpected(engine::load_error(std::move(text.error()), {}));
+    // What it cannot say it does not always say without a panic.
+    auto why = text.error().cause == engine::Cause::Panic ? "one of its names or types is unknown to WIT packages"
+                                                          : std::move(text.error().message);
+    return std::unexpected(
+        Error{LoadFailed{}, Phase::Load, "the component cannot be written as a WIT package", {}, std::move(why), {}});
   }
   return std::move(*text);
 }

@@ -85,8 +85,8 @@ std::string steady(const std::string& text) {
   return std::regex_replace(std::regex_replace(text, time, "<time>"), fuel, "fuel <n> of");
 }
 
-// Every `$ airssys-wasm ...` in the documents runs; where it shows a result, a report or an error, that is what it is, but
-// for times.
+// Every `$ airssys-wasm ...` in the documents runs; where it shows a result, a report or an error, that is what it is,
+// but for times.
 TEST_F(Documents, TheirCommandsRun) {
   int commands = 0;
   for (const auto* document : {"README.md", "docs/cli.md"}) {
@@ -127,6 +127,15 @@ TEST_F(Documents, TheirCommandsRun) {
     }
   }
   EXPECT_GE(commands, 7);
+}
+
+TEST_F(Documents, VersionsAreThoseThatAreBuilt) {
+  const auto version = between(text_of("CMakeLists.txt"), "project(airssys-wasm VERSION ", " ");
+  const auto wasmtime = between(text_of("src/engine/bridge/Cargo.toml"), "wasmtime = { version = \"=", "\"");
+  int status = 0;
+  EXPECT_EQ(output_of("airssys-wasm --version", status), "airssys-wasm " + version + " (Wasmtime " + wasmtime + ")\n");
+  // Compiled code of another Wasmtime is never looked for under the same name.
+  EXPECT_THAT(text_of("src/runtime/loader.cpp"), ::testing::HasSubstr("\"wasmtime " + wasmtime + ","));
 }
 
 TEST_F(Documents, TheTableOfReasonsIsTheListInTheHeader) {

@@ -226,6 +226,18 @@ TEST_F(PathsTest, WhetherItsImportsAreOfferedCanBeAsked) {
   EXPECT_EQ(std::get<LinkFailed>(checked.error().kind).import, "acme:host/clock@0.1.0#now");
 }
 
+// It loads and runs all the same: the error is of the text, not of the component.
+TEST_F(PathsTest, WhatWitCannotSayIsNoFaultOfTheComponent) {
+  for (const auto* wat : {R"((component (type $r (resource (rep i32))) (export "thing" (type $r))))",
+                          R"((component (import "url=<https://example.com/f>" (func))))"}) {
+    const auto wit = load(wat).wit();
+    ASSERT_FALSE(wit) << wat;
+    EXPECT_EQ(wit.error().message, "the component cannot be written as a WIT package");
+    EXPECT_NE(wit.error().guest_text, "");
+    EXPECT_THAT(wit.error().guest_text, ::testing::Not(::testing::HasSubstr("internal error")));
+  }
+}
+
 TEST_F(PathsTest, TheWitNamesImportsExportsAndTypes) {
   const auto wit = load(kClock).wit();
   ASSERT_TRUE(wit) << wit.error();

@@ -152,9 +152,9 @@ if "--write" in sys.argv:
         file.write(f"""# Benchmarks
 
 Written by `./dev bench --write` on {datetime.date.today()} at {commit}: {cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release()}.
-Medians of five repetitions; the peer runs in the same process and mode (raw Wasmtime 48.0.8: async, pooled, fuel in slices, a
+Medians of five repetitions; fresh runs and calls alternate with the peer's, batch by batch, in the same process and mode (raw Wasmtime 48.0.8: async, pooled, fuel in slices, a
 limiter, and by hand what a run of ours promises: a deadline at every crossing, wall time, fuel, memory), whole processes alternate with `wasmtime run` 48.0.8 with fuel and a timeout, 50 times each. On a shared machine
-figures vary by some ten per cent from run to run; ratios less.
+figures vary from run to run, ratios less.
 
 """)
         for line in [HEAD, ("---",) * len(HEAD), *lines]:

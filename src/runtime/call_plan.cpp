@@ -99,17 +99,20 @@ Result<const CallableFunction*> find_typed(const LoadedComponent& component, std
 
 Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
                             typed::Arguments arguments, engine::Answer& answer) {
+  const auto refuse = [&](std::size_t argument, std::string_view why) {
+    return std::unexpected(bad_call({}, fmt::format("argument {} {}", function.type.parameters.at(argument).name, why),
+                                    fmt::format("the function's type is {}", to_wit(function.type))));
+  };
   if (arguments.bad) {
-    return std::unexpected(
-        bad_call({}, fmt::format("argument {} is no value of its type: an enumerator without a name, "
-                                 "a string that is not UTF-8, something too long, or a character that is none",
-                                 *arguments.bad)));
+    return refuse(*arguments.bad,
+                  "is no value of its type: an enumerator without a name, a string that is not UTF-8, something too "
+                  "long, or a character that is none");
   }
   for (std::size_t i = 0; i < arguments.plain_count; ++i) {
     const auto bytes = arguments.plain.at(i);
     if (arguments.tags.at(i) == encoding::Tag::String &&
         !wit::is_utf8({reinterpret_cast<const char*>(bytes.data()), bytes.size()})) {
-      return std::unexpected(bad_call({}, fmt::format("argument {} is not UTF-8", i)));
+      return refuse(i, "is not UTF-8");
     }
   }
   auto planned = plan(std::move(component));

@@ -89,7 +89,8 @@ void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint
     } else if (auto* at_once = std::get_if<HostFunction>(entry.function.get())) {
       pending->complete((*at_once)(call, *values));
     } else {
-      std::get<AsyncHostFunction> (*entry.function)(call, *values);
+      auto& later = std::get<AsyncHostFunction>(*entry.function);
+      later(call, *values);
     }
   } catch (const std::exception& thrown) {
     pending->complete(HostAnswer(host_error(thrown.what())));

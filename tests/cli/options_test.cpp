@@ -60,6 +60,7 @@ TEST_F(CommandTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
   EXPECT_EQ(refused_by("hello.wat", {"--artefact-size", "100B"}), "artefact_bytes");
   EXPECT_EQ(refused_by("hello.wat", {"--compile-memory", "1MiB"}), "compile_memory");
   EXPECT_EQ(refused_by("slow.wat", {"--load-timeout", "200ms"}), "load_timeout");
+  EXPECT_EQ(refused_by("slow.wat", {"--compile-cpu-time", "1s"}), "compile_cpu_time");
   for (const auto* limit :
        {"nesting=2", "modules=0", "components=2", "instances=1", "functions=1", "body_bytes=1B", "types=1", "imports=1",
         "exports=1", "memories=0", "tables=0", "type_nodes=1", "text_bytes=10B"}) {

@@ -140,31 +140,28 @@ TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
 #ifdef __x86_64__
 // Programs linked with -ffast-math flush subnormal numbers to zero; others round another way, or let a division fault.
 TEST_F(ThreadsTest, GuestsComputeAsWebAssemblySaysWhateverTheThreadDoes) {
-  const auto guest = load(component(
+  const auto text = component(
       R"((func (export "half") (param f64) (result f64) (f64.div (local.get 0) (f64.const 2)))
          (func (export "third") (param f64) (result f64) (f64.div (local.get 0) (f64.const 3))))",
       R"((func (export "half") (param "x" f64) (result f64) (canon lift (core func $i "half")))
-         (func (export "third") (param "x" f64) (result f64) (canon lift (core func $i "third"))))"));
-  const auto computed = [&](WasmEngine& with, const ComponentHandle& what) {
-    constexpr double kSubnormalHalf = 3e-308;
-    return std::pair(with.call<double>(what, "half", small(), kSubnormalHalf).value(),
-                     with.call<double>(what, "third", small(), 1.0).value());
+         (func (export "third") (param "x" f64) (result f64) (canon lift (core func $i "third"))))");
+  const auto guest = load(text);
+  // Half of it is subnormal.
+  constexpr double kTiny = 3e-308;
+  const auto computed = [&] {
+    return std::pair(engine.call<double>(guest, "half", small(), kTiny).value(),
+                     engine.call<double>(guest, "third", small(), 1.0).value());
   };
-  const auto expected = computed(engine, guest);
+  const auto expected = computed();
   EXPECT_GT(expected.first, 0);
   std::jthread([&] {
     // Flush to zero, denormals are zero, round up, division by zero faults.
     constexpr unsigned kTheirs = (0x1f80U | 0x8000U | 0x0040U | 0x4000U) & ~0x0200U;
     _mm_setcsr(kTheirs);
-    EXPECT_EQ(computed(engine, guest), expected);
+    EXPECT_EQ(computed(), expected);
+    // Its threads begin with this one's mode.
     auto inner = WasmEngine::create(config()).value();
-    const auto same =
-        inner
-            .load_text(
-                component(R"((func (export "half") (param f64) (result f64) (f64.div (local.get 0) (f64.const 2))))",
-                          R"((func (export "half") (param "x" f64) (result f64) (canon lift (core func $i "half"))))"))
-            .value();
-    const auto started = inner.start(same, "half", {3e-308}, small());
+    const auto started = inner.start(inner.load_text(text).value(), "half", {kTiny}, small());
     EXPECT_EQ(started.wait().value(), Value(expected.first));
     EXPECT_EQ(_mm_getcsr() & ~0x3fU, kTheirs & ~0x3fU) << "the thread has its own mode again";
     _mm_setcsr(0x1f80);

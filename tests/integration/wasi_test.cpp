@@ -183,8 +183,7 @@ TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
   reader.join();
   ::close(pipe[0]);
   EXPECT_THAT(report, Stops("timeout"));
-  // One that polled on would never wait.
-  EXPECT_GT(report.usage().waiting, 50ms);
+  EXPECT_GT(report.usage().waiting, report.usage().running);
   EXPECT_LT(gap, 250ms);
 }
 

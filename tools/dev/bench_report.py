@@ -58,10 +58,10 @@ def against(what, ours, peer, goal=None):
     a, b = ns(ours), ns(peer)
     if a is None or b is None:
         return
-    beside(what, a, b, a / b, goal)
+    compared(what, a, b, a / b, goal)
 
 
-def beside(what, ours_ns, peer_ns, ratio, goal):
+def compared(what, ours_ns, peer_ns, ratio, goal):
     row(what, shown(ours_ns), shown(peer_ns), f"{ratio:.2f}", f"at most {goal}" if goal else "", ratio <= goal if goal else None)
 
 
@@ -69,7 +69,7 @@ def paired(what, name, goal=None):
     """One that runs both in turn, batch by batch."""
     figures = MEDIAN.get(name)
     if figures:
-        beside(what, figures["ours_ns"], figures["peer_ns"], figures["ratio"], goal)
+        compared(what, figures["ours_ns"], figures["peer_ns"], figures["ratio"], goal)
 
 
 def under(what, ours, goal_ns):

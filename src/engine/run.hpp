@@ -52,6 +52,7 @@ enum class Cause : std::uint32_t {
   Import,
   AsyncResources,
   Halted,
+  Allocator,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,

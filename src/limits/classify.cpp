@@ -47,6 +47,7 @@ class Classifier {
     // Only where the sentence says more than the kind and its numbers do.
     switch (failure.cause) {
       case Cause::BadUtf8:
+      case Cause::Allocator:
       case Cause::Os:
       case Cause::OutOfMemory:
       case Cause::Panic:
@@ -169,7 +170,8 @@ class Classifier {
                     "the host is out of memory or address space");
       case Cause::Os:
         return make(HostExhausted{"operating system", static_cast<int>(failure.code)}, "the operating system refused");
-      case Cause::BadUtf8: return trapped(TrapCode::CanonicalAbi);
+      case Cause::BadUtf8:
+      case Cause::Allocator: return trapped(TrapCode::CanonicalAbi);
       case Cause::HostFunction:
         return make(HostFailed{std::string(readings_.host_function), failure.code},
                     fmt::format("host function {} failed: {}", readings_.host_function, failure.message));

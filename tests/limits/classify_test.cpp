@@ -140,6 +140,7 @@ const std::vector<Row> kRows = {
     {Cause::OutOfMemory, 12, in(RunPhase::Instantiate), "memory 12"},
     {Cause::Os, 24, half(), "operating system 24"},
     {Cause::BadUtf8, 0, in(RunPhase::Instantiate), "trap canonical_abi"},
+    {Cause::Allocator, 0, in(RunPhase::Call), "trap canonical_abi"},
     {Cause::HostFunction, 7, half(), "ns:pkg/i#f 7"},
     {Cause::RefusedGrowth, 0, refused(half()), "memory 4096 8192 2048"},
     {Cause::Panic, 0, half(), "host_bug"},

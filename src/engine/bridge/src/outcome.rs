@@ -78,8 +78,10 @@ pub enum BridgeCause {
     AsyncResources = 33,
     /// C++ cancelled it between two slices, and knows why.
     Halted = 34,
+    /// Where the guest's allocator wants a host function's answer, it cannot be written.
+    Allocator = 35,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 35,
+    Other = 36,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -153,6 +155,10 @@ impl Failure {
 
     pub fn cause(&self) -> BridgeCause {
         self.0.cause
+    }
+
+    pub fn wasm_on_stack(&self) -> bool {
+        self.0.wasm_on_stack
     }
 
     pub fn from_panic(panic: Box<dyn Any + Send>) -> Self {

@@ -6,7 +6,8 @@ use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::serve::{Arguments, Papers, Task, serve};
-use crate::store::{BridgeBudget, BridgePhase, CrossingBetweenComponents, Data, Shared, crossing};
+use crate::store::crossing::{CrossingBetweenComponents, crossing};
+use crate::store::{BridgeBudget, BridgePhase, Data, Shared};
 use crate::typed::{BridgeAnswer, LIFTED};
 use crate::wasi::{BridgeWasi, missing_context};
 use std::convert::Infallible;
@@ -295,10 +296,7 @@ pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, failure: &mut BridgeFai
     run.halt();
     LIFTED.set(false);
     run.end(None);
-    if run.shared.in_host_call.load(Relaxed) {
-        // Where the crossings are asynchronous, a call that was dropped has not been paid.
-        run.shared.fuel_unwritten.store(true, Relaxed);
-    }
+    run.shared.close_account(run.shared.fuel_left.load(Relaxed));
     let last = run.desk(|papers| papers.result.take()).and_then(Result::err);
     let told = last.filter(|last| matches!(last.cause(), BridgeCause::Halted | BridgeCause::Panic));
     *failure = told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, "")).into();

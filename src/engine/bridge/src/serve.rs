@@ -102,10 +102,9 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
         };
         if store.data().fuel_metered {
             // Fuel is on, so this cannot fail.
-            let left = store.data().fuel_after(store.get_fuel().unwrap_or(0));
-            store.data().shared.fuel_left.store(left, Relaxed);
+            store.data().shared.close_account(store.get_fuel().unwrap_or(0));
         }
-        let result = result.map_err(|failure| of_full_table(&mut store, failure));
+        let result = result.map_err(|failure| in_context(&mut store, failure));
         // SAFETY: this is the server.
         unsafe {
             store.data().shared.desk.look(|papers| {
@@ -147,14 +146,19 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is full.
-/// Only a call of the host that had begun, which the count of calls tells, puts something into WASI's.
-fn of_full_table(store: &mut Store<Data>, failure: Failure) -> Failure {
-    let of_async = !store.data().last_was_counted && store.concurrent_resource_table().is_some();
-    if failure.cause() == BridgeCause::ResourceTable && of_async {
-        return failure.with_cause(BridgeCause::AsyncResources, 0);
+/// What only the store knows of a failure.
+fn in_context(store: &mut Store<Data>, failure: Failure) -> Failure {
+    match failure.cause() {
+        // WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is
+        // full. Only a call of the host that had begun, which the count of calls tells, puts something into WASI's.
+        BridgeCause::ResourceTable if !store.data().last_was_counted && store.concurrent_resource_table().is_some() => {
+            failure.with_cause(BridgeCause::AsyncResources, 0)
+        }
+        BridgeCause::Other if store.data().answer_lowering && failure.wasm_on_stack() => {
+            failure.with_cause(BridgeCause::Allocator, 0)
+        }
+        _ => failure,
     }
-    failure
 }
 
 fn begin_drop(store: &mut Store<Data>, handle: u64) -> Result<ResourceAny, Failure> {

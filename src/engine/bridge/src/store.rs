@@ -1,4 +1,6 @@
-//! What one run's store carries: counters that C++ reads live, the limiter, and the hook at every crossing.
+//! What one run's store carries: counters that C++ reads live, the limiter, what WASI works with.
+
+pub mod crossing;
 
 use crate::bounds::OpenFiles;
 use crate::calls::Calls;
@@ -12,9 +14,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Wake;
-use tokio::task::yield_now;
 use wasmtime::component::ResourceTable;
-use wasmtime::{AsContextMut, CallHook, CallHookHandler, ResourceLimiter, Result, StoreContextMut};
+use wasmtime::{ResourceLimiter, Result};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -28,9 +29,6 @@ pub enum BridgePhase {
     PostReturn = 3,
     Drop = 4,
 }
-
-/// A poll that crosses into the host after this long ends at the guest's next check.
-const POLL_NS_MAX: u64 = 1_000_000;
 
 /// Bytes counted for one table element.
 pub const TABLE_ELEMENT_BYTES: u64 = 8;
@@ -46,6 +44,8 @@ pub struct Shared {
     pub fuel_unwritten: AtomicBool,
     /// A call of the host that is counted is under way.
     pub in_host_call: AtomicBool,
+    /// Fuel for host calls that has not been taken from the tank yet.
+    owed: AtomicU64,
     /// The guest is to end where it was suspended: C++ knows why.
     pub halted: AtomicBool,
     pub slices: AtomicU64,
@@ -78,6 +78,7 @@ impl Shared {
         self.fuel_left.store(fuel, Relaxed);
         self.fuel_unwritten.store(false, Relaxed);
         self.in_host_call.store(false, Relaxed);
+        self.owed.store(0, Relaxed);
         self.wasi_calls.store(0, Relaxed);
         self.slices.store(0, Relaxed);
         self.memory_refused.store(0, Relaxed);
@@ -99,6 +100,24 @@ impl Shared {
 
     pub fn set_phase(&self, phase: BridgePhase) {
         self.phase.store(phase as u32, Relaxed);
+    }
+
+    /// A call of the host, or its bytes, that costs `fuel`.
+    fn owe(&self, fuel: u64) {
+        self.owed.store(self.owed.load(Relaxed).saturating_add(fuel), Relaxed);
+    }
+
+    /// What is to be taken from the tank for host calls, once.
+    fn take_owed(&self) -> u64 {
+        let owed = self.owed.load(Relaxed);
+        self.owed.store(0, Relaxed);
+        owed
+    }
+
+    /// The operation is over with `fuel` in the tank. Calls of the host under way, or those of tasks that took turns, may
+    /// still have to be paid.
+    pub fn close_account(&self, fuel: u64) {
+        self.fuel_left.store(fuel.saturating_sub(self.take_owed()), Relaxed);
     }
 }
 
@@ -175,8 +194,7 @@ pub struct Data {
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
-    /// Fuel for host calls that has not been taken from the tank yet, and the calls it was reckoned for.
-    owed: u64,
+    /// The calls of the host for which fuel was reckoned.
     calls_charged: u64,
     /// Fuel at which the current slice began, the poll it belongs to, and the yield interval now in force.
     slice_began: u64,
@@ -188,6 +206,11 @@ pub struct Data {
     late: bool,
     /// The last crossing was a call of the host that is counted, and is over.
     pub last_was_counted: bool,
+    /// The guest's allocator has answered the host function that was called last: what fails next is the answer's way
+    /// into the guest's memory.
+    pub answer_lowering: bool,
+    /// Calls into the guest that are under way, one in the host function of the other.
+    depth: u32,
     /// The poll and the time of the last crossing into the host, and the calls of the host that were counted before it.
     crossed_in: u64,
     crossed_ns: u64,
@@ -221,7 +244,6 @@ impl Data {
             handles: Handles::default(),
             wasi_calls: 0,
             own_calls: 0,
-            owed: 0,
             calls_charged: 0,
             slice_began: 0,
             slice_of: 0,
@@ -229,6 +251,8 @@ impl Data {
             interval_began: 0,
             late: false,
             last_was_counted: false,
+            answer_lowering: false,
+            depth: 0,
             crossed_in: 0,
             crossed_ns: 0,
             calls_before: 0,
@@ -248,62 +272,13 @@ impl Data {
             granted.table.set_max_capacity(self.budget.wasi_resources_max as usize);
         }
         self.handles.live_max = self.budget.handles_max;
-        (self.wasi_calls, self.own_calls, self.owed, self.calls_charged, self.calls_before) = (0, 0, 0, 0, 0);
+        (self.wasi_calls, self.own_calls, self.calls_charged, self.calls_before) = (0, 0, 0, 0);
+        self.answer_lowering = false;
+        self.depth = 0;
     }
 
     fn calls(&self) -> u64 {
         self.wasi_calls + self.own_calls
-    }
-
-    /// What is left when the operation is over: tasks that took turns may have left calls of the host unpaid.
-    pub fn fuel_after(&self, fuel: u64) -> u64 {
-        fuel.saturating_sub(self.owed)
-    }
-
-    /// Whether the guest was suspended since it crossed into the host; once.
-    fn was_suspended(&mut self) -> bool {
-        let poll = self.shared.slices.load(Relaxed);
-        let suspended = poll != self.crossed_in;
-        if suspended {
-            self.crossed_in = poll;
-            self.crossed_ns = now_ns();
-        }
-        suspended
-    }
-
-    /// Crossings that cost much time and hardly any fuel (a long string from one component to another, an answer of a
-    /// host function) could keep a slice going for seconds: it is to end then, so that C++ sees to the CPU time, to a
-    /// cancellation and to the neighbours. By the last crossing.
-    fn polled_too_long(&mut self) -> bool {
-        let poll = self.shared.slices.load(Relaxed);
-        if self.poll_seen != poll {
-            self.poll_seen = poll;
-            self.poll_began_ns = self.crossed_ns;
-        }
-        self.crossed_ns - self.poll_began_ns > POLL_NS_MAX
-    }
-
-    /// An error when the run is to end: what it carries is where the guest was.
-    fn goes_on(&self) -> Result<()> {
-        if self.shared.halted.load(Relaxed) { Err(halted()) } else { Ok(()) }
-    }
-
-    /// Why the run is to end at this crossing into the host.
-    fn overdue(&self) -> Option<wasmtime::Error> {
-        if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
-            let message = "the deadline has passed".into();
-            return Some(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
-        }
-        let ended = [self.budget.cancelled, self.budget.ending].into_iter().flatten().any(|flag| flag.load(Relaxed));
-        ended.then(halted)
-    }
-
-    /// At a crossing into the host. What looks like the end of a slice goes on though it is overdue, once: if it is one, the
-    /// run is suspended there and C++ ends it, with exact fuel; if it is not, it ends when it returns.
-    fn crosses(&mut self, fuel: u64) -> Result<()> {
-        let Some(overdue) = self.overdue() else { return Ok(()) };
-        let slice_is_over = self.fuel_metered && self.interval_began.saturating_sub(fuel) >= self.interval;
-        if slice_is_over && !std::mem::replace(&mut self.late, true) { Ok(()) } else { Err(overdue) }
     }
 
     pub fn granted(&mut self) -> &mut Granted {
@@ -314,18 +289,18 @@ impl Data {
         self.wasi_calls += 1;
         self.shared.wasi_calls.store(self.wasi_calls, Relaxed);
         self.shared.in_host_call.store(true, Relaxed);
-        self.owed = self.owed.saturating_add(self.budget.wasi_call_fuel);
+        self.shared.owe(self.budget.wasi_call_fuel);
     }
 
     /// A call of a host function; `bytes` as they come, first the arguments', then the results'.
     pub fn count_own_call(&mut self) {
         self.own_calls += 1;
         self.shared.in_host_call.store(true, Relaxed);
-        self.owed = self.owed.saturating_add(self.budget.host_call_fuel);
+        self.shared.owe(self.budget.host_call_fuel);
     }
 
-    pub fn charge_bytes(&mut self, bytes: usize) {
-        self.owed = self.owed.saturating_add((bytes as u64).saturating_mul(self.budget.host_byte_fuel));
+    pub fn charge_bytes(&self, bytes: usize) {
+        self.shared.owe((bytes as u64).saturating_mul(self.budget.host_byte_fuel));
     }
 
     /// What is allowed here counts as grown, also when the operating system then refuses it: Wasmtime reports failures
@@ -399,141 +374,4 @@ impl ResourceLimiter for Data {
     fn tables(&self) -> usize {
         self.budget.tables_max as usize
     }
-}
-
-/// Runs at every crossing: libcalls and fuel slices too. It compares the deadline and charges for host calls; a guest that
-/// lives in host calls thereby meets its deadline and ends its slices like any other.
-///
-/// Fuel is set only where generated code has written its own back and will read it again: after a host call that was
-/// counted, before the guest's allocator takes in that call's answer, and after a crossing in which the guest was
-/// suspended. `memory.grow`, in an allocator say, does neither, so whoever sets fuel there gives back what the guest has
-/// burnt.
-pub fn crossing(mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
-    if let CallHook::ReturningFromWasm = why {
-        // A stop may be on its way out: an error here would take its place.
-        return Ok(());
-    }
-    cx.data().goes_on()?;
-    match why {
-        CallHook::CallingHost => {
-            let fuel = if cx.data().fuel_metered { cx.get_fuel()? } else { 0 };
-            let data = cx.data_mut();
-            data.shared.fuel_left.store(fuel, Relaxed);
-            data.crossed_ns = now_ns();
-            data.calls_before = data.calls();
-            data.crossed_in = data.shared.slices.load(Relaxed);
-            data.last_was_counted = false;
-            data.crosses(fuel)
-        }
-        CallHook::CallingWasm => {
-            if cx.data().calls() == cx.data().calls_charged {
-                return Ok(());
-            }
-            charge(&mut cx)?;
-            let suspended = cx.data_mut().was_suspended();
-            if cx.data().fuel_metered { settle(cx, suspended) } else { Ok(()) }
-        }
-        CallHook::ReturningFromHost => {
-            let data = cx.data_mut();
-            let counted = data.calls() != data.calls_charged && data.calls() != data.calls_before;
-            data.last_was_counted = counted;
-            let suspended = data.was_suspended();
-            if counted {
-                charge(&mut cx)?;
-            }
-            if cx.data().late
-                && !suspended
-                && let Some(overdue) = cx.data().overdue()
-            {
-                return Err(overdue);
-            }
-            if cx.data().fuel_metered && (counted || suspended) { settle(cx, suspended) } else { Ok(()) }
-        }
-        CallHook::ReturningFromWasm => Ok(()),
-    }
-}
-
-/// The same for components that hold others: what goes from one to the other takes time at crossings that are no host
-/// calls and cost no fuel. A poll in which that has lasted too long ends there.
-pub struct CrossingBetweenComponents;
-
-#[async_trait::async_trait]
-impl CallHookHandler<Data> for CrossingBetweenComponents {
-    async fn handle_call_event(&self, mut cx: StoreContextMut<'_, Data>, why: CallHook) -> Result<()> {
-        crossing(cx.as_context_mut(), why)?;
-        if let CallHook::CallingHost = why
-            && cx.data_mut().polled_too_long()
-        {
-            // What is crossed may be `memory.grow`: not a place to set fuel.
-            let data = cx.data_mut();
-            data.shared.fuel_unwritten.store(true, Relaxed);
-            yield_now().await;
-            data.goes_on()?;
-            data.shared.fuel_unwritten.store(false, Relaxed);
-            data.was_suspended();
-            // Those of tasks that ran meanwhile are not this crossing's.
-            data.calls_before = data.calls();
-        }
-        Ok(())
-    }
-}
-
-/// After a host call: the limits that count calls.
-fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
-    let data = cx.data_mut();
-    let calls = data.calls();
-    data.calls_charged = calls;
-    data.shared.in_host_call.store(false, Relaxed);
-    let stopped = if calls > data.budget.host_calls_max {
-        let message = "more host calls than granted".into();
-        Stopped { cause: BridgeCause::HostCalls, code: calls, message }
-    } else if data.budget.stop_on_denied
-        && let Some(capability) = data.shared.denials.last()
-    {
-        Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }
-    } else {
-        return Ok(());
-    };
-    // The last call has its price too.
-    if data.fuel_metered {
-        let owed = std::mem::take(&mut data.owed);
-        let fuel = cx.get_fuel()?.saturating_sub(owed);
-        cx.set_fuel(fuel)?;
-    }
-    Err(stopped.into())
-}
-
-/// Takes the price of host calls from the tank and shortens the running slice by as much, so that a flood of calls ends
-/// its slices by itself although host calls burn no fuel of their own. After a suspension another slice begins.
-fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
-    let before = cx.get_fuel()?;
-    let data = cx.data_mut();
-    let poll = data.shared.slices.load(Relaxed);
-    if suspended || data.slice_of != poll {
-        data.slice_of = poll;
-        data.slice_began = before;
-    }
-    if suspended {
-        data.interval_began = before;
-    }
-    let price = std::mem::take(&mut data.owed);
-    let fuel = before.saturating_sub(price);
-    let used = data.slice_began.saturating_sub(fuel);
-    let rest = if data.polled_too_long() { 1 } else { data.budget.slice.saturating_sub(used).max(1) };
-    let same = price == 0 && rest == data.interval;
-    data.interval = rest;
-    data.shared.fuel_left.store(fuel, Relaxed);
-    if same {
-        return Ok(());
-    }
-    data.interval_began = fuel;
-    if price > 0 {
-        cx.set_fuel(fuel)?;
-    }
-    // Setting the interval also refills the active slice from it.
-    cx.fuel_async_yield_interval(Some(rest))
-}
-
-fn halted() -> wasmtime::Error {
-    Stopped { cause: BridgeCause::Halted, code: 0, message: "halted".into() }.into()
 }

@@ -27,9 +27,9 @@ bool same_place(int a, int b) noexcept {
   return ::fstat(a, &of_a) == 0 && ::fstat(b, &of_b) == 0 && of_a.st_dev == of_b.st_dev && of_a.st_ino == of_b.st_ino;
 }
 
-bool read_all(int descriptor, std::span<std::uint8_t> into) {
-  for (off_t at = 0; !into.empty();) {
-    const auto n = ::pread(descriptor, into.data(), into.size(), at);
+bool read_all(int descriptor, std::span<std::uint8_t> into, std::uint64_t at) {
+  while (!into.empty()) {
+    const auto n = ::pread(descriptor, into.data(), into.size(), static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) {
       continue;
     }
@@ -37,7 +37,7 @@ bool read_all(int descriptor, std::span<std::uint8_t> into) {
       errno = n == 0 ? EIO : errno;
       return false;
     }
-    at += n;
+    at += static_cast<std::uint64_t>(n);
     into = into.subspan(static_cast<std::size_t>(n));
   }
   return true;

@@ -37,8 +37,8 @@ class Fd {
 
 /// All of it, however often the system stops half way. False with errno when it cannot be written.
 [[nodiscard]] bool write_all(int descriptor, std::span<const std::uint8_t> bytes);
-/// As many bytes as `into` has room for, from the file's beginning. False with errno when there are not so many.
-[[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into);
+/// As many bytes as `into` has room for, from the place `at` on. False with errno when there are not so many.
+[[nodiscard]] bool read_all(int descriptor, std::span<std::uint8_t> into, std::uint64_t at = 0);
 /// What is written to the one comes out where the other's does: one terminal, one pipe, one file.
 [[nodiscard]] bool same_place(int a, int b) noexcept;
 /// The error is that this process, or the system, has no descriptor left.

@@ -6,10 +6,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
+
+#include "base/checksum.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -29,6 +33,24 @@ fs::path user_cache() {
 
 bool mine_alone(const struct stat& s) { return s.st_uid == ::geteuid() && (s.st_mode & (S_IWGRP | S_IWOTH)) == 0; }
 
+/// What follows an artefact in its file.
+using Sum = std::array<std::uint8_t, sizeof(std::uint64_t)>;
+
+std::optional<Sum> sum_of(int file, std::uint64_t size) {
+  const auto sum = base::checksum(file, size);
+  return sum ? std::optional(std::bit_cast<Sum>(*sum)) : std::nullopt;
+}
+
+/// The size of the artefact in `file`, whose `size` bytes end with its checksum.
+std::optional<std::uint64_t> whole(int file, std::uint64_t size) {
+  Sum kept{};
+  if (size < kept.size() || !base::read_all(file, kept, size - kept.size())) {
+    return {};
+  }
+  const auto found = sum_of(file, size - kept.size());
+  return found == kept ? std::optional(size - kept.size()) : std::nullopt;
+}
+
 std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, std::strerror(errno)); }
 
 }  // namespace
@@ -46,7 +68,12 @@ std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
   if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
     return {};
   }
-  return Artefact{std::move(file), static_cast<std::uint64_t>(found.st_size)};
+  const auto size = whole(file.get(), static_cast<std::uint64_t>(found.st_size));
+  if (!size) {
+    forget(key);
+    return {};
+  }
+  return Artefact{std::move(file), *size};
 }
 
 std::optional<std::string> ArtefactCache::prepare_directory() const {
@@ -106,11 +133,16 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
   if (artefact.size > size_max_.count) {
     return fmt::format("the compiled component is larger than the whole cache may be ({} bytes)", size_max_.count);
   }
-  evict(artefact.size);
-  return copy_to(artefact, directory_ / key);
+  const auto sum = sum_of(artefact.file.get(), artefact.size);
+  if (!sum) {
+    return os_text("the compiled component");
+  }
+  evict(artefact.size + sum->size());
+  return copy_to(artefact, directory_ / key, *sum);
 }
 
-std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& path) {
+std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& path,
+                                   std::span<const std::uint8_t> after) {
   // It is replaced as a whole; a device or a pipe would be lost by that.
   std::error_code absent;
   if (const auto there = fs::status(path, absent); fs::exists(there) && !fs::is_regular_file(there)) {
@@ -128,8 +160,8 @@ std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& pat
     good = n > 0 || (n < 0 && errno == EINTR);
   }
   // Native code that lost a page to a power cut would still be run.
-  if (!good || ::fdatasync(file.get()) != 0 || ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 ||
-      ::rename(name.c_str(), path.c_str()) != 0) {
+  if (!good || !base::write_all(file.get(), after) || ::fdatasync(file.get()) != 0 ||
+      ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 || ::rename(name.c_str(), path.c_str()) != 0) {
     std::string why = std::strerror(errno);
     ::unlink(name.c_str());
     return why;

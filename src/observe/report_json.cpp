@@ -127,23 +127,31 @@ Json usage(const ResourceUsage& u) {
 }  // namespace
 
 std::string to_json(const Report& r) {
-  Json out{{"schema", 1},
-           {"id", r.id.text()},
-           {"started_at", iso8601(r.started_at)},
-           {"component",
-            {{"name", r.component.name()},
-             {"digest", r.component.digest().empty() ? Json(nullptr) : Json("blake2b:" + r.component.digest())}}},
-           {"function", r.function},
-           {"outcome", name(r.outcome())}};
-  out["result"] = r && r.value() ? wit::to_json(*r.value()) : Json(nullptr);
-  out["limits"] = limits(r);
-  out["stop"] = r ? Json(nullptr) : stop(r.error());
-  out["usage"] = usage(r.usage());
-  out["denials"] = Json::array();
+  const Json before{
+      {"schema", 1},
+      {"id", r.id.text()},
+      {"started_at", iso8601(r.started_at)},
+      {"component",
+       {{"name", r.component.name()},
+        {"digest", r.component.digest().empty() ? Json(nullptr) : Json("blake2b:" + r.component.digest())}}},
+      {"function", r.function},
+      {"outcome", name(r.outcome())}};
+  Json denials = Json::array();
   for (const auto& denial : r.denials) {
-    out["denials"].push_back({{"capability", denial.capability}, {"target", denial.target}, {"count", denial.count}});
+    denials.push_back({{"capability", denial.capability}, {"target", denial.target}, {"count", denial.count}});
   }
-  return wit::json_text(out);
+  const Json after{{"limits", limits(r)},
+                   {"stop", r ? Json(nullptr) : stop(r.error())},
+                   {"usage", usage(r.usage())},
+                   {"denials", std::move(denials)}};
+  // The result between the two is written and never a tree: it can be large.
+  auto text = wit::json_text(before);
+  text.back() = ',';
+  text += R"("result":)";
+  text += r && r.value() ? wit::to_json(*r.value()) : "null";
+  const auto rest = wit::json_text(after);
+  text += ',';
+  return text.append(rest, 1);
 }
 
 }  // namespace airssys::wasm

@@ -250,7 +250,7 @@ Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& compone
   return values;
 }
 
-std::string to_json(const Value& value) { return wit::json_text(wit::to_json(value)); }
+std::string to_json(const Value& value) { return wit::to_json(value); }
 
 FlushedOutput WasmEngine::flush_output() { return core_->flush_output(); }
 

@@ -11,7 +11,8 @@
 /// known.
 namespace airssys::wasm::wit {
 
-[[nodiscard]] nlohmann::ordered_json to_json(const Value& value);
+/// On one line, as `json_text` does.
+[[nodiscard]] std::string to_json(const Value& value);
 /// Never fails: what is no UTF-8 is replaced. What steers a display is escaped, so the text can be shown. `indent`: -1
 /// for one line.
 [[nodiscard]] std::string json_text(const nlohmann::ordered_json& json, int indent = -1);

@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include "wit/json.hpp"
 #include "wit/utf8.hpp"
@@ -12,23 +13,6 @@ namespace airssys::wasm::wit {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-Json payload(const Payload& payload) { return payload ? to_json(*payload) : Json(nullptr); }
-
-Json items(const std::vector<Value>& values) {
-  Json out = Json::array();
-  for (const auto& value : values) {
-    out.push_back(to_json(value));
-  }
-  return out;
-}
-
-Json number(double value) {
-  if (std::isnan(value)) {
-    return "nan";
-  }
-  return std::isinf(value) ? Json(value > 0 ? "inf" : "-inf") : Json(value);
-}
 
 /// The double that is written with the digits that suffice for `value`, as long as it reads back as `value`: 0.1, not
 /// 0.10000000149011612.
@@ -43,45 +27,93 @@ double as_written(float value) {
   return static_cast<float>(written) == value ? written : static_cast<double>(value);
 }
 
-struct ToJson {
-  Json operator()(bool value) const { return value; }
+/// Writes as it goes: a tree of what is printed would take ten times the room of a large list.
+class Printer {
+ public:
+  void operator()(bool value) { out_ += value ? "true" : "false"; }
   template <class Number>
     requires std::is_integral_v<Number>
-  Json operator()(Number value) const {
-    return value;
+  void operator()(Number value) {
+    fmt::format_to(std::back_inserter(out_), "{}", value);
   }
-  Json operator()(float value) const { return number(as_written(value)); }
-  Json operator()(double value) const { return number(value); }
-  Json operator()(char32_t c) const { return utf8(c); }
-  Json operator()(const std::string& text) const { return text; }
-  Json operator()(const ByteList& bytes) const { return bytes; }
-  Json operator()(const List& list) const { return items(list.items); }
-  Json operator()(const Tuple& tuple) const { return items(tuple.items); }
-  Json operator()(const Record& record) const {
-    Json out = Json::object();
-    // Names differ by their type; to look each up would take a time that grows with the square of their number.
-    auto& fields = out.get_ref<Json::object_t&>();
-    fields.reserve(record.fields.size());
-    for (const auto& [name, field] : record.fields) {
-      fields.emplace_back(name, to_json(field));
+  void operator()(float value) { (*this)(as_written(value)); }
+  void operator()(double value) {
+    if (std::isnan(value)) {
+      out_ += R"("nan")";
+    } else if (std::isinf(value)) {
+      out_ += value > 0 ? R"("inf")" : R"("-inf")";
+    } else {
+      out_ += Json(value).dump();
     }
-    return out;
   }
-  Json operator()(const Variant& variant) const {
-    return variant.payload ? Json{{variant.name, to_json(*variant.payload)}} : Json(variant.name);
+  void operator()(char32_t c) { (*this)(utf8(c)); }
+  void operator()(const std::string& text) { out_ += json_text(text); }
+  void operator()(const ByteList& bytes) {
+    constexpr std::size_t kCharsMost = 4;
+    out_.reserve(out_.size() + bytes.size() * kCharsMost);
+    each('[', bytes, ']');
   }
-  Json operator()(const Enum& chosen) const { return chosen.name; }
-  Json operator()(const Option& option) const {
+  void operator()(const List& list) { each('[', list.items, ']'); }
+  void operator()(const Tuple& tuple) { each('[', tuple.items, ']'); }
+  void operator()(const Record& record) { each('{', record.fields, '}'); }
+  void operator()(const Variant& variant) {
+    if (variant.payload) {
+      one(variant.name, *variant.payload);
+    } else {
+      (*this)(variant.name);
+    }
+  }
+  void operator()(const Enum& chosen) { (*this)(chosen.name); }
+  void operator()(const Option& option) {
     if (!option.payload) {
-      return nullptr;
+      out_ += "null";
+    } else if (option.payload->get<Option>() != nullptr) {
+      // An option in an option would make none and some(none) look the same.
+      one("some", *option.payload);
+    } else {
+      (*this)(*option.payload);
     }
-    // An option in an option would make none and some(none) look the same.
-    const bool nested = option.payload->get<Option>() != nullptr;
-    return nested ? Json{{"some", to_json(*option.payload)}} : to_json(*option.payload);
   }
-  Json operator()(const ResultValue& result) const { return Json{{result.ok ? "ok" : "err", payload(result.payload)}}; }
-  Json operator()(const Flags& flags) const { return flags.names; }
-  Json operator()(const Handle& handle) const { return Json{{"handle", handle.index}}; }
+  void operator()(const ResultValue& result) {
+    const std::string name = result.ok ? "ok" : "err";
+    if (result.payload) {
+      one(name, *result.payload);
+    } else {
+      out_ += '{' + json_text(name) + ":null}";
+    }
+  }
+  void operator()(const Flags& flags) { each('[', flags.names, ']'); }
+  void operator()(const Handle& handle) {
+    fmt::format_to(std::back_inserter(out_), R"({{"handle":{}}})", handle.index);
+  }
+
+  void operator()(const Value& value) { std::visit(*this, value.data()); }
+  [[nodiscard]] std::string take() { return std::move(out_); }
+
+ private:
+  void operator()(const std::pair<std::string, Value>& field) {
+    (*this)(field.first);
+    out_ += ':';
+    (*this)(field.second);
+  }
+  template <class Items>
+  void each(char open, const Items& items, char close) {
+    out_ += open;
+    bool first = true;
+    for (const auto& item : items) {
+      out_.append(first ? "" : ",");
+      (*this)(item);
+      first = false;
+    }
+    out_ += close;
+  }
+  void one(const std::string& name, const Value& value) {
+    out_ += '{' + json_text(name) + ':';
+    (*this)(value);
+    out_ += '}';
+  }
+
+  std::string out_;
 };
 
 }  // namespace
@@ -100,6 +132,10 @@ std::string json_text(const Json& json, int indent) {
   return out;
 }
 
-Json to_json(const Value& value) { return std::visit(ToJson{}, value.data()); }
+std::string to_json(const Value& value) {
+  Printer printer;
+  printer(value);
+  return printer.take();
+}
 
 }  // namespace airssys::wasm::wit

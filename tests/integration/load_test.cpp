@@ -568,21 +568,33 @@ TEST_F(LoadTest, AnArtefactThatOthersCanWriteIsNotUsed) {
   EXPECT_EQ(answer(2), Value(std::int32_t{2}));
 }
 
-// A file that is no artefact of ours is compiled anew, not believed.
+// A file in which a bit has turned, wherever it be, is native code that would do anything: it is compiled anew.
 TEST_F(LoadTest, ADamagedArtefactIsReplaced) {
   const Scratch scratch;
-  const auto& directory = scratch.path();
   auto settings = config();
-  settings.cache_directory = directory;
+  settings.cache_directory = scratch.path();
+  auto host = WasmEngine::create(settings).value();
   const auto wat = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
-  static_cast<void>(WasmEngine::create(settings).value().load_text(wat).value());
-  const auto kept = std::filesystem::directory_iterator(directory)->path();
-  std::ofstream(kept, std::ios::trunc) << "no artefact";
-  auto second = WasmEngine::create(settings).value();
-  const auto guest = second.load_text(wat);
-  ASSERT_TRUE(guest) << guest.error();
-  EXPECT_EQ(second.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
-  EXPECT_GT(std::filesystem::file_size(kept), 1'000U);
+  static_cast<void>(host.load_text(wat).value());
+  const auto kept = std::filesystem::directory_iterator(scratch.path())->path();
+  const auto content = [&] {
+    std::ifstream in(kept, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const auto sound = content();
+  std::vector<std::string> damaged = {"", "no artefact", sound + '\0', sound.substr(0, sound.size() - 1)};
+  constexpr std::size_t kStep = 997;
+  for (std::size_t at = 0; at < sound.size(); at += kStep) {
+    damaged.push_back(sound);
+    damaged.back()[at] = static_cast<char>(sound[at] ^ (1 << at % 8));
+  }
+  for (const auto& bytes : damaged) {
+    std::ofstream(kept, std::ios::binary) << bytes;
+    const auto guest = host.load_text(wat);
+    ASSERT_TRUE(guest) << guest.error();
+    EXPECT_EQ(host.run(*guest, "run", {}, small()).value(), Value(std::int32_t{42}));
+    EXPECT_EQ(content(), sound) << "compiled again, to the same";
+  }
 }
 
 // The oldest goes first; what was kept is mapped and not compiled again.

@@ -5,7 +5,7 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/airssys-wasm"
 bridge_source=src/engine/bridge
 llvm=19
 
-packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev ca-certificates)
+packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev libxxhash-dev ca-certificates)
 packages_test=(libgtest-dev libgmock-dev python3-jsonschema)
 packages_fuzz=("clang-$llvm" "libclang-rt-$llvm-dev")
 packages_bench=(libbenchmark-dev python3)

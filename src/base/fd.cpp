@@ -45,20 +45,20 @@ bool read_all(int descriptor, std::span<std::uint8_t> into, std::uint64_t at) {
 
 bool lacks_descriptors(int os_error) noexcept { return os_error == EMFILE || os_error == ENFILE; }
 
-Unreadable Unreadable::by_errno() {
+FileError FileError::by_errno() {
   const int error = errno;
   return {std::strerror(error), error};
 }
 
-std::expected<Fd, Unreadable> open_regular(const std::filesystem::path& path) {
+std::expected<Fd, FileError> open_regular(const std::filesystem::path& path) {
   // Without O_NONBLOCK the open itself would wait for the other end of a FIFO.
   Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat s{};
   if (!file || ::fstat(file.get(), &s) != 0) {
-    return std::unexpected(Unreadable::by_errno());
+    return std::unexpected(FileError::by_errno());
   }
   if (!S_ISREG(s.st_mode)) {
-    return std::unexpected(Unreadable{"not a regular file"});
+    return std::unexpected(FileError{"not a regular file"});
   }
   return file;
 }

@@ -43,14 +43,14 @@ class Fd {
 [[nodiscard]] bool same_place(int a, int b) noexcept;
 /// The error is that this process, or the system, has no descriptor left.
 [[nodiscard]] bool lacks_descriptors(int os_error) noexcept;
-/// Why a file cannot be read: in words, and errno where the system said so.
-struct Unreadable {
-  static Unreadable by_errno();
+/// Why a file cannot be read or written: in words, and errno where the system said so.
+struct FileError {
+  static FileError by_errno();
 
   std::string why;
   int os_error = 0;
 };
 /// A regular file, for reading. Never waits for a FIFO's other end.
-[[nodiscard]] std::expected<Fd, Unreadable> open_regular(const std::filesystem::path& path);
+[[nodiscard]] std::expected<Fd, FileError> open_regular(const std::filesystem::path& path);
 
 }  // namespace airssys::wasm::base

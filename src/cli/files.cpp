@@ -43,7 +43,7 @@ std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chron
 
 }  // namespace
 
-Error unreadable(const std::string& path, const base::Unreadable& why) {
+Error unreadable(const std::string& path, const base::FileError& why) {
   auto error = engine::unreadable(path, why);
   if (std::holds_alternative<LoadFailed>(error.kind)) {
     error.help = "give the path of a component: ls *.wasm *.wat";
@@ -104,7 +104,7 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, const Load
     chunk = std::max(kLeast, have / 2);
     bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     if (n < 0 && errno != EINTR) {
-      return std::unexpected(unreadable(path, base::Unreadable::by_errno()));
+      return std::unexpected(unreadable(path, base::FileError::by_errno()));
     }
     if (bytes.size() > most) {
       return std::unexpected(Error{LoadFailed{"bytes", most, bytes.size(), {}, "bytes"},

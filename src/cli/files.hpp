@@ -14,7 +14,7 @@
 namespace airssys::wasm::cli {
 
 /// Why a component's file cannot be read, and what to do about it.
-[[nodiscard]] Error unreadable(const std::string& path, const base::Unreadable& why);
+[[nodiscard]] Error unreadable(const std::string& path, const base::FileError& why);
 /// The component's bytes, at most `most` of them; `-` is stdin.
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, const LoadLimits& limits,
                                                            const std::stop_token& interrupted);

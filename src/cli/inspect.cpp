@@ -138,10 +138,12 @@ int compile(const Session& session) {
     return session.engine.compile_to_file(*bytes, options.output, session.interrupted);
   }();
   if (!size) {
-    // What cannot be written names the output.
-    const auto* failed = std::get_if<LoadFailed>(&size.error().kind);
-    const bool of_component = failed != nullptr && !(failed->limit.empty() && size.error().guest_text.empty());
-    return complain(of_component ? named(size, name).error() : size.error(), options);
+    if (std::holds_alternative<BadCall>(size.error().kind)) {
+      say_error(size.error().message, "airssys-wasm compile --help");
+      return kUsageError;
+    }
+    return complain(std::holds_alternative<LoadFailed>(size.error().kind) ? named(size, name).error() : size.error(),
+                    options);
   }
   std::cerr << fmt::format("{}: {} of native code for this machine; run it with: airssys-wasm run --precompiled {}\n",
                            harmless(options.output), base::show_bytes(size->count), shell_word(options.output));

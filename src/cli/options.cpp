@@ -146,6 +146,9 @@ std::pair<std::string, std::string> variable(const std::string& text) {
   if (equals == std::string::npos || equals == 0) {
     throw CLI::ValidationError("--env", fmt::format("'{}' is not NAME=VALUE; write it like --env LANG=C", text));
   }
+  if (!wit::is_utf8(text)) {
+    throw CLI::ValidationError("--env", fmt::format("'{}' is not UTF-8", text));
+  }
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 

@@ -138,20 +138,21 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
     return os_text("the compiled component");
   }
   evict(artefact.size + sum->size());
-  return copy_to(artefact, directory_ / key, *sum);
+  const auto bad = copy_to(artefact, directory_ / key, *sum);
+  return bad ? std::optional(bad->why) : std::nullopt;
 }
 
-std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& path,
+std::optional<base::FileError> copy_to(const Artefact& artefact, const fs::path& path,
                                    std::span<const std::uint8_t> after) {
   // It is replaced as a whole; a device or a pipe would be lost by that.
   std::error_code absent;
   if (const auto there = fs::status(path, absent); fs::exists(there) && !fs::is_regular_file(there)) {
-    return "it is there already and is no regular file";
+    return base::FileError{"it is there already and is no regular file"};
   }
   std::string name = (path.parent_path() / ".airssys-new-XXXXXX").string();
   const base::Fd file(::mkostemp(name.data(), O_CLOEXEC));
   if (!file) {
-    return std::strerror(errno);
+    return base::FileError::by_errno();
   }
   bool good = true;
   for (off_t offset = 0; good && static_cast<std::uint64_t>(offset) < artefact.size;) {
@@ -162,7 +163,7 @@ std::optional<std::string> copy_to(const Artefact& artefact, const fs::path& pat
   // Native code that lost a page to a power cut would still be run.
   if (!good || !base::write_all(file.get(), after) || ::fdatasync(file.get()) != 0 ||
       ::fchmod(file.get(), S_IRUSR | S_IWUSR) != 0 || ::rename(name.c_str(), path.c_str()) != 0) {
-    std::string why = std::strerror(errno);
+    auto why = base::FileError::by_errno();
     ::unlink(name.c_str());
     return why;
   }

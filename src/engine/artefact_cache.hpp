@@ -36,8 +36,8 @@ class ArtefactCache {
   Bytes size_max_;
 };
 
-/// Writes `path` whole or not at all, the artefact and what is to follow; a sentence says why not.
-[[nodiscard]] std::optional<std::string> copy_to(const Artefact& artefact, const std::filesystem::path& path,
+/// Writes `path` whole or not at all, the artefact and what is to follow; or says why not.
+[[nodiscard]] std::optional<base::FileError> copy_to(const Artefact& artefact, const std::filesystem::path& path,
                                                  std::span<const std::uint8_t> after = {});
 
 }  // namespace airssys::wasm::engine

@@ -36,13 +36,24 @@ Error host_exhausted(std::string what, int os_error, std::string message) {
   return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
 }
 
-Error unreadable(const std::string& path, const base::Unreadable& why) {
+Error unreadable(const std::string& path, const base::FileError& why) {
   auto message = fmt::format("{}: {}", path, why.why);
   if (base::lacks_descriptors(why.os_error)) {
-    return host_exhausted("file descriptors", why.os_error, std::move(message));
+    auto error = host_exhausted("file descriptors", why.os_error, std::move(message));
+    error.help = "let this process open more files: ulimit -n 1024";
+    return error;
   }
   return why.os_error == ENOMEM ? host_exhausted("memory", why.os_error, std::move(message))
                                 : Error{LoadFailed{}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error unwritable(const std::string& path, const base::FileError& why) {
+  auto message = fmt::format("{} cannot be written: {}", path, why.why);
+  const auto error = why.os_error;
+  const bool no_room = error == ENOSPC || error == EDQUOT || error == EIO || base::lacks_descriptors(error);
+  return no_room ? host_exhausted("room for a file", error, std::move(message))
+                 : Error{BadCall{}, Phase::Load, std::move(message),
+                         "name a new or a regular file in a directory that you may write", {}, {}};
 }
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }

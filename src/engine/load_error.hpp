@@ -18,7 +18,10 @@ namespace airssys::wasm::engine {
 [[nodiscard]] Error load_cancelled();
 
 /// `HostExhausted` when it is for want of descriptors or memory, else `LoadFailed`.
-[[nodiscard]] Error unreadable(const std::string& path, const base::Unreadable& why);
+[[nodiscard]] Error unreadable(const std::string& path, const base::FileError& why);
+
+/// `HostExhausted` when the system has no room for it, else `BadCall`: another path would do.
+[[nodiscard]] Error unwritable(const std::string& path, const base::FileError& why);
 
 /// A load limit of the given name was passed.
 [[nodiscard]] Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,

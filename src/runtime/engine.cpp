@@ -35,7 +35,7 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
   }
   struct stat s{};
   if (::fstat(file->get(), &s) != 0) {
-    return std::unexpected(engine::unreadable(path.string(), base::Unreadable::by_errno()));
+    return std::unexpected(engine::unreadable(path.string(), base::FileError::by_errno()));
   }
   std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most + 1));
   std::size_t have = 0;
@@ -45,7 +45,7 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
       continue;
     }
     if (n < 0) {
-      return std::unexpected(engine::unreadable(path.string(), base::Unreadable::by_errno()));
+      return std::unexpected(engine::unreadable(path.string(), base::FileError::by_errno()));
     }
     if (n == 0) {
       break;
@@ -102,7 +102,7 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
   std::error_code unresolved;
   const auto target = std::filesystem::weakly_canonical(path, unresolved);
   if (const auto why = engine::copy_to(*artefact, unresolved ? path : target)) {
-    return std::unexpected(Error{LoadFailed{}, Phase::Load, fmt::format("{}: {}", path.string(), *why), {}, {}, {}});
+    return std::unexpected(engine::unwritable(path.string(), *why));
   }
   return Bytes{artefact->size};
 }

@@ -44,6 +44,10 @@ constexpr std::string_view kElf =
     "\x7f"
     "ELF";
 
+constexpr const char* kWhatIsOne =
+    "components are made by 'wasm-tools component new', 'cargo build --target wasm32-wasip2', jco and componentize-py; "
+    "their text begins with (component";
+
 /// What begins with a zero and is no component that can be read.
 std::string what_else(std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kMagic("\0asm", 4);
@@ -55,6 +59,11 @@ std::string what_else(std::span<const std::uint8_t> bytes) {
   return bytes[kLayer] == 1 && bytes[kLayer + 1] == 0
              ? fmt::format("this is a component of format version {}; 13 is the one that can be read", version)
              : fmt::format("this is WebAssembly of version {}, and no component", version);
+}
+
+bool begins_like_wat(std::string_view text) {
+  const auto first = text.find_first_not_of(" \t\r\n");
+  return first != std::string_view::npos && (text[first] == '(' || text[first] == ';');
 }
 
 Error load_failed(std::string message, std::string help = {}) {
@@ -116,7 +125,7 @@ Result<base::Buffer> Loader::translate(std::string_view text, const engine::Pati
                                        "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
   }
   if (text.size() <= config_.load.max_bytes.count && !wit::is_utf8(text)) {
-    return std::unexpected(load_failed("this is neither a WebAssembly component nor text"));
+    return std::unexpected(load_failed("this is neither a WebAssembly component nor text", kWhatIsOne));
   }
   if (text.size() > config_.load.max_text.count) {
     return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
@@ -126,7 +135,12 @@ Result<base::Buffer> Loader::translate(std::string_view text, const engine::Pati
   }
   auto bytes = engine::wat_to_bytes(text);
   if (!bytes) {
-    return std::unexpected(engine::load_error(std::move(bytes.error()), config_.load));
+    auto error = engine::load_error(std::move(bytes.error()), config_.load);
+    // Prose, a script, a program in another language: not the mistake of somebody who writes a component.
+    if (!begins_like_wat(text)) {
+      error.help = kWhatIsOne;
+    }
+    return std::unexpected(std::move(error));
   }
   return std::move(*bytes);
 }
@@ -137,7 +151,7 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
         engine::load_limit(engine::kComponentBytes, config_.load.max_bytes.count, bytes.size(), "bytes"));
   }
   if (bytes.empty()) {
-    return std::unexpected(load_failed("the file is empty"));
+    return std::unexpected(load_failed("the file is empty", kWhatIsOne));
   }
   if (is_core_module(bytes)) {
     return std::unexpected(
@@ -146,7 +160,7 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
                     "wasi_snapshot_preview1.wasm when it was built for WASI preview 1)"));
   }
   if (!is_component(bytes)) {
-    return std::unexpected(load_failed(what_else(bytes)));
+    return std::unexpected(load_failed(what_else(bytes), kWhatIsOne));
   }
   auto found = engine::prescan(bytes, scan_limits(config_.load));
   if (!found) {

@@ -49,6 +49,8 @@ GUESTS = {
                              '(func (export "run") (result s32) (canon lift (core func $i "run")))',
                              '(import "acme:a/b@1.0.0" (instance (export "f" (func (param "n" u32)))))'),
     "broken.wat": "(component (core module",
+    "empty.wat": "",
+    "prose.wat": "Once upon a time",
     "greet.wat": component('(memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64)'
                            ' (func (export "greet") (param i32 i32) (result i32) i32.const 7)',
                            '(func (export "greet") (param "name" string) (result s32) (canon lift (core func $i "greet") '
@@ -151,6 +153,8 @@ COMMANDS = [
     "run socket.wat --invoke run() --stop-on-denied",
     "run missing.wat --invoke run()",
     "run broken.wat --invoke run()",
+    "run empty.wat --invoke run()",
+    "run prose.wat --invoke run()",
     "run absent.wat --invoke run()",
     "run hello.wat --invoke ran()",
     "run hello.wat --invoke run(1)",
@@ -195,6 +199,7 @@ COMMANDS = [
     "inspect absent.wat",
     "compile hello.wat",
     "compile hello.wat -o .",
+    "compile hello.wat -o absent/native",
     "compile hello.wat -o hello.wat",
     "run hello.wat --invoke run() --report hello.wat",
     "run --precompiled hello.wat --invoke run()",
@@ -330,7 +335,7 @@ def kept(command):
 
 
 # Advice that names no command because there is none to name.
-PROSE = ("its type is ", "write it like ", "give the path of ", "name a directory that ", "run without --stop-on-denied")
+PROSE = ("its type is ", "components are made by ", "let this process open more files", "write it like ", "give the path of ", "name a directory that ", "run without --stop-on-denied")
 
 
 def main():

@@ -17,3 +17,4 @@
 #include <airssys/wasm/units.hpp>
 #include <airssys/wasm/value.hpp>
 #include <airssys/wasm/wit_mapping.hpp>
+#include <airssys/wasm/wit_values.hpp>

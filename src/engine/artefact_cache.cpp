@@ -143,7 +143,7 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
 }
 
 std::optional<base::FileError> copy_to(const Artefact& artefact, const fs::path& path,
-                                   std::span<const std::uint8_t> after) {
+                                       std::span<const std::uint8_t> after) {
   // It is replaced as a whole; a device or a pipe would be lost by that.
   std::error_code absent;
   if (const auto there = fs::status(path, absent); fs::exists(there) && !fs::is_regular_file(there)) {

@@ -38,6 +38,6 @@ class ArtefactCache {
 
 /// Writes `path` whole or not at all, the artefact and what is to follow; or says why not.
 [[nodiscard]] std::optional<base::FileError> copy_to(const Artefact& artefact, const std::filesystem::path& path,
-                                                 std::span<const std::uint8_t> after = {});
+                                                     std::span<const std::uint8_t> after = {});
 
 }  // namespace airssys::wasm::engine

@@ -15,6 +15,11 @@ Error bad_call(std::string_view function, std::string message, std::string help 
   return {BadCall{std::string(function), {}}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
+/// What does not fit the function's type.
+Error misfit(std::string_view function, const FunctionType& type, std::string_view why) {
+  return bad_call(function, fmt::format("{}: {}", function, why), fmt::format("its type is {}", to_wit(type)));
+}
+
 /// A list<u8> that came as single values.
 bool is_list(const Value& value) { return value.get<List>() != nullptr; }
 Value as_bytes(const Value& list) {
@@ -58,10 +63,7 @@ Result<CallPlan> plan_call(std::shared_ptr<LoadedComponent> component, std::stri
   }
   planned->function = *found;
   const auto& type = (*found)->type;
-  const auto refuse = [&](std::string why) {
-    return std::unexpected(
-        bad_call(function, fmt::format("{}: {}", function, why), fmt::format("its type is {}", to_wit(type))));
-  };
+  const auto refuse = [&](std::string_view why) { return std::unexpected(misfit(function, type, why)); };
   if (type.parameters.size() != arguments.size()) {
     return refuse(fmt::format("takes {} argument{}, got {}", type.parameters.size(),
                               type.parameters.size() == 1 ? "" : "s", arguments.size()));
@@ -97,11 +99,12 @@ Result<const CallableFunction*> find_typed(const LoadedComponent& component, std
   return found;
 }
 
-Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
+Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const NamedFunction& function,
                             typed::Arguments arguments, engine::Answer& answer) {
+  const auto& type = function.function.type;
   const auto refuse = [&](std::size_t argument, std::string_view why) {
-    return std::unexpected(bad_call({}, fmt::format("argument {} {}", function.type.parameters.at(argument).name, why),
-                                    fmt::format("the function's type is {}", to_wit(function.type))));
+    return std::unexpected(
+        misfit(function.name, type, fmt::format("argument {} {}", type.parameters.at(argument).name, why)));
   };
   if (arguments.bad) {
     return refuse(*arguments.bad,
@@ -117,10 +120,10 @@ Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const Ca
   }
   auto planned = plan(std::move(component));
   if (planned) {
-    planned->function = &function;
+    planned->function = &function.function;
     if (arguments.plain_count == 0) {
       planned->encoded = std::move(arguments.encoded);
-    } else if (function.function->takes_bytes()) {
+    } else if (function.function.function->takes_bytes()) {
       planned->plain = arguments.plain;
     } else {
       // Plain arguments, but a result of another kind.

@@ -54,8 +54,13 @@ enum class Borrowing : std::uint8_t { No, UntilTheEnd };
 /// A function whose type is exactly `wanted` but for the names of parameters. Errors: BadCall with both types.
 [[nodiscard]] Result<const CallableFunction*> find_typed(const LoadedComponent& component, std::string_view function,
                                                          const FunctionType& wanted);
-/// A call of a function that `find_typed` found, by a caller that waits for its end.
-[[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const CallableFunction& function,
+/// One that `find_typed` found, by the name that it was asked for.
+struct NamedFunction {
+  std::string_view name;
+  const CallableFunction& function;
+};
+/// A call of it, by a caller that waits for its end. Errors: as `plan_call`.
+[[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<LoadedComponent> component, const NamedFunction& function,
                                           typed::Arguments arguments, engine::Answer& answer);
 
 }  // namespace airssys::wasm::runtime

@@ -110,15 +110,15 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
 HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
 
 HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {
-  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
+  core_.add_host(name_, std::move(name), std::move(function));
   return *this;
 }
 HostInterface& HostInterface::function(std::string name, HostFunction function) {
-  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
+  core_.add_host(name_, std::move(name), std::move(function));
   return *this;
 }
 HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction function) {
-  core_.add_host({name_, std::move(name), std::make_shared<runtime::AnyHostFunction>(std::move(function))});
+  core_.add_host(name_, std::move(name), std::move(function));
   return *this;
 }
 
@@ -201,7 +201,7 @@ Result<BoundFunction> BoundFunction::bind_to(runtime::EngineCore& core, const Co
 
 typed::EncodedReport BoundFunction::run_encoded(typed::Arguments arguments, const ExecutionContext& context) const {
   engine::Answer answer;
-  auto plan = runtime::plan_typed(component_.loaded(), *function_, std::move(arguments), answer);
+  auto plan = runtime::plan_typed(component_.loaded(), {name_, *function_}, std::move(arguments), answer);
   // The report first: it is written where it stays.
   return {core_->run(std::move(plan), component_, name_, context, {}), std::move(answer)};
 }

@@ -124,7 +124,8 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
   }
 }
 
-void EngineCore::add_host(HostEntry entry) {
+void EngineCore::add_host(std::string interface, std::string name, AnyHostFunction function) {
+  HostEntry entry{std::move(interface), std::move(name), std::make_shared<AnyHostFunction>(std::move(function))};
   const std::lock_guard lock(mutex_);
   auto more = std::make_shared<std::vector<HostEntry>>(*host_functions_);
   std::erase_if(*more, [&](const HostEntry& e) { return e.interface == entry.interface && e.name == entry.name; });

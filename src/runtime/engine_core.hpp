@@ -35,7 +35,8 @@ class EngineCore {
     return loader_.compile(bytes, stop);
   }
 
-  void add_host(HostEntry entry);
+  /// For components loaded from now on.
+  void add_host(std::string interface, std::string name, AnyHostFunction function);
 
   /// A plan that failed makes a report that says so. Blocks and polls on this thread.
   [[nodiscard]] Report run(Result<CallPlan>&& plan, const ComponentHandle& component, std::string_view function,

@@ -54,7 +54,7 @@ Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<run
 
 typed::EncodedReport BoundInstanceFunction::run_encoded(typed::Arguments arguments, const CallBudget& budget) const {
   engine::Answer answer;
-  auto plan = runtime::plan_typed(core_->component(), *function_, std::move(arguments), answer);
+  auto plan = runtime::plan_typed(core_->component(), {name_, *function_}, std::move(arguments), answer);
   // The report first: it is written where it stays.
   return {core_->run(std::move(plan), name_, budget, {}), std::move(answer)};
 }

@@ -208,7 +208,8 @@ TEST_F(TypedTest, ATextOrCharacterThatIsNoneIsABadCallWithItsPlace) {
     const auto answer = bound.run(small(), bad);
     ASSERT_THAT(answer.report, Stops("bad_call"));
     EXPECT_EQ(answer.report.outcome(), Outcome::Refused);
-    EXPECT_THAT(answer.report.error().message, ::testing::HasSubstr("argument v is no value of its type"));
+    EXPECT_THAT(answer.report.error().message, ::testing::HasSubstr("echo: argument v is no value of its type"));
+    EXPECT_EQ(kind_of<BadCall>(answer.report).function, "echo");
     EXPECT_THAT(answer.report.error().help, ::testing::HasSubstr("func(v: tuple<char, string>)"));
   }
 }

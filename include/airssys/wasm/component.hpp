@@ -21,6 +21,7 @@ struct FunctionExport {
   FunctionType type;
 };
 
+/// A function that a component wants, by its name within the interface.
 struct ImportedFunction {
   std::string name;
   FunctionType type;

@@ -12,7 +12,7 @@
 #include <vector>
 
 /// The bytes in which values cross into the engine: a tag, then the body, little-endian. Here for the templates of
-/// wit_mapping.hpp. Only who writes a `WitMapping` of their own needs it.
+/// wit_values.hpp. Only who writes a `WitMapping` of their own needs it.
 namespace airssys::wasm::encoding {
 
 /// The tags that stand before values.

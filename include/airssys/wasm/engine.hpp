@@ -143,7 +143,8 @@ class Function<R(A...)> : public BoundFunction {
 /// (docs/embedding.md).
 class WasmEngine {
  public:
-  /// Errors: HostExhausted (threads, address space), BadCall (a setting that makes no sense).
+  /// Errors: HostExhausted (no thread to be had; address space is taken with the first load, which then says so),
+  /// BadCall (a setting that makes no sense).
   [[nodiscard]] static Result<WasmEngine> create(RuntimeConfig config = {});
 
   WasmEngine(WasmEngine&&) noexcept;
@@ -161,10 +162,15 @@ class WasmEngine {
   [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {});
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
   /// only what you compiled yourself. The file is replaced, never rewritten, while a component of it lives.
+  ///
+  /// Errors: LoadFailed (no artefact, or of another version, machine or setting; a load limit), HostExhausted.
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
 
   /// Compiles to a file for `load_precompiled`, under the same limits as a load, but for `max_type_nodes`, which
-  /// `load_precompiled` looks at. Answers with the file's size.
+  /// `load_precompiled` looks at. Answers with the file's size. The file is written whole or not at all.
+  ///
+  /// Errors: as `load_component`; BadCall for a path that cannot be written, HostExhausted where there is no room.
+  /// Cancellation: `stop` ends the compiling with Cancelled.
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                               const std::stop_token& stop = {});
 
@@ -187,9 +193,12 @@ class WasmEngine {
                            std::initializer_list<Value> arguments, const ExecutionContext& context,
                            const std::stop_token& stop = {});
   /// Starts the same on the workers and returns at once. Dynamic arguments only.
+  ///
+  /// Errors:       in the report; QueueFull and QueueTimeout when there is no place, a refusal without waiting for one.
+  /// Threads:      never blocks. The component may be dropped meanwhile.
+  /// Cancellation: `Execution::cancel`.
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::span<const Value> arguments, const ExecutionContext& context);
-
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::initializer_list<Value> arguments, const ExecutionContext& context);
 
@@ -222,7 +231,7 @@ class WasmEngine {
   [[nodiscard]] Result<Instance> instantiate(const ComponentHandle& component, const ExecutionContext& context,
                                              const std::stop_token& stop = {});
 
-  /// Runs a WASI command (`wasi:cli/run`). A status other than 0 is reported as Exited.
+  /// Starts a WASI command (`wasi:cli/run`), as `start` does. A status other than 0 is reported as Exited.
   [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context);
 
   /// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.

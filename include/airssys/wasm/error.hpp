@@ -49,6 +49,7 @@ struct BadCall {
   std::string function;
   std::string did_you_mean;
 };
+/// The fuel budget is spent.
 struct FuelExhausted {
   Fuel budget, used;
 };
@@ -57,6 +58,7 @@ struct CpuLimitExceeded {
   Fuel budget, used;
   std::chrono::nanoseconds timeout{}, elapsed{};
 };
+/// The CPU time limit is spent; `used` is past it by at most a slice or one operation under way.
 struct CpuTimeExceeded {
   std::chrono::nanoseconds limit{}, used{};
 };
@@ -65,6 +67,7 @@ struct MemoryLimitExceeded {
   Bytes limit, requested, peak;
   std::optional<TrapCode> trap;
 };
+/// The guest's call stack (`RuntimeConfig::wasm_stack`) is full.
 struct StackOverflow {
   Bytes limit;
 };
@@ -76,27 +79,31 @@ struct ResourceLimitExceeded {
   std::optional<std::uint64_t> attempted;
   std::string unit;
 };
+/// The guest trapped by itself: by an instruction, or by breaking the canonical ABI.
 struct Trapped {
   TrapCode code = TrapCode::UnreachableCodeReached;
 };
+/// Something was asked for that was not granted, and `OnDenied::Stop` was set. By the names of `Denial::capability`.
 struct CapabilityDenied {
   std::string capability;
 };
-/// A host function returned an error or threw.
+/// A host function returned an error or threw. `function` is its path; `code` is the host function's own number.
 struct HostFailed {
   std::string function;
   std::uint64_t code = 0;
 };
-/// The host ran out of something that is not the guest's fault.
+/// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0.
 struct HostExhausted {
   std::string resource;
   int os_error = 0;
 };
 /// A bug on our side of the door, contained to this run.
 struct HostBug {};
+/// The wall clock limit is spent; `elapsed` counts from the first slice.
 struct ExecutionTimeout {
   std::chrono::nanoseconds timeout{}, elapsed{};
 };
+/// Somebody cancelled it, or its engine ended.
 struct Cancelled {};
 /// The guest called `wasi:cli/exit` where it should have returned, or a command exited with a status other than 0.
 struct Exited {

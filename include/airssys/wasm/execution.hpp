@@ -11,7 +11,16 @@ namespace runtime {
 class ExecutionCore;
 }
 
-enum class ExecutionState : std::uint8_t { Queued, Running, Waiting, Done };
+enum class ExecutionState : std::uint8_t {
+  /// Waits for a place; nothing of the guest exists.
+  Queued,
+  /// It is polled, or waits for its turn.
+  Running,
+  /// The guest waits, in WASI or for a host function's answer, and holds no thread.
+  Waiting,
+  /// The report is there.
+  Done
+};
 
 /// One run that was started. Dropping the handle does not stop the run; `cancel` does. It may outlive its engine, whose
 /// end cancels the run.
@@ -29,7 +38,7 @@ class Execution {
   [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const&;
   const Report* wait_for(std::chrono::nanoseconds patience) const&& = delete;
   /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
-  /// the scheduler. It must not throw and must not block.
+  /// the scheduler, where an exception would end the process. It must not block.
   void on_done(std::function<void(const Report&)> done) const;
   /// Ends the run within one slice with reason `cancelled`, one that is queued as soon as a worker is free. Does
   /// nothing when it is over.

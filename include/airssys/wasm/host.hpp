@@ -257,8 +257,27 @@ struct Signature<void, TypedCompletion<R>, A...> : LaterSignature<R, A...> {};
 template <class R, class... A>
 struct Signature<void, const TypedCompletion<R>&, A...> : LaterSignature<R, A...> {};
 
+/// What a C++ function is as a host function, by its own type or by that of its one call operator.
 template <class F>
-struct HostSignatureOf : HostSignatureOf<decltype(&F::operator())> {};
+struct HostSignatureOf {
+  static_assert(
+      sizeof(F) == 0,
+      "a host function has one call operator that is no template: [](HostCall&, std::string_view text) { ... }");
+};
+template <class F>
+  requires requires { &F::operator(); }
+struct HostSignatureOf<F> : HostSignatureOf<decltype(&F::operator())> {};
+/// Chosen only where none of those with a HostCall fits.
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(A...)> {
+  static_assert(sizeof(C) == 0, "the first parameter of a host function is HostCall&");
+};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(A...) const> : HostSignatureOf<R (C::*)(A...)> {};
+template <class R, class... A>
+struct HostSignatureOf<R (*)(A...)> {
+  static_assert(sizeof(R(*)(A...)) == 0, "the first parameter of a host function is HostCall&");
+};
 template <class C, class R, class... A>
 struct HostSignatureOf<R (C::*)(HostCall&, A...)> : Signature<R, A...> {};
 template <class C, class R, class... A>
@@ -290,7 +309,11 @@ class HostInterface {
     return add(std::move(name), typed::HostSignatureOf<F>::wrap(std::move(callable)));
   }
   /// A function of dynamic values: `[](HostCall& call, std::span<const Value> arguments) -> HostAnswer { ... }`.
+  /// Whether its answer is of the type that the guest wants is looked at when it is there: `host_failed`.
   HostInterface& function(std::string name, HostFunction function);
+  /// One that answers later: `[](HostCall& call, std::span<const Value> arguments) { ... call.later() ... }`. It must
+  /// not block either; what it keeps is the `HostCompletion`, not the call or the arguments. A typed one is a
+  /// `function` that takes a `TypedCompletion`.
   HostInterface& async_function(std::string name, AsyncHostFunction function);
 
  private:

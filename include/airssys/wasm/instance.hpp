@@ -37,7 +37,7 @@ class Instance {
                             const std::stop_token& stop = {});
   [[nodiscard]] Report call(std::string_view function, std::initializer_list<Value> arguments,
                             const CallBudget& budget = {}, const std::stop_token& stop = {});
-  /// As `WasmEngine::start`, in this instance.
+  /// As `WasmEngine::start`, in this instance, which is busy until the execution is done, also while that is queued.
   [[nodiscard]] Execution start(std::string_view function, std::span<const Value> arguments,
                                 const CallBudget& budget = {});
   [[nodiscard]] Execution start(std::string_view function, std::initializer_list<Value> arguments,

@@ -48,6 +48,7 @@ struct ResourceLimits {
   std::uint64_t max_directory_entries = 100'000;
   /// Files and directories that the guest has opened and something still uses: each is a descriptor of this process.
   std::uint64_t max_open_files = 100;
+  /// Core instances, linear memories and tables that exist at a time.
   std::uint32_t max_instances = 200;
   std::uint32_t max_memories = 50;
   std::uint32_t max_tables = 50;
@@ -70,6 +71,8 @@ struct LoadLimits {
   Bytes max_text{1ULL << 20U};
   /// Components and modules inside components, types inside types.
   std::uint64_t max_nesting = 50;
+  /// Of each, as many as all nested components hold together; of instances also as many as instantiating the whole
+  /// makes.
   std::uint64_t max_modules = 1'000;
   std::uint64_t max_components = 1'000;
   std::uint64_t max_instances = 10'000;

@@ -16,7 +16,8 @@ namespace airssys::wasm {
 /// How far `ResourceUsage::fuel` can be trusted.
 enum class FuelPrecision : std::uint8_t {
   Exact,
-  /// After a trap: low by at most one slice or the budget, whichever is smaller.
+  /// After a trap inside generated code, a refused growth, or a stop between two components or on the way into the
+  /// host: low by at most one slice or the budget, whichever is smaller.
   LowerBound,
   /// Not metered.
   None
@@ -32,7 +33,7 @@ struct ResourceUsage {
   Fuel fuel;
   FuelPrecision fuel_precision = FuelPrecision::Exact;
   /// CPU time of the threads that ran the guest, by the thread's own clock; the first slice by the wall clock, its
-  /// upper bound.
+  /// upper bound, unless `max_cpu_time` is under a second.
   std::chrono::nanoseconds cpu_time{};
   /// From the first slice to the end: `running + waiting`.
   std::chrono::nanoseconds wall_time{};

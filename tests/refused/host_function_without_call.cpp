@@ -1,0 +1,7 @@
+#include <airssys/wasm.hpp>
+
+namespace wasm = airssys::wasm;
+
+void offer(wasm::WasmEngine& engine) {
+  engine.host("acme:a/b").function("f", [](int n) { return n; });
+}

@@ -1,5 +1,11 @@
 #include <array>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
 
+#include "limits/classify.hpp"
+#include "runtime/loaded_component.hpp"
 #include "support.hpp"
 
 namespace airssys::wasm::bench {
@@ -43,6 +49,24 @@ void warm_call_bound(benchmark::State& state) {
   beside_raw_call(state, Duty::Same, [&] { return call(budget).value_or(0) == 42; });
 }
 BENCHMARK(warm_call_bound);
+
+/// What of such a call lies behind the door to Wasmtime: begun under the same budget, polled, figures and answer taken.
+void warm_call_door(benchmark::State& state) {
+  const auto hello = engine().load_text(kHello).value();
+  const auto* function = hello.loaded()->function("run").value()->function.get();
+  const auto store = hello.loaded()->prepared().value()->store(nullptr).value();
+  const auto allowed = plenty_a_call();
+  const auto budget = limits::budget(allowed.limits, {RuntimeConfig().slice, {}, {}, {}},
+                                     std::chrono::steady_clock::now() + std::chrono::hours(1));
+  const auto over = [](const engine::Try<engine::RunPtr>& run) {
+    return run && (*run)->poll() == engine::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
+  };
+  if (!over(store->instantiate(budget))) {
+    state.SkipWithError("there is no instance");
+  }
+  beside_raw_call(state, Duty::Same, [&] { return over(store->call(budget, *function, {})); });
+}
+BENCHMARK(warm_call_door);
 
 /// A list of 32 records there and back, by dynamic values and by C++ types.
 struct Point {
@@ -147,6 +171,45 @@ void host_call_typed(benchmark::State& state) {
   host_calls(state);
 }
 BENCHMARK(host_call_typed);
+
+/// Answers what is laid before it, on a thread of its own.
+class Clerk {
+ public:
+  using Late = std::pair<TypedCompletion<std::uint32_t>, std::uint32_t>;
+
+  void lay_down(Late late) {
+    const std::lock_guard lock(mutex_);
+    waiting_.emplace(std::move(late));
+    changed_.notify_one();
+  }
+
+ private:
+  void work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [&] { return waiting_.has_value(); })) {
+      const auto [later, n] = *std::exchange(waiting_, {});
+      lock.unlock();
+      later.complete(n + 1);
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::optional<Late> waiting_;
+  std::jthread thread_{[this](const std::stop_token& stop) { work(stop); }};
+};
+
+void host_call_late(benchmark::State& state) {
+  const auto clerk = std::make_shared<Clerk>();
+  engine()
+      .host("bench:host/f@1.0.0")
+      .function("f", [clerk](HostCall&, TypedCompletion<std::uint32_t> later, std::uint32_t n) {
+        clerk->lay_down({std::move(later), n});
+      });
+  host_calls(state);
+}
+BENCHMARK(host_call_late)->UseRealTime();
 
 }  // namespace
 }  // namespace airssys::wasm::bench

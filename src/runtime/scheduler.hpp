@@ -97,6 +97,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
                                                                 const std::stop_token& stop);
   void go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller);
   [[nodiscard]] Clock::time_point next_event() const;
+  [[nodiscard]] static Error cancelled_in_queue();
   [[nodiscard]] Error queue_full() const;
   [[nodiscard]] Error queue_timeout(Clock::time_point created) const;
 

@@ -19,8 +19,8 @@ program, source, cache = (Path(p).resolve() for p in sys.argv[1:4])
 schema = json.loads((source / "docs/report.schema.json").read_text(encoding="utf-8"))
 header = (source / "include/airssys/wasm/error.hpp").read_text(encoding="utf-8")
 EXIT_CODES = {reason: int(code) for reason, code in re.findall(r'ReasonInfo\{"\w+", "(\w+)", (-?\d+),', header)}
-# The command runs one component, offers no functions of its own, and a bug of ours cannot be asked for.
-NOT_AT_A_SHELL = {"queue_full", "queue_timeout", "host_failed", "host_bug"}
+# The command runs one component and offers no functions of its own.
+NOT_AT_A_SHELL = {"queue_full", "queue_timeout", "host_failed"}
 
 
 def component(core, imports="", lift='(func (export "run") (result s32) (canon lift (core func $i "run")))', given=""):
@@ -118,6 +118,10 @@ GUESTS = {
         '''(import "wasi:cli/exit@0.2.0" (instance $exit (export "exit" (func (param "status" (result))))))
         (core func $exit (canon lower (func $exit "exit")))''',
         COMMAND, '(with "" (instance (export "exit" (func $exit))))'),
+    # Wasmtime 48 takes this for impossible.
+    "bug.wat": component('(import "" "return" (func $return (param i32))) (func (export "run") (result i32) (call $return (i32.const 1)) i32.const 1)',
+                         "(core func $return (canon task.return (result s32)))",
+                         given='(with "" (instance (export "return" (func $return))))'),
     "failing.wat": component('(func (export "run") (result i32) i32.const 1)', lift=COMMAND),
     # Says when it runs.
     "endless.wat": component(
@@ -159,6 +163,7 @@ CASES = [
     ("capability_denied", "call", "lookup.wat", *CALL, "--stop-on-denied"),
     ("timeout", "call", "loop.wat", *CALL, "--fuel", "1000000G", "--timeout", "20ms"),
     ("timeout", "call", "loop.wat", *CALL, "--epochs", "--timeout", "20ms"),
+    ("host_bug", "post_return", "bug.wat", *CALL),
     ("exited", "call", "exit.wat"),
     ("exited", "call", "exit.wat", *CALL[:1], "wasi:cli/run@0.2.0#run()"),
     ("exited", "call", "failing.wat"),

@@ -117,7 +117,7 @@ inline constexpr std::string_view kHello =
     R"((component (core module $m (func (export "hello") (result i32) i32.const 42)) (core instance $i (instantiate $m)) (func (export "hello") (result s32) (canon lift (core func $i "hello")))))";
 inline constexpr std::string_view kLoop =
     R"((component (core module $m (func (export "spin") (result i32) (loop $l (br $l)) i32.const 42)) (core instance $i (instantiate $m)) (func (export "spin") (result s32) (canon lift (core func $i "spin")))))";
-/// Answers a string of `n` times the letter x.
+/// Answers the string it is given.
 inline constexpr std::string_view kEcho =
     R"((component (core module $m (memory (export "mem") 1) (global $top (mut i32) (i32.const 1024))
  (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))

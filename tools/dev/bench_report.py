@@ -41,8 +41,8 @@ def shown(time_ns):
 # Goals that are missed knowingly, with the reason.
 ACCEPTED = {
     "call into a kept instance":
-        "each call is checked, takes a place, can be cancelled and gets an id, a budget, phases and usage of its own: some forty small functions, "
-        "none of which stands out in a profile",
+        "what lies behind the door takes more than half of what the goal allows; the rest checks the call, takes a place, makes it cancellable and "
+        "gives it an id, a budget, phases and usage of its own: some forty small functions, none of which stands out in a profile",
 }
 missed = []
 
@@ -106,6 +106,7 @@ paired("the same beside raw Wasmtime without deadline and figures", "fresh_run/b
 paired("call into a kept instance", "warm_call/same", 1.3)
 paired("the same beside raw Wasmtime without deadline and figures", "warm_call/bare")
 paired("call into a kept instance by a bound function", "warm_call_bound")
+paired("of these calls: what lies behind the door to Wasmtime", "warm_call_door")
 against("32 records there and back, kept instance: C++ types beside dynamic values", "warm_records_typed", "warm_records_dynamic", 1.0)
 under("load of hello from the cache", "cached_load", 0.2e6)
 for size, name in ((64, "64 B"), (1 << 20, "1 MiB"), (16 << 20, "16 MiB")):
@@ -128,8 +129,8 @@ for guest in ("sieve", "fib", "memory"):
     against(f"price of epochs: {guest} beside no meter", f"metered/{guest}_epoch", f"unmetered/{guest}")
 for fuel in (1_000, 10_000):
     against(f"price of slices: sieve in slices of {fuel:,} fuel beside 100,000", f"sliced/{fuel}", "sliced/100000")
-for kind in ("dynamic", "typed"):
-    figures = MEDIAN.get(f"host_call_{kind}")
+for kind, name in (("dynamic", "host_call_dynamic"), ("typed", "host_call_typed"), ("typed, answered by another thread", "host_call_late/real_time")):
+    figures = MEDIAN.get(name)
     if figures:
         row(f"one call of a host function, {kind}", shown(figures["one_call_ns"]))
 if PROCESS:

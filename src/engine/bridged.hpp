@@ -1,0 +1,41 @@
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "engine/bridge_handles.hpp"
+#include "engine/door.hpp"
+
+/// The door's objects that calls and runs work with, as they are behind the door.
+namespace airssys::wasm::engine {
+
+class BridgedFunction final : public Function {
+ public:
+  explicit BridgedFunction(FunctionHandle owned) : handle(std::move(owned)) {}
+  [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view arguments) const override {
+    bridge::BridgeBytes out{};
+    OutFailure failure;
+    if (!bridge::bridge_wave_parse(handle.get(), slice(arguments), &out, failure)) {
+      return std::unexpected(failure.take());
+    }
+    return take(out);
+  }
+  [[nodiscard]] bool takes_bytes() const noexcept override { return bridge::bridge_function_takes_bytes(handle.get()); }
+  FunctionHandle handle;
+};
+
+class BridgedOutput final : public Output {
+ public:
+  explicit BridgedOutput(OutputHandle owned) : handle(std::move(owned)) {}
+  [[nodiscard]] base::Buffer take(Streams chosen) override {
+    bridge::BridgeBytes out{};
+    bridge::bridge_output_take(handle.get(), chosen.out, chosen.err, &out);
+    return engine::take(out);
+  }
+  OutputHandle handle;
+};
+
+/// `engine` lives as long as what is made.
+[[nodiscard]] std::unique_ptr<Prepared> bridged_prepared(std::shared_ptr<Engine> engine, PreparedHandle handle);
+
+}  // namespace airssys::wasm::engine

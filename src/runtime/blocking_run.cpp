@@ -1,0 +1,124 @@
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "runtime/inside.hpp"
+#include "runtime/scheduler.hpp"
+
+/// The scheduler's part for callers that block: they poll on their own threads.
+namespace airssys::wasm::runtime {
+
+namespace {
+
+engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
+  return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
+}
+
+}  // namespace
+
+void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
+  // Whoever can be stopped is heard of from the first slice on, which may be a long one.
+  auto caller = stop.stop_possible() ? std::make_shared<Caller>() : nullptr;
+  auto began = operation.created();
+  if (stop.stop_requested() || !places_.take_freely()) {
+    caller = caller ? caller : std::make_shared<Caller>();
+    const auto admitted = wait_for_place(operation, *caller, stop);
+    if (!admitted) {
+      return;
+    }
+    began = *admitted;
+  }
+  const PlaceHeld held{*this};
+  if (caller) {
+    operation.cancelled_by(caller->cancelled());
+  }
+  const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
+  // Most are over with their first slice: nobody had to hear of them.
+  if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
+    go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
+  }
+}
+
+Scheduler::PlaceHeld::~PlaceHeld() {
+  if (scheduler.places_.give_back()) {
+    const std::lock_guard lock(scheduler.mutex_);
+    scheduler.hand_on_places();
+  }
+}
+
+/// When the caller came to hold a place; nothing when its operation was refused instead.
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation& operation, Caller& caller,
+                                                                      const std::stop_token& stop) {
+  // A late stop request may still be in here when the engine goes.
+  const auto self = shared_from_this();
+  const std::stop_callback on_stop(stop, [&] {
+    caller.cancel();
+    const std::lock_guard lock(mutex_);
+    place_.notify_all();
+  });
+  Lock lock(mutex_);
+  Error why = cancelled_in_queue();
+  if (!closing_ && !caller.cancelled()) {
+    const bool placed = take_place();
+    if (placed) {
+      settle();
+      return operation.created();
+    }
+    if (queue_.size() >= limits_.queued_max) {
+      why = queue_full();
+    } else {
+      bool admitted = false;
+      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted});
+      const auto decided = [&] { return admitted || closing_ || caller.cancelled(); };
+      const bool in_time = place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
+      if (admitted) {
+        return Clock::now();
+      }
+      queue_.erase(mine);
+      if (!in_time) {
+        why = queue_timeout(operation.created());
+      }
+      empty_.notify_all();
+    }
+    settle();
+  }
+  lock.unlock();
+  operation.refuse(std::move(why));
+  return {};
+}
+
+void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std::shared_ptr<Caller>& caller) {
+  const CallerListed listed(*this, caller);
+  const Entered entered(this);
+  operation.cancelled_by(caller->cancelled());
+  operation.wake_to(caller);
+  while (polled != engine::Poll::Done) {
+    if (polled == engine::Poll::HostCall && !operation.due()) {
+      operation.answer_host_calls();
+    } else if (polled == engine::Poll::Waiting) {
+      caller->wait_until(operation.deadline());
+    }
+    const auto now = Clock::now();
+    if (const auto why = operation.due(now)) {
+      operation.stop(*why);
+      return;
+    }
+    polled = operation.poll(now);
+  }
+}
+
+Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller)
+    : scheduler_(scheduler), caller_(caller) {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.insert(caller_);
+  if (scheduler_.closing_) {
+    caller_->cancel();
+  }
+}
+
+Scheduler::CallerListed::~CallerListed() {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.erase(caller_);
+}
+
+}  // namespace airssys::wasm::runtime

@@ -96,6 +96,7 @@ void Scheduler::go_on_here(Operation& operation, engine::Poll polled, const std:
     if (polled == engine::Poll::HostCall && !operation.due()) {
       operation.answer_host_calls();
     } else if (polled == engine::Poll::Waiting) {
+      operation.rest();
       caller->wait_until(operation.deadline());
     }
     const auto now = Clock::now();

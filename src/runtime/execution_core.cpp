@@ -64,16 +64,18 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
     run.stop(*why);
     return Next::Done;
   }
-  switch (run.poll(now)) {
-    case engine::Poll::Done: return Next::Done;
-    case engine::Poll::HostCall:
-      // No function of the host is called for a run that is over.
-      if (!run.due()) {
-        run.answer_host_calls();
-      }
-      [[fallthrough]];
-    case engine::Poll::Slice: state_.store(State::Ready); return Next::Again;
-    case engine::Poll::Waiting: break;
+  const auto polled = run.poll(now);
+  if (polled == engine::Poll::Done) {
+    return Next::Done;
+  }
+  // No function of the host is called for a run that is over.
+  if (polled == engine::Poll::HostCall && !run.due()) {
+    run.answer_host_calls();
+  }
+  run.rest();
+  if (polled != engine::Poll::Waiting) {
+    state_.store(State::Ready);
+    return Next::Again;
   }
   State running = State::Running;
   if (state_.compare_exchange_strong(running, State::Waiting)) {

@@ -68,17 +68,33 @@ bool Operation::begin(Clock::time_point now) {
   return true;
 }
 
-std::optional<limits::HostStop> Operation::due(Clock::time_point now) const {
+std::optional<limits::HostStop> Operation::due(Clock::time_point now) {
   if (cancelled()) {
     return limits::HostStop::Cancelled;
   }
   if (now >= deadline_) {
     return limits::HostStop::Deadline;
   }
-  if (cpu_ns_.load(std::memory_order_relaxed) >= allowed().limits.max_cpu_time.count()) {
-    return limits::HostStop::CpuTime;
+  const auto most = allowed().limits.max_cpu_time;
+  // Until the wall clock makes it possible, nothing has to be read.
+  if (held_ && cpu_time() + (now - held_->since) >= most) {
+    rest();
+    hold(now);
   }
-  return {};
+  return cpu_time() >= most ? std::optional(limits::HostStop::CpuTime) : std::nullopt;
+}
+
+void Operation::hold(Clock::time_point now) noexcept {
+  if (!held_) {
+    held_ = Held{now, thread_cpu_ns()};
+  }
+}
+
+void Operation::rest() noexcept {
+  if (held_) {
+    count(cpu_ns_, thread_cpu_ns() - held_->thread_cpu_ns);
+    held_.reset();
+  }
 }
 
 /// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
@@ -90,12 +106,16 @@ engine::Poll Operation::poll(Clock::time_point began) {
   polled_ = true;
   open_to_faults();
   const base::PlainFloats floats;
-  const auto cpu_began = by_wall ? 0 : thread_cpu_ns();
+  if (!by_wall) {
+    hold(began);
+  }
   const auto polled = run_->poll();
   last_look_ = Clock::now();
   const auto ran = (last_look_ - began).count();
   count(running_ns_, ran);
-  count(cpu_ns_, by_wall ? ran : thread_cpu_ns() - cpu_began);
+  if (by_wall) {
+    count(cpu_ns_, ran);
+  }
   job_.polled();
   if (polled == engine::Poll::Done) {
     collect();
@@ -105,20 +125,20 @@ engine::Poll Operation::poll(Clock::time_point began) {
 
 void Operation::answer_host_calls() {
   const auto began = last_look_;
-  const auto cpu_began = thread_cpu_ns();
+  hold(began);
   const auto calls = run_->host_calls();
   while (auto call = calls->next()) {
     job_.host_call(*this, calls, std::move(*call));
   }
   last_look_ = Clock::now();
   count(running_ns_, (last_look_ - began).count());
-  count(cpu_ns_, thread_cpu_ns() - cpu_began);
 }
 
 void Operation::stop(limits::HostStop why) {
   open_to_faults();
   auto halted = run_->cancel();
   const bool broken = halted.cause != engine::Cause::Halted;
+  rest();
   last_look_ = Clock::now();
   const auto last = readings(last_look_);
   report_.result = std::unexpected(limits::stopped(why, std::move(halted), allowed(), last));
@@ -126,6 +146,7 @@ void Operation::stop(limits::HostStop why) {
 }
 
 void Operation::collect() {
+  rest();
   const auto last = readings(last_look_);
   auto answer = run_->take_result();
   if (!answer) {

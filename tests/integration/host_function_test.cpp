@@ -236,6 +236,41 @@ TEST_F(HostFunctionTest, AnAllocatorThatGrowsMemoryPaysLikeAnyOther) {
   }
 }
 
+// The clock of the thread is read as seldom as can be; what it says counts, not the time that goes by.
+TEST_F(HostFunctionTest, CpuTimeIsWhatHostFunctionsTakeAndNotHowLongTheyLast) {
+  bool burns = false;
+  engine.host(kInterface).function("ask", [&](HostCall&, std::uint32_t n) {
+    if (!burns) {
+      std::this_thread::sleep_for(20ms);
+    }
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    const auto until = std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec) + 5ms;
+    while (burns && std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec) < until) {
+      ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    }
+    return n;
+  });
+  const auto guest = load(kAsk);
+  auto context = with_deadline(250ms);
+  context.limits.max_cpu_time = 60ms;
+  const auto both_ways = [&] {
+    return std::array{engine.run(guest, "storm", {}, context), engine.start(guest, "storm", {}, context).wait()};
+  };
+  for (const auto& report : both_ways()) {
+    ASSERT_THAT(report, Stops("timeout"));
+    EXPECT_LT(report.usage().cpu_time, 60ms);
+    EXPECT_GE(report.usage().running, 200ms);
+  }
+  burns = true;
+  context.timeout = 4s;
+  for (const auto& report : both_ways()) {
+    ASSERT_THAT(report, Stops("cpu_time"));
+    EXPECT_GE(kind_of<CpuTimeExceeded>(report).used, 60ms);
+    EXPECT_LT(kind_of<CpuTimeExceeded>(report).used, 120ms);
+  }
+}
+
 // Whoever names a place outside of its memory has broken the canonical ABI, also when it is for what the host answers;
 // what a host function does not take is the host's refusal.
 TEST_F(HostFunctionTest, ABadPlaceForAnAnswerIsTheGuestsFault) {

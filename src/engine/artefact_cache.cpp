@@ -41,16 +41,6 @@ std::optional<Sum> sum_of(int file, std::uint64_t size) {
   return sum ? std::optional(std::bit_cast<Sum>(*sum)) : std::nullopt;
 }
 
-/// The size of the artefact in `file`, whose `size` bytes end with its checksum.
-std::optional<std::uint64_t> whole(int file, std::uint64_t size) {
-  Sum kept{};
-  if (size < kept.size() || !base::read_all(file, kept, size - kept.size())) {
-    return {};
-  }
-  const auto found = sum_of(file, size - kept.size());
-  return found == kept ? std::optional(size - kept.size()) : std::nullopt;
-}
-
 std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, std::strerror(errno)); }
 
 }  // namespace
@@ -68,12 +58,13 @@ std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
   if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
     return {};
   }
-  const auto size = whole(file.get(), static_cast<std::uint64_t>(found.st_size));
-  if (!size) {
-    forget(key);
-    return {};
-  }
-  return Artefact{std::move(file), *size};
+  const auto size = static_cast<std::uint64_t>(found.st_size);
+  return Artefact{std::move(file), size - std::min(size, sizeof(Sum))};
+}
+
+bool ArtefactCache::is_whole(const Artefact& kept) {
+  Sum sum{};
+  return base::read_all(kept.file.get(), sum, kept.size) && sum_of(kept.file.get(), kept.size) == sum;
 }
 
 std::optional<std::string> ArtefactCache::prepare_directory() const {
@@ -130,14 +121,14 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
   if (auto why = prepare_directory()) {
     return why;
   }
-  if (artefact.size > size_max_.count) {
+  if (artefact.size + sizeof(Sum) > size_max_.count) {
     return fmt::format("the compiled component is larger than the whole cache may be ({} bytes)", size_max_.count);
   }
   const auto sum = sum_of(artefact.file.get(), artefact.size);
   if (!sum) {
     return os_text("the compiled component");
   }
-  evict(artefact.size + sum->size());
+  evict(artefact.size + sizeof(Sum));
   const auto bad = copy_to(artefact, directory_ / key, *sum);
   return bad ? std::optional(bad->why) : std::nullopt;
 }
@@ -159,6 +150,7 @@ std::optional<base::FileError> copy_to(const Artefact& artefact, const fs::path&
     const auto n =
         ::sendfile(file.get(), artefact.file.get(), &offset, artefact.size - static_cast<std::uint64_t>(offset));
     good = n > 0 || (n < 0 && errno == EINTR);
+    errno = n == 0 ? EIO : errno;
   }
   // Native code that lost a page to a power cut would still be run.
   if (!good || !base::write_all(file.get(), after) || ::fdatasync(file.get()) != 0 ||

@@ -22,8 +22,10 @@ class ArtefactCache {
   /// Empty `directory`: `$XDG_CACHE_HOME/airssys-wasm/artefacts`, or `~/.cache/...`.
   ArtefactCache(std::filesystem::path directory, Bytes size_max);
 
-  /// The file of this key, open, when it is there, trusted and whole. All of it is read.
+  /// The file of this key, open, when it is there and trusted.
   [[nodiscard]] std::optional<Artefact> find(const std::string& key) const;
+  /// Whether what `find` found is as it was written. Reads all of it.
+  [[nodiscard]] static bool is_whole(const Artefact& kept);
   /// Keeps a copy. A sentence says why that failed; the artefact itself is as good as before.
   [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact) const;
   /// Forgets a file that turned out to be unusable (another Wasmtime, another processor).

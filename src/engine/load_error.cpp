@@ -50,7 +50,8 @@ Error unreadable(const std::string& path, const base::FileError& why) {
 Error unwritable(const std::string& path, const base::FileError& why) {
   auto message = fmt::format("{} cannot be written: {}", path, why.why);
   const auto error = why.os_error;
-  const bool no_room = error == ENOSPC || error == EDQUOT || error == EIO || base::lacks_descriptors(error);
+  const bool no_room = error == ENOSPC || error == EDQUOT || error == EIO || error == ENOMEM || error == EFBIG ||
+                       base::lacks_descriptors(error);
   return no_room ? host_exhausted("room for a file", error, std::move(message))
                  : Error{BadCall{},
                          Phase::Load,

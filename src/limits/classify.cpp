@@ -143,7 +143,8 @@ class Classifier {
         return make(HostExhausted{"instance allocation", 0}, "the instance could not be allocated");
       }
     }
-    return trapped(failure.wasm_on_stack ? TrapCode::Host : TrapCode::CanonicalAbi);
+    const bool by_host = failure.wasm_on_stack && failure.cause != Cause::Allocator;
+    return trapped(by_host ? TrapCode::Host : TrapCode::CanonicalAbi);
   }
 
   [[nodiscard]] Error by_cause(const Failure& failure) const {
@@ -170,8 +171,7 @@ class Classifier {
                     "the host is out of memory or address space");
       case Cause::Os:
         return make(HostExhausted{"operating system", static_cast<int>(failure.code)}, "the operating system refused");
-      case Cause::BadUtf8:
-      case Cause::Allocator: return trapped(TrapCode::CanonicalAbi);
+      case Cause::BadUtf8: return trapped(TrapCode::CanonicalAbi);
       case Cause::HostFunction:
         return make(HostFailed{std::string(readings_.host_function), failure.code},
                     fmt::format("host function {} failed: {}", readings_.host_function, failure.message));

@@ -39,6 +39,14 @@ std::span<const std::uint8_t> bytes_of(const Value& value) {
 
 }  // namespace
 
+std::uint64_t CallPlan::bytes_in() const {
+  if (!plain) {
+    return encoded.size();
+  }
+  constexpr std::size_t kTagAndLength = sizeof(encoding::Tag) + sizeof(std::uint32_t);
+  return (*plain)[0].size() + (*plain)[1].size() + function->type.parameters.size() * kTagAndLength;
+}
+
 Result<CallPlan> plan(std::shared_ptr<LoadedComponent> component) {
   Result<CallPlan> plan;
   auto prepared = component->prepared();

@@ -38,9 +38,8 @@ struct CallPlan {
   [[nodiscard]] engine::Arguments arguments() const {
     return plain ? engine::Arguments{{}, *plain, true} : engine::Arguments{encoded};
   }
-  [[nodiscard]] std::uint64_t bytes_in() const {
-    return plain ? (*plain)[0].size() + (*plain)[1].size() : encoded.size();
-  }
+  /// The size of the arguments when they are encoded, also where they cross as they are.
+  [[nodiscard]] std::uint64_t bytes_in() const;
 };
 
 /// Whether the caller of a plan waits for its end, so that long arguments need not be copied.

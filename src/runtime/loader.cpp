@@ -130,17 +130,20 @@ Result<base::Buffer> Loader::translate(std::string_view text, const engine::Pati
   if (text.size() > config_.load.max_text.count) {
     return std::unexpected(engine::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
   }
-  if (text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child) {
-    return compiler_.translate(text, config_.load, patience);
+  const bool elsewhere = text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child;
+  auto bytes = elsewhere ? compiler_.translate(text, config_.load, patience) : parse(text);
+  const auto* failed = bytes ? nullptr : std::get_if<LoadFailed>(&bytes.error().kind);
+  // Prose, a script, a program in another language: not the mistake of somebody who writes a component.
+  if (failed != nullptr && failed->limit.empty() && !begins_like_wat(text)) {
+    bytes.error().help = kWhatIsOne;
   }
+  return bytes;
+}
+
+Result<base::Buffer> Loader::parse(std::string_view text) const {
   auto bytes = engine::wat_to_bytes(text);
   if (!bytes) {
-    auto error = engine::load_error(std::move(bytes.error()), config_.load);
-    // Prose, a script, a program in another language: not the mistake of somebody who writes a component.
-    if (!begins_like_wat(text)) {
-      error.help = kWhatIsOne;
-    }
-    return std::unexpected(std::move(error));
+    return std::unexpected(engine::load_error(std::move(bytes.error()), config_.load));
   }
   return std::move(*bytes);
 }
@@ -261,8 +264,10 @@ Result<DescribedComponent> Loader::obtain(const Source& source, const base::Dige
       if (auto fits = small_enough(*kept); !fits) {
         return std::unexpected(std::move(fits.error()));
       }
-      if (auto component = map_artefact(kept->path(), concurrency)) {
-        return describe(std::move(component));
+      if (engine::ArtefactCache::is_whole(*kept)) {
+        if (auto component = map_artefact(kept->path(), concurrency)) {
+          return describe(std::move(component));
+        }
       }
       cache_.forget(key);
     }

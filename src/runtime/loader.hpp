@@ -56,6 +56,7 @@ class Loader {
   [[nodiscard]] engine::Patience patience(const std::stop_token& stop) const;
   [[nodiscard]] std::string cache_key(const base::Digest& digest, bool concurrency) const;
   [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
+  [[nodiscard]] Result<base::Buffer> parse(std::string_view text) const;
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const engine::Patience& patience);
   [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes) const;
   [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency);

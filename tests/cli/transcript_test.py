@@ -313,6 +313,8 @@ def type_the_help(command, text, before, directory):
         if status != 0:
             return f"'{meant.group(2)}' ends with {status}: {listing}"
         again = re.sub(r"--invoke \S+", f"--invoke {meant.group(1)}()", base)
+    elif without := re.match(r"run without (--[a-z-]+)", advice):
+        again = base.replace(f" {without.group(1)}", "")
     elif typed:
         again = typed.group(1)
     elif good := re.search(r"(--[a-z-]+) (\S+)$", advice):
@@ -335,7 +337,7 @@ def kept(command):
 
 
 # Advice that names no command because there is none to name.
-PROSE = ("its type is ", "components are made by ", "let this process open more files", "write it like ", "give the path of ", "name a directory that ", "run without --stop-on-denied")
+PROSE = ("its type is ", "components are made by ", "let this process open more files", "write it like ", "give the path of ", "name a directory that ")
 
 
 def main():

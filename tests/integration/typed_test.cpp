@@ -160,11 +160,26 @@ TEST_F(TypedTest, ABoundFunctionReportsLikeAnyRun) {
   EXPECT_EQ(typed.value, "abc");
   EXPECT_EQ(typed.report.function, "text");
   EXPECT_GT(typed.report.usage().fuel, 0_fuel);
-  EXPECT_EQ(typed.report.usage().bytes_in, 3_B);
+  EXPECT_EQ(typed.report.usage().bytes_in, 8_B);
   auto tight = small();
   tight.limits.max_fuel = 1_fuel;
   EXPECT_EQ(text(tight, "abc").error().reason(), "fuel_exhausted");
   EXPECT_EQ(text(small(), "\xff").error().reason(), "bad_call") << "not UTF-8";
+}
+
+// However a call is made, what crosses is the same.
+TEST_F(TypedTest, TheBytesThatCrossAreCountedAlike) {
+  const auto guest = load(kBytes);
+  const std::array list_of_bytes = {
+      Value(List{{Value(std::uint8_t{'a'}), Value(std::uint8_t{'b'}), Value(std::uint8_t{'c'})}})};
+  for (const auto& report :
+       {engine.run(guest, "text", {"abc"}, small()), engine.start(guest, "text", {"abc"}, small()).wait(),
+        engine.bind<std::string(std::string_view)>(guest, "text").value().run(small(), "abc").report,
+        engine.run(guest, "bytes", {ByteList{1, 2, 3}}, small()), engine.run(guest, "bytes", list_of_bytes, small())}) {
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report.usage().bytes_in, 8_B);
+    EXPECT_EQ(report.usage().bytes_out, 8_B);
+  }
 }
 
 TEST_F(TypedTest, AnEnumeratorWithoutANameIsABadCall) {

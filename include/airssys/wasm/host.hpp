@@ -260,9 +260,9 @@ struct Signature<void, const TypedCompletion<R>&, A...> : LaterSignature<R, A...
 /// What a C++ function is as a host function, by its own type or by that of its one call operator.
 template <class F>
 struct HostSignatureOf {
-  static_assert(
-      sizeof(F) == 0,
-      "a host function has one call operator that is no template: [](HostCall&, std::string_view text) { ... }");
+  static_assert(sizeof(F) == 0,
+                "a host function has one call operator, no template and not for lvalues or rvalues only: "
+                "[](HostCall&, std::string_view text) { ... }");
 };
 template <class F>
   requires requires { &F::operator(); }
@@ -274,10 +274,16 @@ struct HostSignatureOf<R (C::*)(A...)> {
 };
 template <class C, class R, class... A>
 struct HostSignatureOf<R (C::*)(A...) const> : HostSignatureOf<R (C::*)(A...)> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(A...) noexcept> : HostSignatureOf<R (C::*)(A...)> {};
+template <class C, class R, class... A>
+struct HostSignatureOf<R (C::*)(A...) const noexcept> : HostSignatureOf<R (C::*)(A...)> {};
 template <class R, class... A>
 struct HostSignatureOf<R (*)(A...)> {
   static_assert(sizeof(R(*)(A...)) == 0, "the first parameter of a host function is HostCall&");
 };
+template <class R, class... A>
+struct HostSignatureOf<R (*)(A...) noexcept> : HostSignatureOf<R (*)(A...)> {};
 template <class C, class R, class... A>
 struct HostSignatureOf<R (C::*)(HostCall&, A...)> : Signature<R, A...> {};
 template <class C, class R, class... A>

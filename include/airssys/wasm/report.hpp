@@ -45,8 +45,7 @@ struct ResourceUsage {
   /// Growths that were refused.
   std::uint64_t memory_refused = 0;
   HostCallCounts host_calls;
-  /// Arguments and results as they cross: encoded, or the bytes alone where a function takes nothing else (a call that
-  /// blocks with up to two strings or list<u8>).
+  /// Arguments and results as they are encoded: a string takes its length and five bytes more.
   Bytes bytes_in, bytes_out;
   /// How often the guest was resumed.
   std::uint64_t slices = 0;

@@ -59,7 +59,8 @@ enum class TrapCode : std::uint8_t {
   StreamOpTooBig,
   WaitableSyncAndAsync,
   UncaughtException,
-  /// The guest broke the canonical ABI: a bad string, character, discriminant, pointer or length in what it returned.
+  /// The guest broke the canonical ABI: a bad string, character, discriminant, pointer or length in what it returned,
+  /// or a bad place for a host function's answer (for one of WASI's only where its allocator named that place).
   CanonicalAbi,
   /// A host function refused what the guest passed: a forged or doubly dropped handle, an absurd length.
   Host,

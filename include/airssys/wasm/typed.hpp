@@ -91,9 +91,9 @@ inline constexpr bool kOwns = Owns<R>::value;
 template <class R, class... A>
 FunctionType function_type() {
   FunctionType type;
-  (type.parameters.push_back({{}, WitMapping<std::remove_cvref_t<A>>::type()}), ...);
+  (type.parameters.push_back({{}, type_of<std::remove_cvref_t<A>>()}), ...);
   if constexpr (!std::is_void_v<R>) {
-    type.result = WitMapping<R>::type();
+    type.result = type_of<R>();
   }
   return type;
 }

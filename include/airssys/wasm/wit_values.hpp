@@ -23,11 +23,7 @@ namespace airssys::wasm {
 /// What one C++ type is in WIT: its type, how it is written, how it is read. Specialise it for a type that no rule here
 /// or in wit_mapping.hpp covers.
 template <class T>
-struct WitMapping {
-  static_assert(sizeof(T) == 0,
-                "this C++ type is no WIT type: give it wit_record, wit_enum, wit_variant or wit_flags, or specialise "
-                "airssys::wasm::WitMapping (docs/values.md)");
-};
+struct WitMapping;
 
 namespace typed {
 
@@ -36,8 +32,19 @@ using encoding::Tag;
 using encoding::Writer;
 
 template <class T>
+concept Mapped = requires { sizeof(WitMapping<T>); };
+
+template <class T>
+Type type_of() {
+  static_assert(Mapped<T>,
+                "this C++ type is no WIT type: give it wit_record, wit_enum, wit_variant or wit_flags, or specialise "
+                "airssys::wasm::WitMapping (docs/values.md)");
+  return WitMapping<T>::type();
+}
+
+template <class T>
 Type::Member member(std::string name = {}) {
-  return {std::move(name), std::make_shared<const Type>(WitMapping<T>::type())};
+  return {std::move(name), std::make_shared<const Type>(type_of<T>())};
 }
 
 /// Numbers and bool: the tag, then the bytes of the number.

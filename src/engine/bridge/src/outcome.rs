@@ -78,7 +78,7 @@ pub enum BridgeCause {
     AsyncResources = 33,
     /// C++ cancelled it between two slices, and knows why.
     Halted = 34,
-    /// Where the guest's allocator wants a host function's answer, it cannot be written.
+    /// Where the guest, or its allocator, wants a host function's answer, it cannot be written.
     Allocator = 35,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
     Other = 36,

@@ -8,7 +8,6 @@ use crate::value::{decode_all, put};
 use std::cell::UnsafeCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use wasmtime::Store;
 use wasmtime::component::{Func, Instance, InstancePre, ResourceAny, TypedFunc, Val};

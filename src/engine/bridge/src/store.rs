@@ -206,8 +206,8 @@ pub struct Data {
     late: bool,
     /// The last crossing was a call of the host that is counted, and is over.
     pub last_was_counted: bool,
-    /// The guest's allocator has answered the host function that was called last: what fails next is the answer's way
-    /// into the guest's memory.
+    /// The host function that was called last has answered, or the guest's allocator was asked for room: what fails next
+    /// is the answer's way into the guest's memory.
     pub answer_lowering: bool,
     /// Calls into the guest that are under way, one in the host function of the other.
     depth: u32,

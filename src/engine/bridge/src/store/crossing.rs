@@ -171,6 +171,7 @@ fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     if data.fuel_metered {
         let owed = data.shared.take_owed();
         let fuel = cx.get_fuel()?.saturating_sub(owed);
+        cx.data().shared.fuel_left.store(fuel, Relaxed);
         cx.set_fuel(fuel)?;
     }
     Err(stopped.into())

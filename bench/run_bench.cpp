@@ -59,7 +59,7 @@ void warm_call_door(benchmark::State& state) {
   const auto budget = limits::budget(allowed.limits, {RuntimeConfig().slice, {}, {}, {}},
                                      std::chrono::steady_clock::now() + std::chrono::hours(1));
   const auto over = [](const engine::Try<engine::RunPtr>& run) {
-    return run && (*run)->poll() == engine::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
+    return run && (*run)->poll({}) == engine::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
   };
   if (!over(store->instantiate(budget))) {
     state.SkipWithError("there is no instance");

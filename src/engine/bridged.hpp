@@ -11,7 +11,8 @@ namespace airssys::wasm::engine {
 
 class BridgedFunction final : public Function {
  public:
-  explicit BridgedFunction(FunctionHandle owned) : handle(std::move(owned)) {}
+  explicit BridgedFunction(FunctionHandle owned)
+      : handle(std::move(owned)), takes_bytes_(bridge::bridge_function_takes_bytes(handle.get())) {}
   [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view arguments) const override {
     bridge::BridgeBytes out{};
     OutFailure failure;
@@ -20,8 +21,11 @@ class BridgedFunction final : public Function {
     }
     return take(out);
   }
-  [[nodiscard]] bool takes_bytes() const noexcept override { return bridge::bridge_function_takes_bytes(handle.get()); }
+  [[nodiscard]] bool takes_bytes() const noexcept override { return takes_bytes_; }
   FunctionHandle handle;
+
+ private:
+  bool takes_bytes_;
 };
 
 class BridgedOutput final : public Output {

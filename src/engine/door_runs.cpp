@@ -47,8 +47,8 @@ class BridgedRun : public Run {
                                       .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }});
     aimed_ = true;
   }
-  Poll poll() final {
-    const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_));
+  Poll poll(const CpuLimit& cpu) final {
+    const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_, {cpu.wall_ns, cpu.thread_ns}));
     over_ = polled == Poll::Done;
     return polled;
   }

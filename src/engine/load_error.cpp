@@ -52,13 +52,14 @@ Error unwritable(const std::string& path, const base::FileError& why) {
   const auto error = why.os_error;
   const bool no_room = error == ENOSPC || error == EDQUOT || error == EIO || error == ENOMEM || error == EFBIG ||
                        base::lacks_descriptors(error);
-  return no_room ? host_exhausted("room for a file", error, std::move(message))
-                 : Error{BadCall{},
-                         Phase::Load,
-                         std::move(message),
-                         "name a new or a regular file in a directory that you may write",
-                         {},
-                         {}};
+  if (!no_room) {
+    return {
+        BadCall{}, Phase::Load, std::move(message), "name a new or a regular file in a directory that you may write",
+        {},        {}};
+  }
+  auto exhausted = host_exhausted("room for a file", error, std::move(message));
+  exhausted.help = "make room there, or name a file elsewhere";
+  return exhausted;
 }
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }

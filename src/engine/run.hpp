@@ -53,6 +53,7 @@ enum class Cause : std::uint32_t {
   AsyncResources,
   Halted,
   Allocator,
+  CpuTime,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,
@@ -93,6 +94,15 @@ struct Budget {
   const std::atomic<bool>* cancelled = nullptr;
   /// The same of whoever drives all runs.
   const std::atomic<bool>* ending = nullptr;
+};
+
+/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one
+/// slice.
+struct CpuLimit {
+  /// `std::chrono::steady_clock`: not before then; 0 for never.
+  std::uint64_t wall_ns = 0;
+  /// By the polling thread's CPU clock; 0 where the wall clock decides.
+  std::uint64_t thread_ns = 0;
 };
 
 struct Counters {
@@ -180,7 +190,7 @@ class Run {
   /// wait.
   virtual void wake_to(const std::shared_ptr<WakeTarget>& target) = 0;
   /// Runs the guest for one slice at most. Never blocks.
-  virtual Poll poll() = 0;
+  virtual Poll poll(const CpuLimit& cpu) = 0;
   /// After `Done`, once.
   virtual std::expected<Answer, Failure> take_result() = 0;
   /// Between polls: unwinds the guest and frees its memory. The counters stay. Answers with Halted, and the frames of a

@@ -150,6 +150,7 @@ class Classifier {
   [[nodiscard]] Error by_cause(const Failure& failure) const {
     switch (failure.cause) {
       case Cause::Deadline: return deadline();
+      case Cause::CpuTime: return cpu_time();
       case Cause::Exit: return exited(static_cast<int>(failure.code));
       case Cause::Trap: return trapped(static_cast<TrapCode>(failure.code));
       case Cause::ResourceTable: return resource("wasi_resources", limits().max_wasi_resources, {}, "count");
@@ -272,7 +273,8 @@ std::optional<Error> overdrawn(const CallBudget& allowed, const Readings& readin
 
 bool loses_fuel(const Failure& failure) noexcept {
   // Growing a memory is a crossing for which fuel is not written back, and a deadline may be met there.
-  return failure.cause == Cause::RefusedGrowth || failure.cause == Cause::Deadline || failure.cause == Cause::Halted ||
+  return failure.cause == Cause::RefusedGrowth || failure.cause == Cause::Deadline || failure.cause == Cause::CpuTime ||
+         failure.cause == Cause::Halted ||
          (failure.cause == Cause::Trap && static_cast<TrapCode>(failure.code) != TrapCode::OutOfFuel);
 }
 

@@ -54,12 +54,13 @@ void InstanceCore::ended(bool spent) noexcept {
   busy_.store(false, std::memory_order_release);
 }
 
-void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget) {
-  budget.limits.max_output = max_output_;
-  budget.limits.max_random = max_random_;
+void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function,
+                              const CallBudget& budget) {
   const auto& settings = neighbours_.settings;
   observe::begin_report(report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes}, budget);
-  if (auto good = validate(budget); !good) {
+  report.budget.limits.max_output = max_output_;
+  report.budget.limits.max_random = max_random_;
+  if (auto good = validate(report.budget); !good) {
     plan = std::unexpected(std::move(good.error()));
   }
   if (!plan) {

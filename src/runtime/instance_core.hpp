@@ -65,7 +65,7 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
 
  private:
   /// Fills in `report` what is known before the call, and `plan` what is this instance's; or an error.
-  void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, CallBudget budget);
+  void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, const CallBudget& budget);
   [[nodiscard]] Report run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
                            const WasiGrants* wasi, const std::stop_token& stop);
 

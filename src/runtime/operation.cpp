@@ -97,6 +97,13 @@ void Operation::rest() noexcept {
   }
 }
 
+engine::CpuLimit Operation::cpu_limit(Clock::time_point began) const {
+  const auto left = allowed().limits.max_cpu_time - cpu_time();
+  const auto by = [&](std::int64_t clock_ns) { return static_cast<std::uint64_t>(clock_ns + left.count()); };
+  return held_ ? engine::CpuLimit{by(since_epoch(held_->since)), by(held_->thread_cpu_ns)}
+               : engine::CpuLimit{by(since_epoch(began)), 0};
+}
+
 /// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
 /// cost a third of a small run (bench/run_bench.cpp, fresh_run). The wall clock of one slice is its upper bound; where
 /// the limit is so near that a busy machine could make one slice last as long, the thread's clock it is.
@@ -109,7 +116,7 @@ engine::Poll Operation::poll(Clock::time_point began) {
   if (!by_wall) {
     hold(began);
   }
-  const auto polled = run_->poll();
+  const auto polled = run_->poll(cpu_limit(began));
   last_look_ = Clock::now();
   const auto ran = (last_look_ - began).count();
   count(running_ns_, ran);

@@ -107,6 +107,8 @@ class Operation {
   [[nodiscard]] const CallBudget& allowed() const noexcept { return report_.budget; }
   /// From now on this thread's CPU time is the run's, until it rests.
   void hold(Clock::time_point now) noexcept;
+  /// When the CPU time that is left will be spent: by the thread's clock, or by the wall clock alone.
+  [[nodiscard]] engine::CpuLimit cpu_limit(Clock::time_point began) const;
   void collect();
   void fail(engine::Failure failure, const limits::Readings& last);
   void finish(const limits::Readings& last, bool fuel_lost = false);

@@ -132,7 +132,7 @@ class FakeRun final : public Run {
   ~FakeRun() override { calls_->withdraw(); }
 
   void wake_to(const std::shared_ptr<WakeTarget>& target) override { calls_->wake_to(target); }
-  Poll poll() override {
+  Poll poll(const CpuLimit& /*cpu*/) override {
     ++slices_;
     phase_ = RunPhase::Call;
     fuel_ -= std::min<std::uint64_t>(fuel_, kFuelOfASlice);

@@ -480,9 +480,9 @@ TEST_F(HostTest, NoSlotOfThePoolRemembersItsLastGuest) {
 }
 
 // No fuel is looked at in a straight line of calls of the host, each of which takes a millisecond.
-TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadlineAndCanBeCancelled) {
+TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsTimesAndCanBeCancelled) {
   std::string calls;
-  for (int i = 0; i < 1'000; ++i) {
+  for (int i = 0; i < 4'000; ++i) {
     calls += "(drop (call $has (local.get $f) (i32.const 0) (i32.const 15000000)))";
   }
   const auto guest = load(R"((component
@@ -502,6 +502,16 @@ TEST_F(HostTest, AStraightLineOfHostCallsMeetsItsDeadlineAndCanBeCancelled) {
   ASSERT_THAT(report, Stops("timeout"));
   EXPECT_LT(kind_of<ExecutionTimeout>(report).elapsed, 500ms);
   context.timeout = 10s;
+  // Far limits go by the wall clock of the first slice.
+  for (const auto cpu_time : {100ms, 1'000ms}) {
+    context.limits.max_cpu_time = cpu_time;
+    const auto spent = engine.run(guest, "run", {}, context);
+    ASSERT_THAT(spent, Stops("cpu_time"));
+    EXPECT_GE(kind_of<CpuTimeExceeded>(spent).used, cpu_time);
+    EXPECT_LT(kind_of<CpuTimeExceeded>(spent).used, cpu_time + 200ms);
+    EXPECT_EQ(spent.usage().slices, 1U);
+  }
+  context.limits.max_cpu_time = 10s;
   const auto run = engine.start(guest, "run", {}, context);
   std::this_thread::sleep_for(50ms);
   EXPECT_EQ(run.usage().slices, 1U) << "it never comes back by itself";

@@ -114,6 +114,7 @@ void PrintTo(const Row& row, std::ostream* out) { *out << static_cast<int>(row.c
 const std::vector<Row> kRows = {
     {Cause::Deadline, 0, with(half(), 600, 95ns), "timeout 90 95"},
     {Cause::Deadline, 0, with(half(), 0, 95ns), "both 1000 1000 90 95"},
+    {Cause::CpuTime, 0, half(), "cpu 70 35"},
     {Cause::Exit, 3, half(), "exit 3"},
     {Cause::Exit, 3, refused(half()), "memory 4096 8192 2048"},
     {Cause::Exit, 0, refused(half()), "exit 0"},
@@ -237,6 +238,7 @@ TEST(Classify, AStopInsideGeneratedCodeLosesFuel) {
   EXPECT_TRUE(loses_fuel({Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::RefusedGrowth, 0, true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::Deadline, 0, true, {}, {}}));
+  EXPECT_TRUE(loses_fuel({Cause::CpuTime, 0, true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::Halted, 0, true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::Trap, kTrap(TrapCode::OutOfFuel), true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::HostCalls, 0, true, {}, {}}));

@@ -88,8 +88,10 @@ enum class BridgeCause : uint32_t {
   Halted = 34,
   /// Where the guest, or its allocator, wants a host function's answer, it cannot be written.
   Allocator = 35,
+  /// CPU time was found spent at a crossing into the host.
+  CpuTime = 36,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 36,
+  Other = 37,
 };
 
 enum class BridgePoll : uint32_t {
@@ -254,6 +256,14 @@ struct BridgeBudget {
   const bool *cancelled;
   /// The same of whoever drives all runs.
   const bool *ending;
+};
+
+/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one slice.
+struct BridgeCpuLimit {
+  /// Monotonic: not before then; 0 for never.
+  uint64_t wall_ns;
+  /// By the polling thread's CPU clock; 0 where the wall clock decides.
+  uint64_t thread_ns;
 };
 
 /// The encoding of a number, bool or character; `size` is 0 when there is none.
@@ -464,8 +474,8 @@ bool bridge_run_drop_handle(BridgeRun *run,
                             uint64_t handle,
                             BridgeFailure *failure);
 
-/// Runs the guest for one slice at most. Never blocks.
-BridgePoll bridge_run_poll(BridgeRun *run);
+/// Runs the guest for one slice at most. Never blocks. `cpu`: for this poll.
+BridgePoll bridge_run_poll(BridgeRun *run, BridgeCpuLimit cpu);
 
 /// After `Done`: true and the result, or false and why.
 bool bridge_run_result(BridgeRun *run, BridgeAnswer *answer, BridgeFailure *failure);

@@ -80,8 +80,10 @@ pub enum BridgeCause {
     Halted = 34,
     /// Where the guest, or its allocator, wants a host function's answer, it cannot be written.
     Allocator = 35,
+    /// CPU time was found spent at a crossing into the host.
+    CpuTime = 36,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 36,
+    Other = 37,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.

@@ -7,7 +7,7 @@ use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
 use crate::serve::{Arguments, Papers, Task, serve};
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
-use crate::store::{BridgeBudget, BridgePhase, Data, Shared};
+use crate::store::{BridgeBudget, BridgeCpuLimit, BridgePhase, Data, Shared};
 use crate::typed::{BridgeAnswer, LIFTED};
 use crate::wasi::{BridgeWasi, missing_context};
 use std::convert::Infallible;
@@ -267,9 +267,11 @@ pub extern "C" fn bridge_run_drop_handle(
     guarded(failure, || run.start(budget, Task::DropHandle(handle))).is_some()
 }
 
-/// Runs the guest for one slice at most. Never blocks.
+/// Runs the guest for one slice at most. Never blocks. `cpu`: for this poll.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_poll(run: &mut BridgeRun) -> BridgePoll {
+pub extern "C" fn bridge_run_poll(run: &mut BridgeRun, cpu: BridgeCpuLimit) -> BridgePoll {
+    let deadline_ns = run.desk(|papers| papers.budget.deadline_ns);
+    run.shared.set_times(deadline_ns, cpu);
     run.poll()
 }
 

@@ -48,6 +48,10 @@ pub struct Shared {
     owed: AtomicU64,
     /// The guest is to end where it was suspended: C++ knows why.
     pub halted: AtomicBool,
+    /// Of the poll under way: when a time may be over, and the `BridgeCpuLimit`.
+    look_ns: AtomicU64,
+    cpu_wall_ns: AtomicU64,
+    cpu_thread_ns: AtomicU64,
     pub slices: AtomicU64,
     pub wasi_calls: AtomicU64,
     pub memory_now: AtomicU64,
@@ -94,6 +98,13 @@ impl Shared {
         self.calls.get().is_some_and(|calls| calls.any_parked())
     }
 
+    pub fn set_times(&self, deadline_ns: u64, cpu: BridgeCpuLimit) {
+        // 0 is for never, and one less is the largest number.
+        self.look_ns.store(deadline_ns.wrapping_sub(1).min(cpu.wall_ns.wrapping_sub(1)), Relaxed);
+        self.cpu_wall_ns.store(cpu.wall_ns, Relaxed);
+        self.cpu_thread_ns.store(cpu.thread_ns, Relaxed);
+    }
+
     pub fn count_slice(&self) {
         self.slices.store(self.slices.load(Relaxed) + 1, Relaxed);
     }
@@ -123,8 +134,22 @@ impl Shared {
 
 /// Monotonic nanoseconds: the clock of `std::chrono::steady_clock`.
 pub fn now_ns() -> u64 {
-    let t = clock_gettime(ClockId::Monotonic);
+    read_ns(ClockId::Monotonic)
+}
+
+fn read_ns(clock: ClockId) -> u64 {
+    let t = clock_gettime(clock);
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
+/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one slice.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct BridgeCpuLimit {
+    /// Monotonic: not before then; 0 for never.
+    pub wall_ns: u64,
+    /// By the polling thread's CPU clock; 0 where the wall clock decides.
+    pub thread_ns: u64,
 }
 
 /// What one operation may use; the numbers are C++'s decisions.

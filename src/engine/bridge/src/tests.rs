@@ -13,7 +13,7 @@ use crate::function::BridgeFunction;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::run::*;
-use crate::store::BridgeBudget;
+use crate::store::{BridgeBudget, BridgeCpuLimit};
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_to};
@@ -130,7 +130,7 @@ impl Guest {
         // SAFETY: function and arguments outlive every poll below, and dropping the future in `cancel`.
         assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
         for _ in 0..polls {
-            if bridge_run_poll(&mut run) == BridgePoll::Done {
+            if bridge_run_poll(&mut run, BridgeCpuLimit::default()) == BridgePoll::Done {
                 let mut answer = BridgeAnswer::from(Answer::default());
                 let good = bridge_run_result(&mut run, &mut answer, &mut why);
                 let end = if good { (BridgeCause::None, String::new()) } else { (why.cause, message(&why)) };

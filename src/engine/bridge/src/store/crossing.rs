@@ -1,7 +1,8 @@
 //! What happens at each crossing between guest and host: the deadline is compared, the price of host calls taken.
 
-use super::{Data, now_ns};
+use super::{Data, now_ns, read_ns};
 use crate::outcome::{BridgeCause, Stopped};
+use rustix::time::ClockId;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::task::yield_now;
 use wasmtime::{AsContextMut, CallHook, CallHookHandler, Result, StoreContextMut};
@@ -45,12 +46,27 @@ impl Data {
 
     /// Why the run is to end at this crossing into the host.
     fn overdue(&self) -> Option<wasmtime::Error> {
-        if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
-            let message = "the deadline has passed".into();
-            return Some(Stopped { cause: BridgeCause::Deadline, code: 0, message }.into());
+        if self.crossed_ns > self.shared.look_ns.load(Relaxed)
+            && let Some(over) = self.time_is_over()
+        {
+            return Some(over);
         }
         let ended = [self.budget.cancelled, self.budget.ending].into_iter().flatten().any(|flag| flag.load(Relaxed));
         ended.then(halted)
+    }
+
+    #[cold]
+    fn time_is_over(&self) -> Option<wasmtime::Error> {
+        let stopped = |cause, message: &str| Some(Stopped { cause, code: 0, message: message.into() }.into());
+        if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
+            return stopped(BridgeCause::Deadline, "the deadline has passed");
+        }
+        let (wall_ns, thread_ns) = (self.shared.cpu_wall_ns.load(Relaxed), self.shared.cpu_thread_ns.load(Relaxed));
+        // The wall clock says when it may be; until then the thread's clock, which is a system call, is not read.
+        let spent = wall_ns != 0
+            && self.crossed_ns >= wall_ns
+            && (thread_ns == 0 || read_ns(ClockId::ThreadCPUTime) >= thread_ns);
+        if spent { stopped(BridgeCause::CpuTime, "the CPU time is spent") } else { None }
     }
 
     /// At a crossing into the host. What looks like the end of a slice goes on though it is overdue, once: if it is one, the

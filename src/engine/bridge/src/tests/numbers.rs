@@ -4,6 +4,7 @@ use super::{BUDGET, Guest, failure};
 use crate::ffi::BridgeSlice;
 use crate::outcome::BridgeCause;
 use crate::run::*;
+use crate::store::BridgeCpuLimit;
 use crate::typed::{Answer, BridgeAnswer};
 
 /// Calls with these encoded arguments; the encoding of what comes back.
@@ -12,7 +13,7 @@ fn called_with(guest: &Guest, arguments: &[u8]) -> Result<Vec<u8>, BridgeCause> 
     let slice = BridgeSlice { data: arguments.as_ptr(), size: arguments.len() };
     // SAFETY: function and arguments outlive the run.
     assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, slice, &mut why) });
-    while bridge_run_poll(&mut run) != BridgePoll::Done {}
+    while bridge_run_poll(&mut run, BridgeCpuLimit::default()) != BridgePoll::Done {}
     let mut answer = BridgeAnswer::from(Answer::default());
     if !bridge_run_result(&mut run, &mut answer, &mut why) {
         return Err(why.cause);

@@ -63,6 +63,7 @@ void warm_call_door(benchmark::State& state) {
   };
   if (!over(store->instantiate(budget))) {
     state.SkipWithError("there is no instance");
+    return;
   }
   beside_raw_call(state, Duty::Same, [&] { return over(store->call(budget, *function, {})); });
 }

@@ -1,12 +1,13 @@
 #include "base/checksum.hpp"
 
 #define XXH_INLINE_ALL
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
+#include <span>
+
+#include "base/fd.hpp"
 
 namespace airssys::wasm::base {
 
@@ -16,16 +17,12 @@ std::optional<std::uint64_t> checksum(int descriptor, std::uint64_t size) {
   XXH3_state_t state;
   XXH3_64bits_reset(&state);
   for (std::uint64_t at = 0; at < size;) {
-    const auto n = ::pread(descriptor, piece.data(), std::min(size - at, piece.size()), static_cast<off_t>(at));
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      errno = n == 0 ? EIO : errno;
+    const auto next = std::span(piece).first(std::min(size - at, piece.size()));
+    if (!read_all(descriptor, next, at)) {
       return {};
     }
-    XXH3_64bits_update(&state, piece.data(), static_cast<std::size_t>(n));
-    at += static_cast<std::uint64_t>(n);
+    XXH3_64bits_update(&state, next.data(), next.size());
+    at += next.size();
   }
   return XXH3_64bits_digest(&state);
 }

@@ -30,6 +30,16 @@ Error too_large(const Failure& failure, const LoadLimits& limits) {
   return {HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
 }
 
+/// Whether a file cannot be had for want of descriptors or memory.
+std::optional<Error> for_want_of(int os_error, const std::string& message) {
+  if (base::lacks_descriptors(os_error)) {
+    auto error = host_exhausted("file descriptors", os_error, message);
+    error.help = "let this process open more files: ulimit -n 1024";
+    return error;
+  }
+  return os_error == ENOMEM ? std::optional(host_exhausted("memory", os_error, message)) : std::nullopt;
+}
+
 }  // namespace
 
 Error host_exhausted(std::string what, int os_error, std::string message) {
@@ -38,28 +48,25 @@ Error host_exhausted(std::string what, int os_error, std::string message) {
 
 Error unreadable(const std::string& path, const base::FileError& why) {
   auto message = fmt::format("{}: {}", path, why.why);
-  if (base::lacks_descriptors(why.os_error)) {
-    auto error = host_exhausted("file descriptors", why.os_error, std::move(message));
-    error.help = "let this process open more files: ulimit -n 1024";
-    return error;
+  if (auto exhausted = for_want_of(why.os_error, message)) {
+    return std::move(*exhausted);
   }
-  return why.os_error == ENOMEM ? host_exhausted("memory", why.os_error, std::move(message))
-                                : Error{LoadFailed{}, Phase::Load, std::move(message), {}, {}, {}};
+  return {LoadFailed{}, Phase::Load, std::move(message), {}, {}, {}};
 }
 
 Error unwritable(const std::string& path, const base::FileError& why) {
   auto message = fmt::format("{} cannot be written: {}", path, why.why);
   const auto error = why.os_error;
-  const bool no_room = error == ENOSPC || error == EDQUOT || error == EIO || error == ENOMEM || error == EFBIG ||
-                       base::lacks_descriptors(error);
-  if (!no_room) {
-    return {
-        BadCall{}, Phase::Load, std::move(message), "name a new or a regular file in a directory that you may write",
-        {},        {}};
+  if (auto exhausted = for_want_of(error, message)) {
+    return std::move(*exhausted);
   }
-  auto exhausted = host_exhausted("room for a file", error, std::move(message));
-  exhausted.help = "make room there, or name a file elsewhere";
-  return exhausted;
+  if (error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG) {
+    auto full = host_exhausted("room for a file", error, std::move(message));
+    full.help = "make room there, or name a file elsewhere";
+    return full;
+  }
+  constexpr const char* kHelp = "name a new or a regular file in a directory that you may write";
+  return {BadCall{}, Phase::Load, std::move(message), kHelp, {}, {}};
 }
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }

@@ -1,7 +1,9 @@
 #include <array>
 #include <condition_variable>
+#include <cstdlib>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <thread>
 
 #include "limits/classify.hpp"
@@ -22,6 +24,38 @@ void fresh_run(benchmark::State& state, Duty duty) {
 }
 BENCHMARK_CAPTURE(fresh_run, same, Duty::Same);
 BENCHMARK_CAPTURE(fresh_run, bare, Duty::Bare);
+
+/// Fresh runs on several threads at once: what they free goes back to the kernel, which stops all threads for it.
+void fresh_runs(benchmark::State& state, const ComponentHandle& guest, std::span<const Value> arguments) {
+  const auto context = plenty();
+  for (auto _ : state) {
+    if (!engine().run(guest, "run", arguments, context)) {
+      state.SkipWithError("a run failed");
+      break;
+    }
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+void fresh_runs_small(benchmark::State& state) {
+  static const auto guest = engine()
+                                .load_text(runs(R"((memory 2)
+    (func (export "run") (result i32) (i32.store (i32.const 70000) (i32.const 42)) (i32.load (i32.const 70000))))"))
+                                .value();
+  fresh_runs(state, guest, {});
+}
+BENCHMARK(fresh_runs_small)->Threads(1)->Threads(2)->UseRealTime();
+
+void fresh_runs_javascript(benchmark::State& state) {
+  const char* guests = std::getenv("AIRSSYS_WASM_GUESTS");
+  if (guests == nullptr) {
+    state.SkipWithError("AIRSSYS_WASM_GUESTS names no directory: run ./dev bench");
+    return;
+  }
+  static const auto guest = engine().load_file(std::string(guests) + "/hello-js.wasm").value();
+  const std::array<Value, 1> arguments = {Value{"world"}};
+  fresh_runs(state, guest, arguments);
+}
+BENCHMARK(fresh_runs_javascript)->Threads(1)->Threads(2)->UseRealTime();
 
 Instance kept() { return engine().instantiate(engine().load_text(kHello).value(), plenty()).value(); }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/bridge_handles.hpp"
+#include "engine/door.hpp"
 
 /// Guests, engines and the raw peer that the benchmarks share. Set-up is outside the timed loops.
 namespace airssys::wasm::bench {
@@ -69,9 +70,19 @@ inline Raw* raw(const std::string& wat, Duty duty) {
   auto& peer = kept[{wat, duty}];
   if (peer == nullptr) {
     const RuntimeConfig ours;
-    const bridge::BridgeEngineConfig settings{
-        true,     false, ours.max_concurrent + ours.max_instances, 1, 4, 20'000, 1ULL << 32U, ours.wasm_stack.count,
-        1U << 20U};
+    const auto slots = ours.max_concurrent + ours.max_instances;
+    const bridge::BridgeEngineConfig settings{.fuel = true,
+                                              .concurrency = false,
+                                              .pool_slots = slots,
+                                              .pool_memories = slots * engine::kPoolMemoriesPerSlot,
+                                              .pool_tables = slots * engine::kPoolTablesPerComponent,
+                                              .pool_memories_per_component = engine::kPoolMemoriesPerComponent,
+                                              .pool_tables_per_component = engine::kPoolTablesPerComponent,
+                                              .pool_table_elements = engine::kPoolTableElements,
+                                              .pool_memory_bytes = engine::kPoolMemoryBytes,
+                                              .pool_decommit_batch = engine::kPoolDecommitBatch,
+                                              .wasm_stack_bytes = ours.wasm_stack.count,
+                                              .fiber_stack_bytes = 1U << 20U};
     peer = bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), duty);
   }
   return peer;

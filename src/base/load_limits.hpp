@@ -32,6 +32,9 @@ auto load_limits_by_name(Limits& l) {
                                                 {"exports", &l.max_exports},
                                                 {"memories", &l.max_memories},
                                                 {"tables", &l.max_tables},
+                                                {"linking_steps", &l.max_linking_steps},
+                                                {"metadata_bytes", &l.max_metadata.count, true},
+                                                {"type_depth", &l.max_type_depth},
                                                 {"type_nodes", &l.max_type_nodes},
                                                 {"text_bytes", &l.max_text.count, true}});
 }

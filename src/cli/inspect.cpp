@@ -32,6 +32,8 @@ std::string needs(const RequiredResources& r) {
   if (r.tables > 0) {
     text += fmt::format(" (the largest with {})", many(r.largest_initial_table, "element", "elements"));
   }
+  text += fmt::format(", {} for its instances, {} as long as it is loaded", base::show_bytes(r.instance_bytes.count),
+                      base::show_bytes(r.metadata_bytes.count));
   return text;
 }
 
@@ -77,7 +79,9 @@ int inspect_json(const ComponentHandle& component, const Result<std::string>& wi
     out["required"] = {{"memories", r->memories},
                        {"largest_initial_memory_bytes", r->largest_initial_memory.count},
                        {"tables", r->tables},
-                       {"largest_initial_table_elements", r->largest_initial_table}};
+                       {"largest_initial_table_elements", r->largest_initial_table},
+                       {"instance_bytes", r->instance_bytes.count},
+                       {"metadata_bytes", r->metadata_bytes.count}};
   } else {
     out["required"] = nullptr;
   }

@@ -40,6 +40,7 @@ void limits(CLI::App& app, Options& options) {
   units.time("--timeout", context.timeout, "wall clock, from the first instruction");
   units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
   units.bytes("--memory", l.max_memory, "linear memories and tables together");
+  units.bytes("--instance-bytes", l.max_instance_bytes, "host memory of the component's instances");
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
     auto bytes = base::parse_bytes(text);
     if (bytes && (*bytes < kWasmStackLeast.count || *bytes > kWasmStackMost.count)) {

@@ -86,7 +86,8 @@ std::string option_of(std::string_view resource) {
       option.resize(option.size() - tail.size());
     }
   }
-  return "--" + (option == "host-buffer" ? "host-buffers" : option);
+  // Not one letter from another option.
+  return "--" + (option == "host-buffer" ? "host-buffers" : option == "instance" ? "instance-bytes" : option);
 }
 
 struct Advice {

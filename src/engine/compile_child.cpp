@@ -12,9 +12,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #include "engine/load_error.hpp"
+#include "ledger/exhausted.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -182,8 +184,7 @@ Error died(const siginfo_t& info, const fs::path& helper) {
                                       helper.string(), info.si_status));
   }
   if (info.si_code != 0 && info.si_code != CLD_EXITED && info.si_status != SIGKILL) {
-    return {LoadFailed{}, Phase::Load, fmt::format("the compiler died of signal {} on this component", info.si_status),
-            {},           {},          {}};
+    return compiler_gave_up(fmt::format("signal {}", info.si_status));
   }
   if (info.si_code == 0) {
     return host_exhausted(std::string(kCompileHelper), 0,
@@ -198,7 +199,7 @@ Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
   std::vector<std::uint8_t> record(std::min<std::uint64_t>(size, protocol::kRecordMax));
   const auto n = ::pread(output, record.data(), record.size(), 0);
   record.resize(n < 0 ? 0 : static_cast<std::size_t>(n));
-  return load_error(protocol::decode(record), limits);
+  return compile_error(protocol::decode(record), limits);
 }
 
 }  // namespace
@@ -220,11 +221,33 @@ void Places::give_back() {
   changed_.notify_one();
 }
 
+/// Waits for what a child takes of the process: others give it back.
+Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patience) const {
+  // Input, output, status, a copy of each for the child, a pidfd, an alarm.
+  constexpr std::uint64_t kDescriptors = 8;
+  constexpr std::chrono::milliseconds kLookAgain{10};
+  ledger::Amounts cost;
+  cost[ledger::Kind::FileDescriptors] = kDescriptors;
+  // The compiler has a thread for each processor. They are of another process, and the same pids limit.
+  cost[ledger::Kind::Threads] = 1 + std::max(1U, std::thread::hardware_concurrency());
+  for (;;) {
+    const auto shortage = account_->take(cost);
+    if (!shortage) {
+      return ledger::Reservation(account_, cost);
+    }
+    if (patience.stop.stop_requested()) {
+      return std::unexpected(load_cancelled());
+    }
+    if (shortage->for_ever() || steady_clock::now() >= patience.deadline) {
+      return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
+    }
+    std::this_thread::sleep_for(kLookAgain);
+  }
+}
+
 Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> given, const protocol::Command& command,
                                                   const LoadLimits& limits, const Patience& patience) {
-  const auto late = [&] {
-    return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
-  };
+  const auto late = [&] { return load_late(limits); };
   auto helper = find_helper(helper_);
   if (!helper) {
     return std::unexpected(std::move(helper.error()));
@@ -236,6 +259,10 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
     Places& places;
     ~Leave() { places.give_back(); }
   } leave{places_};
+  const auto paid = pay_for_a_child(patience);
+  if (!paid) {
+    return std::unexpected(paid.error());
+  }
   auto input = memory_file("component");
   auto output = memory_file("artefact");
   if (!input || !output) {

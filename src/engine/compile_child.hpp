@@ -15,6 +15,7 @@
 #include "base/fd.hpp"
 #include "engine/artefact.hpp"
 #include "engine/compile_protocol.hpp"
+#include "ledger/ledger.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -46,8 +47,10 @@ struct Patience {
 /// had, or somebody else killed it.
 class ChildCompiler {
  public:
-  /// `helper`: the program; empty to look beside this program and in the libexec directory.
-  explicit ChildCompiler(std::filesystem::path helper) : helper_(std::move(helper)) {}
+  /// `helper`: the program; empty to look beside this program and in the libexec directory. Its descriptors here and
+  /// its threads are taken from `account`.
+  ChildCompiler(std::filesystem::path helper, std::shared_ptr<ledger::Account> account)
+      : helper_(std::move(helper)), account_(std::move(account)) {}
 
   [[nodiscard]] Result<Artefact> compile(std::span<const std::uint8_t> bytes, const Settings& settings,
                                          const LoadLimits& limits, const Patience& patience);
@@ -64,7 +67,9 @@ class ChildCompiler {
                                     const LoadLimits& limits, const Patience& patience);
 
   static constexpr int kChildrenMax = 2;
+  [[nodiscard]] Result<ledger::Reservation> pay_for_a_child(const Patience& patience) const;
   std::filesystem::path helper_;
+  std::shared_ptr<ledger::Account> account_;
   Places places_{kChildrenMax};
 };
 

@@ -131,6 +131,10 @@ engine::Try<base::Buffer> work(const protocol::Command& command, std::span<const
 int main(int argc, char** argv) {
   // Nobody waits for what it does once its parent is gone; the thread that started it waits for its end.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // When memory runs out, the kernel is to end this and not the program that waits for it.
+  if (const base::Fd score(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)); score) {
+    static_cast<void>(::write(score.get(), "1000", 4));  // Without it the kernel chooses by size.
+  }
   // A file that may not grow is an error of the write.
   std::signal(SIGXFSZ, SIG_IGN);
   const auto command = protocol::parse({argv, static_cast<std::size_t>(argc)});

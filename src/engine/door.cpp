@@ -12,19 +12,33 @@ static_assert(static_cast<std::uint32_t>(Cause::Panic) == static_cast<std::uint3
 static_assert(static_cast<std::uint32_t>(Cause::Instances) ==
               static_cast<std::uint32_t>(bridge::BridgeCause::Instances));
 
-/// The fiber holds the wasm stack and the host functions on top of it.
 constexpr std::uint64_t kHostStackBytes = 512U << 10U;
+
+/// The bridge reads the ledger as its own tallies.
+static_assert(sizeof(ledger::Tally) == sizeof(bridge::BridgeTally) &&
+              alignof(ledger::Tally) == alignof(bridge::BridgeTally) &&
+              sizeof(ledger::Tallies) % sizeof(ledger::Tally) == 0);
+static_assert(static_cast<std::uint32_t>(ledger::Kind::Threads) ==
+              static_cast<std::uint32_t>(bridge::BridgeHostResource::Threads));
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+const bridge::BridgeTally* raw(const ledger::Tallies& tallies) {
+  return reinterpret_cast<const bridge::BridgeTally*>(tallies.data());
+}
 
 bridge::BridgeEngineConfig raw(const Settings& settings) {
   return {.fuel = settings.fuel,
           .concurrency = settings.concurrency,
           .pool_slots = settings.pool_slots,
+          .pool_memories = settings.pool_slots * kPoolMemoriesPerSlot,
+          .pool_tables = settings.pool_slots * kPoolTablesPerComponent,
           .pool_memories_per_component = kPoolMemoriesPerComponent,
           .pool_tables_per_component = kPoolTablesPerComponent,
           .pool_table_elements = kPoolTableElements,
           .pool_memory_bytes = kPoolMemoryBytes,
+          .pool_decommit_batch = settings.large ? 1 : kPoolDecommitBatch,
           .wasm_stack_bytes = settings.wasm_stack_bytes,
-          .fiber_stack_bytes = settings.wasm_stack_bytes + kHostStackBytes};
+          .fiber_stack_bytes = stack_bytes(settings)};
 }
 
 class BridgedHost final : public Host {
@@ -55,10 +69,10 @@ class BridgedComponent final : public Component {
     }
     return RequiredResources{r.memories, r.tables, Bytes{r.memory_pages_max * kPage}, r.table_elements_max};
   }
-  [[nodiscard]] Try<wit::Description> describe(std::uint64_t nodes_max) const override {
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max) const override {
     bridge::BridgeBytes out{};
     OutFailure failure;
-    if (!bridge::bridge_component_describe(handle_.get(), nodes_max, &out, failure)) {
+    if (!bridge::bridge_component_describe(handle_.get(), nodes_max, depth_max, &out, failure)) {
       return std::unexpected(failure.take());
     }
     auto description = wit::decode_description(take(out).bytes());
@@ -103,10 +117,20 @@ class BridgedComponent final : public Component {
 
 }  // namespace
 
-Try<std::shared_ptr<Host>> Host::start(unsigned workers, unsigned blocking_threads) {
+std::uint64_t stack_bytes(const Settings& settings) noexcept { return settings.wasm_stack_bytes + kHostStackBytes; }
+
+Try<std::shared_ptr<Host>> Host::start(unsigned workers, unsigned blocking_threads,
+                                       std::shared_ptr<ledger::Account> account) {
+  using Kept = std::shared_ptr<ledger::Account>;
   const bridge::BridgeHostConfig config{workers, blocking_threads};
+  auto kept = std::make_unique<Kept>(std::move(account));
+  const bridge::BridgeLedger ledger{.process = raw((*kept)->process()),
+                                    .engine = raw((*kept)->tallies()),
+                                    .data = kept.get(),
+                                    .release = [](void* data) { delete static_cast<Kept*>(data); }};
+  static_cast<void>(kept.release());  // The bridge has it from here on, whatever comes of it.
   OutFailure failure;
-  HostHandle handle(bridge::bridge_host_new(&config, failure));
+  HostHandle handle(bridge::bridge_host_new(&config, ledger, failure));
   if (!handle) {
     return std::unexpected(failure.take());
   }
@@ -137,17 +161,54 @@ Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& e
   return std::make_shared<BridgedComponent>(engine, std::move(handle));
 }
 
-Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits) {
-  const bridge::BridgeScan most{limits.nesting,   limits.modules,    limits.components, limits.instances,
-                                limits.functions, limits.body_bytes, limits.types,      limits.imports,
-                                limits.exports,   limits.memories,   limits.tables,     0};
+Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits, const ScanPatience& patience) {
+  const bridge::BridgeScan most{.nesting = limits.nesting,
+                                .modules = limits.modules,
+                                .components = limits.components,
+                                .instances = limits.instances,
+                                .functions = limits.functions,
+                                .body_bytes = limits.body_bytes,
+                                .types = limits.types,
+                                .imports = limits.imports,
+                                .exports = limits.exports,
+                                .memories = limits.memories,
+                                .tables = limits.tables,
+                                .linking_steps = limits.linking_steps,
+                                .metadata_bytes = limits.metadata_bytes,
+                                .concurrency = 0};
   bridge::BridgeScan found{};
+  bridge::BridgeFootprint made{};
   OutFailure failure;
-  if (!bridge::bridge_prescan(slice(bytes), &most, &found, failure)) {
+  if (!bridge::bridge_prescan(slice(bytes), &most, patience.deadline_ns,
+                              reinterpret_cast<const bool*>(patience.cancelled), &found, &made, failure)) {
     return std::unexpected(failure.take());
   }
-  return Scan{found.nesting, found.modules, found.components, found.instances, found.functions, found.body_bytes,
-              found.types,   found.imports, found.exports,    found.memories,  found.tables,    found.concurrency != 0};
+  return Scan{.nesting = found.nesting,
+              .modules = found.modules,
+              .components = found.components,
+              .instances = found.instances,
+              .functions = found.functions,
+              .body_bytes = found.body_bytes,
+              .types = found.types,
+              .imports = found.imports,
+              .exports = found.exports,
+              .memories = found.memories,
+              .tables = found.tables,
+              .linking_steps = found.linking_steps,
+              .metadata_bytes = found.metadata_bytes,
+              .concurrency = found.concurrency != 0,
+              .footprint = {.instances = made.instances,
+                            .core_instances = made.core_instances,
+                            .instance_bytes = made.instance_bytes,
+                            .memories = made.memories,
+                            .memory_bytes = made.memory_bytes,
+                            .largest_memory_bytes = made.largest_memory_bytes,
+                            .memory_images = made.memory_images,
+                            .tables = made.tables,
+                            .table_elements = made.table_elements,
+                            .largest_table_elements = made.largest_table_elements,
+                            .unknown = made.unknown,
+                            .metadata_bytes = found.metadata_bytes}};
 }
 
 Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes) {

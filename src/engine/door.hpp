@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/footprint.hpp"
 #include "engine/output.hpp"
 #include "engine/run.hpp"
 #include "wit/codec.hpp"
@@ -26,7 +27,10 @@ using Try = std::expected<T, Failure>;
 struct Settings {
   bool fuel = true;
   bool concurrency = false;
+  /// Of the pool: as many stacks, twice as many memories. 0: no pool.
   std::uint32_t pool_slots = 0;
+  /// For guests with large memories: each is given back to the kernel at once, those of small ones some at a time.
+  bool large = false;
   std::uint64_t wasm_stack_bytes = 512U << 10U;
 
   friend bool operator==(const Settings&, const Settings&) = default;
@@ -35,14 +39,21 @@ struct Settings {
 /// One table slot of the pool holds this many elements, one component this many tables and memories; what needs more
 /// runs outside the pool.
 inline constexpr std::uint32_t kPoolTableElements = 20'000;
-inline constexpr std::uint32_t kPoolTablesPerComponent = 4;
-inline constexpr std::uint32_t kPoolMemoriesPerComponent = 1;
+inline constexpr std::uint32_t kPoolTablesPerComponent = 8;
+inline constexpr std::uint32_t kPoolMemoriesPerComponent = 8;
+inline constexpr std::uint32_t kPoolMemoriesPerSlot = 2;
 inline constexpr std::uint64_t kPoolMemoryBytes = 1ULL << 32U;
+/// Freed memories and stacks that the pool of small guests gives back to the kernel at once.
+inline constexpr std::uint32_t kPoolDecommitBatch = 8;
+
+/// The stack of a run: the guest's part, and on top of it that of the host's functions.
+[[nodiscard]] std::uint64_t stack_bytes(const Settings& settings) noexcept;
 
 /// tokio's threads. Made once, before any limit is set on the process.
 class Host {
  public:
-  [[nodiscard]] static Try<std::shared_ptr<Host>> start(unsigned workers, unsigned blocking_threads);
+  [[nodiscard]] static Try<std::shared_ptr<Host>> start(unsigned workers, unsigned blocking_threads,
+                                                        std::shared_ptr<ledger::Account> account);
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
   virtual ~Host() = default;
@@ -152,7 +163,7 @@ class Component {
   Component& operator=(const Component&) = delete;
   virtual ~Component() = default;
   [[nodiscard]] virtual std::optional<RequiredResources> required() const = 0;
-  [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max) const = 0;
+  [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max) const = 0;
   /// `path`: names from the outermost instance to the function.
   [[nodiscard]] virtual Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const = 0;
   /// `between_components`: values may go from one place in it to another without a call of the host.
@@ -166,11 +177,18 @@ class Component {
 /// What a pre-scan counts; as limits and as figures.
 struct Scan {
   std::uint64_t nesting = 0, modules = 0, components = 0, instances = 0, functions = 0, body_bytes = 0, types = 0,
-                imports = 0, exports = 0, memories = 0, tables = 0;
+                imports = 0, exports = 0, memories = 0, tables = 0, linking_steps = 0, metadata_bytes = 0;
   bool concurrency = false;
+  /// Found only.
+  Footprint footprint{};
 };
-/// Cause TooLarge: the message is the name of the limit, the code the figure.
-[[nodiscard]] Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits);
+/// How long a scan may go on: until a `std::chrono::steady_clock` time in nanoseconds, or until the flag is true.
+struct ScanPatience {
+  std::uint64_t deadline_ns = 0;
+  const std::atomic<bool>* cancelled = nullptr;
+};
+/// Cause TooLarge: the message is the name of the limit, the code the figure. Deadline or Halted when it took too long.
+[[nodiscard]] Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits, const ScanPatience& patience);
 /// Compiles in this process. Trusted bytes or a process with limits only.
 [[nodiscard]] Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes);
 [[nodiscard]] Try<base::Buffer> wat_to_bytes(std::string_view text);

@@ -7,6 +7,7 @@
 
 #include "base/load_limits.hpp"
 #include "base/quantity.hpp"
+#include "ledger/exhausted.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -69,6 +70,26 @@ Error unwritable(const std::string& path, const base::FileError& why) {
   return {BadCall{}, Phase::Load, std::move(message), kHelp, {}, {}};
 }
 
+Error compiler_gave_up(std::string why) {
+  LoadFailed kind;
+  kind.compiler_gave_up = true;
+  return {std::move(kind),
+          Phase::Load,
+          "the compiler gave up on this component",
+          "the component may be valid: please report it with the component",
+          std::move(why),
+          {}};
+}
+
+Error compile_error(Failure failure, const LoadLimits& limits) {
+  return failure.cause == Cause::Panic ? compiler_gave_up(std::move(failure.message))
+                                       : load_error(std::move(failure), limits);
+}
+
+Error load_late(const LoadLimits& limits) {
+  return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
+}
+
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
 
 Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
@@ -89,12 +110,21 @@ Error load_error(Failure failure, const LoadLimits& limits) {
   if (failure.cause == Cause::TooLarge) {
     return too_large(failure, limits);
   }
+  if (failure.cause == Cause::Deadline) {
+    return load_late(limits);
+  }
+  if (failure.cause == Cause::Halted) {
+    return load_cancelled();
+  }
+  if (failure.cause == Cause::Exhausted) {
+    return ledger::exhausted(failure.shortage, Phase::Load);
+  }
   if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
     return host_exhausted("memory", static_cast<int>(failure.code),
                           "the compiled component cannot be mapped: " + failure.message);
   }
   if (failure.cause == Cause::Panic) {
-    return {HostBug{}, Phase::Load, "the compiler failed: " + failure.message, {}, {}, {}};
+    return {HostBug{}, Phase::Load, "a bug in airssys-wasm ended this load", {}, std::move(failure.message), {}};
   }
   LoadFailed kind;
   if (failure.cause == Cause::Malformed) {

@@ -16,6 +16,12 @@ namespace airssys::wasm::engine {
 [[nodiscard]] Error load_error(Failure failure, const LoadLimits& limits);
 
 [[nodiscard]] Error load_cancelled();
+/// The compiler panicked or died on the component. `why` is its last word, which the component's author may control.
+[[nodiscard]] Error compiler_gave_up(std::string why);
+/// What went wrong where a component was compiled.
+[[nodiscard]] Error compile_error(Failure failure, const LoadLimits& limits);
+/// The load's own time is over: `load_timeout`.
+[[nodiscard]] Error load_late(const LoadLimits& limits);
 
 /// `HostExhausted` when it is for want of descriptors or memory, else `LoadFailed`.
 [[nodiscard]] Error unreadable(const std::string& path, const base::FileError& why);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/buffer.hpp"
+#include "ledger/ledger.hpp"
 
 /// The door as the rest of the house sees it: something that can be polled. No bridge types here, so the scheduler is
 /// tested against a fake.
@@ -54,6 +55,8 @@ enum class Cause : std::uint32_t {
   Halted,
   Allocator,
   CpuTime,
+  Exhausted,
+  InstanceBytes,
   Other,
   /// C++'s own: what was to be granted is not there; the message names it.
   Grant,
@@ -68,6 +71,8 @@ struct Failure {
   std::string message;
   /// Encoded frames; decoded only when somebody reports them.
   base::Buffer frames;
+  /// Of Exhausted.
+  ledger::Shortage shortage{};
 };
 
 enum class RunPhase : std::uint32_t { Link, Instantiate, Call, PostReturn, Drop };
@@ -79,6 +84,10 @@ struct Budget {
   std::uint64_t wasi_call_fuel = 0, host_call_fuel = 0, host_byte_fuel = 0;
   std::uint64_t deadline_ns = 0;
   std::uint64_t memory_bytes_max = 0;
+  /// Memory that is paid to the ledger already; what the run takes beyond is charged as it grows.
+  std::uint64_t memory_bytes_paid = 0;
+  /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
+  std::uint64_t instance_bytes = 0, instance_bytes_counted = 0, instance_bytes_max = 0;
   bool stop_on_refused_growth = false;
   std::uint32_t instances_max = 0, memories_max = 0, tables_max = 0;
   std::uint64_t host_buffer_bytes_max = 0;

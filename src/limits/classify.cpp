@@ -4,6 +4,7 @@
 
 #include "base/quantity.hpp"
 #include "engine/frames.hpp"
+#include "ledger/exhausted.hpp"
 
 namespace airssys::wasm::limits {
 
@@ -24,6 +25,7 @@ class Classifier {
     switch (stop) {
       case HostStop::Deadline: return deadline();
       case HostStop::CpuTime: return cpu_time();
+      case HostStop::Exhausted: return exhausted(readings_.shortage.value_or(ledger::Shortage{}));
       case HostStop::Cancelled: break;
     }
     return make(Cancelled{}, "cancelled");
@@ -113,6 +115,9 @@ class Classifier {
     auto message = fmt::format("limit {} of {} reached", name, bytes ? show_bytes(limit) : show_count(limit));
     return make(ResourceLimitExceeded{std::move(name), limit, attempted, std::move(unit)}, std::move(message));
   }
+  [[nodiscard]] Error exhausted(const ledger::Shortage& shortage) const {
+    return ledger::exhausted(shortage, phase_of(counters().phase));
+  }
   [[nodiscard]] Error trapped(TrapCode code) const {
     if (code == TrapCode::OutOfFuel) {
       return fuel();
@@ -163,6 +168,9 @@ class Classifier {
       case Cause::RandomBytes: return resource("random_bytes", limits().max_random.count, failure.code, "bytes");
       case Cause::OpenFiles: return resource("open_files", limits().max_open_files, failure.code, "count");
       case Cause::HttpFields: return resource("http_field_bytes", failure.code, {}, "bytes");
+      case Cause::InstanceBytes:
+        return resource("instance_bytes", limits().max_instance_bytes.count, failure.code, "bytes");
+      case Cause::Exhausted: return exhausted(failure.shortage);
       case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
       case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
       case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
@@ -221,6 +229,7 @@ engine::Budget budget(const ResourceLimits& limits, const Prices& prices,
           .deadline_ns = static_cast<std::uint64_t>(
               std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count()),
           .memory_bytes_max = limits.max_memory.count,
+          .instance_bytes_max = limits.max_instance_bytes.count,
           .stop_on_refused_growth = limits.stop_on_refused_growth,
           .instances_max = limits.max_instances,
           .memories_max = limits.max_memories,

@@ -9,12 +9,13 @@
 #include <string_view>
 
 #include "engine/run.hpp"
+#include "ledger/ledger.hpp"
 
 /// Says which limit fired. Everything is decided by types and numbers, never by a message.
 namespace airssys::wasm::limits {
 
 /// Why the host ended a run between polls.
-enum class HostStop : std::uint8_t { Deadline, CpuTime, Cancelled };
+enum class HostStop : std::uint8_t { Deadline, CpuTime, Cancelled, Exhausted };
 
 /// The figures at the end of a run.
 struct Readings {
@@ -25,6 +26,8 @@ struct Readings {
   std::uint64_t wasm_stack_bytes = 0;
   /// The host function that was called last, if any.
   std::string_view host_function;
+  /// Of Exhausted: what the ledger lacked.
+  std::optional<ledger::Shortage> shortage;
 };
 
 /// What an engine charges, and how long a slice is.

@@ -14,6 +14,7 @@ template <class Number, class Time>
 bool all(const CallBudget& budget, const Number& number, const Time& time) {
   const auto& [limits, timeout] = budget;
   return number("max_fuel", limits.max_fuel.units) && number("max_memory", limits.max_memory.count) &&
+         number("max_instance_bytes", limits.max_instance_bytes.count) &&
          number("max_host_buffer", limits.max_host_buffer.count) && number("max_output", limits.max_output.count) &&
          number("max_random", limits.max_random.count) && number("max_handles", limits.max_handles) &&
          number("max_wasi_resources", limits.max_wasi_resources) &&
@@ -84,7 +85,17 @@ Result<void> bad_grant(std::string message, std::string help) {
 }  // namespace
 
 Result<void> validate(const CallBudget& budget) { return checked(budget); }
-Result<void> validate(const LoadLimits& limits) { return checked(limits); }
+Result<void> validate(const LoadLimits& limits) {
+  if (limits.max_type_depth > kTypeDepthMost) {
+    return std::unexpected(Error{BadCall{},
+                                 Phase::Load,
+                                 fmt::format("max_type_depth is larger than {}", kTypeDepthMost),
+                                 fmt::format("give max_type_depth a value of at most {}", kTypeDepthMost),
+                                 {},
+                                 {}});
+  }
+  return checked(limits);
+}
 
 Result<void> validate(const WasiGrants& grants) {
   if (grants.coarse_clock && (grants.coarse_clock->count() <= 0 || *grants.coarse_clock > kTimeMost)) {

@@ -55,6 +55,9 @@ struct Limits {
   Json operator()(const LoadFailed& k) const {
     return k.limit.empty() ? Json::array() : Json{limit(k.limit, k.allowed, {}, k.found, k.unit)};
   }
+  Json operator()(const HostExhausted& k) const {
+    return k.needed == 0 ? Json::array() : Json{limit(k.resource, k.capacity, k.used, k.needed, k.unit)};
+  }
   template <class Other>
   Json operator()(const Other&) const {
     return Json::array();
@@ -92,6 +95,7 @@ Json limits(const Report& r) {
           {"timeout_ns", ns(r.budget.timeout)},
           {"cpu_time_ns", ns(l.max_cpu_time)},
           {"memory_bytes", l.max_memory.count},
+          {"instance_bytes", l.max_instance_bytes.count},
           {"stack_bytes", r.wasm_stack.count},
           {"host_buffer_bytes", l.max_host_buffer.count},
           {"output_bytes", l.max_output.count},

@@ -20,7 +20,7 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
   // Whoever can be stopped is heard of from the first slice on, which may be a long one.
   auto caller = stop.stop_possible() ? std::make_shared<Caller>() : nullptr;
   auto began = operation.created();
-  if (stop.stop_requested() || !places_.take_freely()) {
+  if (stop.stop_requested() || !admit_freely(operation)) {
     caller = caller ? caller : std::make_shared<Caller>();
     const auto admitted = wait_for_place(operation, *caller, stop);
     if (!admitted) {
@@ -28,7 +28,7 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
     }
     began = *admitted;
   }
-  const PlaceHeld held{*this};
+  const PlaceHeld held{*this, operation.needs()};
   if (caller) {
     operation.cancelled_by(caller->cancelled());
   }
@@ -40,6 +40,9 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
 }
 
 Scheduler::PlaceHeld::~PlaceHeld() {
+  if (scheduler.account_ && !needs.none()) {
+    scheduler.account_->give_back(needs);
+  }
   if (scheduler.places_.give_back()) {
     const std::lock_guard lock(scheduler.mutex_);
     scheduler.hand_on_places();
@@ -59,28 +62,30 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
   Lock lock(mutex_);
   Error why = cancelled_in_queue();
   if (!closing_ && !caller.cancelled()) {
-    const bool placed = take_place();
-    if (placed) {
-      settle();
-      return operation.created();
-    }
-    if (queue_.size() >= limits_.queued_max) {
-      why = queue_full();
+    if (auto never = refusal(operation.needs())) {
+      why = std::move(*never);
     } else {
       bool admitted = false;
-      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted});
+      const bool full = queue_.size() >= limits_.queued_max;
+      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted, &operation.needs()});
+      hand_on_places();
+      if (admitted) {
+        return operation.created();
+      }
       const auto decided = [&] { return admitted || closing_ || caller.cancelled(); };
-      const bool in_time = place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
+      const bool in_time = full || place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
       if (admitted) {
         return Clock::now();
       }
-      queue_.erase(mine);
-      if (!in_time) {
-        why = queue_timeout(operation.created());
+      if (full) {
+        why = queue_full();
+      } else if (!in_time) {
+        why = why_it_waited(*mine, operation.created());
       }
+      queue_.erase(mine);
+      settle();
       empty_.notify_all();
     }
-    settle();
   }
   lock.unlock();
   operation.refuse(std::move(why));

@@ -17,9 +17,16 @@ ComponentJob::ComponentJob(CallPlan&& plan, const JobSurroundings& around, const
     : plan_(std::move(plan)) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
-      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay);
+      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay, around.settings.account);
     }
     streams_ = plan_.instance ? &plan_.instance->streams() : &own_->streams;
+  }
+  const auto& cost = plan_.component->cost();
+  if (plan_.instance) {
+    paid_bytes_ = plan_.instance->paid_bytes();
+  } else {
+    needs_ = cost.needs(limits, own_ ? &own_->wasi : nullptr);
+    paid_bytes_ = cost.paid_bytes(limits);
   }
 }
 
@@ -30,7 +37,10 @@ ComponentJob::~ComponentJob() {
   }
 }
 
-std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(const engine::Budget& budget) {
+std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(engine::Budget& budget) {
+  budget.memory_bytes_paid = paid_bytes_;
+  budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
+  budget.instance_bytes_counted = plan_.component->cost().counted_instance_bytes();
   std::optional<engine::Wasi> granted;
   if (own_) {
     auto opened = streams_->open(own_->wasi, own_->limits);
@@ -76,10 +86,8 @@ void ComponentJob::count_host_calls(HostCallCounts& counts) const {
   }
 }
 
-void ComponentJob::polled() {
-  if (streams_ != nullptr) {
-    streams_->drain();
-  }
+std::optional<ledger::Shortage> ComponentJob::polled() {
+  return streams_ != nullptr ? streams_->drain() : std::nullopt;
 }
 
 std::expected<std::optional<Value>, Error> ComponentJob::result(engine::Answer answer) {

@@ -30,10 +30,11 @@ class ComponentJob final : public Job {
 
   ~ComponentJob() override;
 
-  std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget& budget) override;
+  [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
+  std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget& budget) override;
   void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
                  engine::ParkedCall call) noexcept override;
-  void polled() override;
+  [[nodiscard]] std::optional<ledger::Shortage> polled() override;
   std::expected<std::optional<Value>, Error> result(engine::Answer answer) override;
   void count_host_calls(HostCallCounts& counts) const override;
   void complete(Report& report) override;
@@ -43,13 +44,17 @@ class ComponentJob final : public Job {
   CallPlan plan_;
   /// What a store of a component with WASI is made with.
   struct OwnStore {
-    OwnStore(WasiGrants grants, const ResourceLimits& allowed, std::shared_ptr<OutputRelay> relay)
-        : wasi(std::move(grants)), limits(allowed), streams(std::move(relay)) {}
+    OwnStore(WasiGrants grants, const ResourceLimits& allowed, std::shared_ptr<OutputRelay> relay,
+             ledger::Account* account)
+        : wasi(std::move(grants)), limits(allowed), streams(std::move(relay), account) {}
     WasiGrants wasi;
     ResourceLimits limits;
     GuestStreams streams;
   };
   std::unique_ptr<OwnStore> own_;
+  /// Of a fresh run; a kept instance has taken what it needs.
+  ledger::Amounts needs_;
+  std::uint64_t paid_bytes_ = 0;
   /// Those of `own_`, those of the kept instance, or null without WASI.
   GuestStreams* streams_ = nullptr;
   mutable std::mutex counting_;

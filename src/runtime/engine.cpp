@@ -94,17 +94,18 @@ Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path
 
 Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                           const std::stop_token& stop) {
-  const auto artefact = core_->compile(bytes, stop);
-  if (!artefact) {
-    return std::unexpected(artefact.error());
+  const auto compiled = core_->compile(bytes, stop);
+  if (!compiled) {
+    return std::unexpected(compiled.error());
   }
+  const auto& artefact = compiled->artefact;
   // A symbolic link stays: what it leads to is replaced.
   std::error_code unresolved;
   const auto target = std::filesystem::weakly_canonical(path, unresolved);
-  if (const auto why = engine::copy_to(*artefact, unresolved ? path : target)) {
+  if (const auto why = engine::copy_to(artefact, unresolved ? path : target, engine::encode(compiled->footprint))) {
     return std::unexpected(engine::unwritable(path.string(), *why));
   }
-  return Bytes{artefact->size};
+  return Bytes{artefact.size + engine::kFootprintRecord};
 }
 
 HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
@@ -251,6 +252,8 @@ Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& compone
 }
 
 std::string to_json(const Value& value) { return wit::to_json(value); }
+
+Statistics WasmEngine::statistics() const { return core_->statistics(); }
 
 FlushedOutput WasmEngine::flush_output() { return core_->flush_output(); }
 

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/digest.hpp"
+#include "ledger/exhausted.hpp"
 #include "observe/begin_report.hpp"
 #include "runtime/component_job.hpp"
 #include "wit/codec.hpp"
@@ -78,26 +79,37 @@ Error not_ours() {
 
 }  // namespace
 
-EngineCore::EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host)
+EngineCore::EngineCore(RuntimeConfig config, Ground ground)
     : config_(std::move(config)),
-      loader_(config_, std::move(host)),
+      account_(std::move(ground.account)),
+      threads_(std::move(ground.threads)),
+      loader_(config_, std::move(ground.host), account_),
       relay_(std::make_shared<OutputRelay>()),
-      scheduler_(
-          Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout})),
+      scheduler_(Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout,
+                                   loader_.place_cost(), residue_cost(config_.pool)},
+                                  account_)),
       core_settings_{{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
                      config_.meter == Meter::Fuel,
                      config_.wasm_stack.count,
-                     &scheduler_->closing()},
+                     &scheduler_->closing(),
+                     account_.get()},
       instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
       host_functions_(std::make_shared<const std::vector<HostEntry>>()) {}
 
 EngineCore::~EngineCore() { scheduler_->shutdown(); }
 
-Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
-  if (auto error = nonsense(config)) {
-    return std::unexpected(std::move(*error));
+Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
+  Ground ground{ledger::Account::open(config.shares), {}, nullptr};
+  // Beside the workers: the relay of output and, without fuel, the ticker.
+  const auto threads = thread_cost(config.workers + 1 + (config.meter == Meter::Epoch ? 1 : 0));
+  if (const auto shortage = ground.account->take(threads)) {
+    return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
   }
-  auto host = engine::Host::start(kIoWorkers, config.file_threads);
+  ground.threads = {ground.account, threads};
+  auto host = engine::Host::start(kIoWorkers, config.file_threads, ground.account);
+  if (!host && host.error().cause == engine::Cause::Exhausted) {
+    return std::unexpected(ledger::exhausted(host.error().shortage, Phase::Load));
+  }
   if (!host) {
     return std::unexpected(Error{HostExhausted{"threads", 0},
                                  Phase::Load,
@@ -106,8 +118,25 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
                                  std::move(host.error().message),
                                  {}});
   }
+  ground.host = std::move(*host);
+  return ground;
+}
+
+Statistics EngineCore::statistics() {
+  return {account_->process_figures(), account_->figures(), scheduler_->running(), scheduler_->queued(),
+          loader_.gave_up()};
+}
+
+Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
+  if (auto error = nonsense(config)) {
+    return std::unexpected(std::move(*error));
+  }
+  auto ground = prepare(config);
+  if (!ground) {
+    return std::unexpected(std::move(ground.error()));
+  }
   try {
-    std::unique_ptr<EngineCore> core(new EngineCore(std::move(config), std::move(*host)));
+    std::unique_ptr<EngineCore> core(new EngineCore(std::move(config), std::move(*ground)));
     if (core->config_.meter == Meter::Epoch) {
       core->ticker_ = std::jthread([&loader = core->loader_](const std::stop_token& stop) {
         // Runs without fuel have no other slices: a tick gives each back to its driver, which looks at the clocks.
@@ -197,8 +226,17 @@ Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHan
                                  {},
                                  {}});
   }
+  const auto& loaded = *component.loaded();
+  const auto linked = loaded.prepared();
+  const bool wasi = linked && (*linked)->needs_wasi();
+  const auto cost = loader_.place_cost() + loaded.cost().needs(context.limits, wasi ? &context.wasi : nullptr);
+  if (const auto shortage = account_->take(cost)) {
+    instance_places_->give_back();
+    return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
+  }
   auto instance = std::make_shared<InstanceCore>(
-      component.loaded(), InstanceNeighbours{scheduler_, relay_, instance_places_, core_settings_});
+      component.loaded(), InstanceNeighbours{scheduler_, relay_, instance_places_, account_, core_settings_},
+      ledger::Reservation(account_, cost));
   instance->instantiate(context, stop);
   if (!instance->instantiation()) {
     return std::unexpected(instance->instantiation().error());

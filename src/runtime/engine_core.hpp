@@ -31,7 +31,7 @@ class EngineCore {
   [[nodiscard]] Result<ComponentHandle> load_text(std::string_view text, std::string name, const std::stop_token& stop);
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
   /// The compiled form, for the command's `compile`.
-  [[nodiscard]] Result<engine::Artefact> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
+  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
     return loader_.compile(bytes, stop);
   }
 
@@ -50,15 +50,26 @@ class EngineCore {
                                                       std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
   FlushedOutput flush_output() { return relay_->flush(); }
+  [[nodiscard]] Statistics statistics();
 
  private:
-  EngineCore(RuntimeConfig config, std::shared_ptr<engine::Host> host);
+  /// What the process gives an engine before it has loaded anything.
+  struct Ground {
+    std::shared_ptr<ledger::Account> account;
+    /// For threads of ours.
+    ledger::Reservation threads;
+    std::shared_ptr<engine::Host> host;
+  };
+  [[nodiscard]] static Result<Ground> prepare(const RuntimeConfig& config);
+  EngineCore(RuntimeConfig config, Ground ground);
 
   void begin_run(Report& report, Result<CallPlan>& plan, const ComponentHandle& component, std::string_view function,
                  const ExecutionContext& context) const;
   [[nodiscard]] HostFunctions host_functions();
 
   const RuntimeConfig config_;
+  const std::shared_ptr<ledger::Account> account_;
+  const ledger::Reservation threads_;
   Loader loader_;
   std::shared_ptr<OutputRelay> relay_;
   std::shared_ptr<Scheduler> scheduler_;

@@ -69,6 +69,7 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   /// Valid once a step has been made.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return operation_->deadline(); }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return operation_->cpu_time(); }
+  [[nodiscard]] const ledger::Amounts& needs() const { return operation_->needs(); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return operation_->created(); }
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }

@@ -43,23 +43,40 @@ engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const Res
   return out;
 }
 
-void GuestStreams::drain() {
+std::optional<ledger::Shortage> GuestStreams::drain() {
   if (output_ && inherited_.any()) {
     relay_->nudge();
   }
   if (output_ && captured_.any()) {
     const auto taken = output_->take(captured_);
+    if (account_ != nullptr && taken.size() > 0) {
+      if (auto shortage = account_->grow(ledger::Kind::Memory, taken.size())) {
+        return shortage;
+      }
+      charged_ += taken.size();
+    }
     engine::OutputPieces pieces(taken);
     while (const auto piece = pieces.next()) {
       (piece->is_err ? stderr_text_ : stdout_text_).append(piece->bytes.begin(), piece->bytes.end());
     }
   }
+  return {};
+}
+
+void GuestStreams::give_back() noexcept {
+  if (account_ != nullptr && charged_ > 0) {
+    ledger::Amounts charged;
+    charged[ledger::Kind::Memory] = std::exchange(charged_, 0);
+    account_->give_back(charged);
+  }
 }
 
 void GuestStreams::hand_over(Report& report) {
-  drain();
+  // The last poll has drained them; what came since is 128 KiB at most.
+  static_cast<void>(drain());
   report.stdout_text = std::exchange(stdout_text_, {});
   report.stderr_text = std::exchange(stderr_text_, {});
+  give_back();  // From here on it is the caller's.
 }
 
 void GuestStreams::close() {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "engine/door.hpp"
+#include "ledger/ledger.hpp"
 #include "runtime/output_relay.hpp"
 
 namespace airssys::wasm::runtime {
@@ -15,22 +16,31 @@ namespace airssys::wasm::runtime {
 /// Threads: one at a time, that of the run's polls.
 class GuestStreams {
  public:
-  explicit GuestStreams(std::shared_ptr<OutputRelay> relay) noexcept : relay_(std::move(relay)) {}
+  /// Captured text is charged to `account`, which outlives this, until it is handed over.
+  GuestStreams(std::shared_ptr<OutputRelay> relay, ledger::Account* account) noexcept
+      : relay_(std::move(relay)), account_(account) {}
   GuestStreams(const GuestStreams&) = delete;
   GuestStreams& operator=(const GuestStreams&) = delete;
   /// What is left of inherited output is still written.
-  ~GuestStreams() { close(); }
+  ~GuestStreams() {
+    close();
+    give_back();
+  }
 
   /// The grants as the door wants them, with fresh streams. Once. Fails with OutputUnread.
   [[nodiscard]] engine::Try<engine::Wasi> open(const WasiGrants& grants, const ResourceLimits& limits);
-  /// After each poll.
-  void drain();
+  /// After each poll. What the ledger has no room for is lost, and said.
+  [[nodiscard]] std::optional<ledger::Shortage> drain();
   /// Gives the text captured so far to the report.
   void hand_over(Report& report);
   void close();
 
  private:
+  void give_back() noexcept;
+
   std::shared_ptr<OutputRelay> relay_;
+  ledger::Account* account_;
+  std::uint64_t charged_ = 0;
   std::shared_ptr<engine::Output> output_;
   engine::Streams inherited_, captured_;
   std::string stdout_text_, stderr_text_;

@@ -21,12 +21,22 @@ bool InstancePlaces::take() noexcept {
   return false;
 }
 
-InstanceCore::InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours)
-    : component_(std::move(component)), neighbours_(std::move(neighbours)), streams_(neighbours_.relay) {}
+InstanceCore::InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours,
+                           ledger::Reservation taken)
+    : component_(std::move(component)),
+      neighbours_(std::move(neighbours)),
+      streams_(neighbours_.relay, neighbours_.account.get()),
+      taken_(std::move(taken)) {}
 
 InstanceCore::~InstanceCore() {
-  store_.reset();
+  free_store();
   neighbours_.places->give_back();
+}
+
+/// With what it has taken of the process.
+void InstanceCore::free_store() noexcept {
+  store_.reset();
+  taken_ = {};
 }
 
 engine::Try<engine::RunPtr> InstanceCore::begin(const CallPlan& plan, const engine::Wasi* wasi,
@@ -47,7 +57,7 @@ engine::Try<engine::RunPtr> InstanceCore::begin(const CallPlan& plan, const engi
 
 void InstanceCore::ended(bool spent) noexcept {
   if (spent) {
-    store_.reset();
+    free_store();
     streams_.close();
     spent_.store(true, std::memory_order_release);
   }
@@ -90,6 +100,7 @@ Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, con
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
   max_output_ = context.limits.max_output;
   max_random_ = context.limits.max_random;
+  paid_bytes_ = component_->cost().paid_bytes(context.limits);
   auto planned = plan(component_);
   if (auto good = validate(context.wasi); !good) {
     planned = std::unexpected(std::move(good.error()));

@@ -31,6 +31,7 @@ struct InstanceNeighbours {
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<OutputRelay> relay;
   std::shared_ptr<InstancePlaces> places;
+  std::shared_ptr<ledger::Account> account;
   CoreSettings settings;
 };
 
@@ -40,8 +41,8 @@ struct InstanceNeighbours {
 /// Threads: any.
 class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
  public:
-  /// Takes over one place of `neighbours.places`.
-  InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours);
+  /// Takes over one place of `neighbours.places`, and what was taken of the process for its store.
+  InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours, ledger::Reservation taken);
   InstanceCore(const InstanceCore&) = delete;
   InstanceCore& operator=(const InstanceCore&) = delete;
   ~InstanceCore();
@@ -60,10 +61,13 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   [[nodiscard]] engine::Try<engine::RunPtr> begin(const CallPlan& plan, const engine::Wasi* wasi,
                                                   const engine::Budget& budget);
   [[nodiscard]] GuestStreams& streams() noexcept { return streams_; }
+  /// Of its memory, what is paid to the ledger.
+  [[nodiscard]] std::uint64_t paid_bytes() const noexcept { return paid_bytes_; }
   /// By the job, at its end: the next call may come, or none.
   void ended(bool spent) noexcept;
 
  private:
+  void free_store() noexcept;
   /// Fills in `report` what is known before the call, and `plan` what is this instance's; or an error.
   void begin_call(Report& report, Result<CallPlan>& plan, std::string_view function, const CallBudget& budget);
   [[nodiscard]] Report run(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget,
@@ -72,7 +76,9 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   const std::shared_ptr<LoadedComponent> component_;
   const InstanceNeighbours neighbours_;
   GuestStreams streams_;
+  ledger::Reservation taken_;
   std::unique_ptr<engine::Store> store_;
+  std::uint64_t paid_bytes_ = 0;
   /// Of the store, for its whole life.
   Bytes max_output_{}, max_random_{};
   std::atomic<bool> busy_ = false;

@@ -16,7 +16,14 @@ ComponentHandle::ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loade
 const ComponentId& ComponentHandle::id() const noexcept { return loaded_->id(); }
 Bytes ComponentHandle::size() const noexcept { return {loaded_->size()}; }
 const std::vector<std::string>& ComponentHandle::notes() const noexcept { return loaded_->notes(); }
-std::optional<RequiredResources> ComponentHandle::required_resources() const { return loaded_->component().required(); }
+std::optional<RequiredResources> ComponentHandle::required_resources() const {
+  auto required = loaded_->component().required();
+  if (required) {
+    required->instance_bytes = Bytes{loaded_->cost().footprint.instance_bytes};
+    required->metadata_bytes = Bytes{loaded_->cost().footprint.metadata_bytes};
+  }
+  return required;
+}
 
 Result<void> ComponentHandle::check_imports() const {
   auto linked = loaded_->prepared();
@@ -87,6 +94,7 @@ std::vector<const FunctionType*> imports_from(const std::vector<HostEntry>& host
 LoadedComponent::LoadedComponent(Identity identity, DescribedComponent component,
                                  std::shared_ptr<const std::vector<HostEntry>> host, std::vector<std::string> notes)
     : identity_(std::move(identity)),
+      taken_(std::move(component.taken)),
       component_(std::move(component.component)),
       description_(std::move(component.description)),
       host_(std::move(host)),

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "engine/door.hpp"
+#include "ledger/ledger.hpp"
+#include "runtime/costs.hpp"
 #include "runtime/host_functions.hpp"
 
 namespace airssys::wasm::runtime {
@@ -24,7 +26,11 @@ struct CallableFunction {
 /// A compiled component and what it imports and exports.
 struct DescribedComponent {
   std::shared_ptr<engine::Component> component;
+  /// The pool that it is in, if any.
+  std::optional<ledger::Kind> pool;
   wit::Description description;
+  /// What it has taken of the process.
+  ledger::Reservation taken;
 };
 
 /// A loaded component with what is made from it once and kept: its linked form, its functions.
@@ -41,6 +47,8 @@ class LoadedComponent {
     bool between_components = true;
     /// Of the engine that loaded it.
     std::shared_ptr<const engine::Host> owner;
+    /// What a run of it takes of the process.
+    RunCost cost{};
   };
   LoadedComponent(Identity identity, DescribedComponent component, std::shared_ptr<const std::vector<HostEntry>> host,
                   std::vector<std::string> notes);
@@ -54,6 +62,7 @@ class LoadedComponent {
   [[nodiscard]] const std::shared_ptr<const std::vector<HostEntry>>& host() const noexcept { return host_; }
   [[nodiscard]] const engine::Component& component() const noexcept { return *component_; }
 
+  [[nodiscard]] const RunCost& cost() const noexcept { return identity_.cost; }
   [[nodiscard]] const engine::Host* owner() const noexcept { return identity_.owner.get(); }
 
   [[nodiscard]] Result<std::string> wit() const;
@@ -71,6 +80,7 @@ class LoadedComponent {
 
  private:
   const Identity identity_;
+  const ledger::Reservation taken_;
   const std::shared_ptr<engine::Component> component_;
   const wit::Description description_;
   const std::shared_ptr<const std::vector<HostEntry>> host_;

@@ -8,6 +8,7 @@
 
 #include "base/fd.hpp"
 #include "engine/load_error.hpp"
+#include "ledger/exhausted.hpp"
 #include "wit/utf8.hpp"
 
 namespace airssys::wasm::runtime {
@@ -25,8 +26,19 @@ constexpr std::size_t kTextHere = 32U << 10U;
 constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 2";
 
 engine::Scan scan_limits(const LoadLimits& l) {
-  return {l.max_nesting, l.max_modules, l.max_components, l.max_instances, l.max_functions, l.max_body.count,
-          l.max_types,   l.max_imports, l.max_exports,    l.max_memories,  l.max_tables,    false};
+  return {.nesting = l.max_nesting,
+          .modules = l.max_modules,
+          .components = l.max_components,
+          .instances = l.max_instances,
+          .functions = l.max_functions,
+          .body_bytes = l.max_body.count,
+          .types = l.max_types,
+          .imports = l.max_imports,
+          .exports = l.max_exports,
+          .memories = l.max_memories,
+          .tables = l.max_tables,
+          .linking_steps = l.max_linking_steps,
+          .metadata_bytes = l.max_metadata.count};
 }
 
 bool is_component(std::span<const std::uint8_t> bytes) {
@@ -70,6 +82,18 @@ Error load_failed(std::string message, std::string help = {}) {
   return {LoadFailed{}, Phase::Load, std::move(message), std::move(help), {}, {}};
 }
 
+/// Native code of another Wasmtime, for another processor or with other settings; no limit was passed.
+bool is_unusable(const Error& error) {
+  const auto* failed = std::get_if<LoadFailed>(&error.kind);
+  return failed != nullptr && failed->limit.empty();
+}
+
+bool over(const engine::Patience& patience) {
+  return patience.stop.stop_requested() || std::chrono::steady_clock::now() >= patience.deadline;
+}
+
+ledger::Kind pool_kind(bool large) { return large ? ledger::Kind::LargePoolMemories : ledger::Kind::PoolMemories; }
+
 bool fits_pool(const std::optional<RequiredResources>& required) {
   return required && required->memories <= engine::kPoolMemoriesPerComponent &&
          required->tables <= engine::kPoolTablesPerComponent &&
@@ -79,33 +103,47 @@ bool fits_pool(const std::optional<RequiredResources>& required) {
 
 }  // namespace
 
-Loader::Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host)
+Loader::Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host,
+               std::shared_ptr<ledger::Account> account)
     : config_(config),
       host_(std::move(host)),
-      compiler_(config_.compile.helper),
+      account_(std::move(account)),
+      compiler_(config_.compile.helper, account_),
       cache_(config_.cache_directory, config_.cache_max) {}
 
 void Loader::tick() {
   const std::lock_guard lock(mutex_);
-  for (const auto& [settings, engine] : engines_) {
-    engine->tick();
+  for (const auto& made : engines_) {
+    made.engine->tick();
   }
 }
 
-engine::Settings Loader::settings(bool concurrency, bool pooled) const {
-  return {.fuel = config_.meter == Meter::Fuel,
-          .concurrency = concurrency,
-          .pool_slots = pooled ? config_.max_concurrent + config_.max_instances : 0,
-          .wasm_stack_bytes = config_.wasm_stack.count};
+engine::Settings Loader::settings(bool concurrency) const {
+  return {
+      .fuel = config_.meter == Meter::Fuel, .concurrency = concurrency, .wasm_stack_bytes = config_.wasm_stack.count};
+}
+
+engine::Settings Loader::pool_settings(bool large) const {
+  auto out = settings(false);
+  out.pool_slots = config_.max_concurrent + config_.max_instances;
+  out.large = large;
+  return out;
 }
 
 Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Settings& settings) {
-  const std::lock_guard lock(mutex_);
-  for (const auto& [made_with, engine] : engines_) {
-    if (made_with == settings) {
-      return engine;
+  const std::lock_guard alone(making_);
+  {
+    const std::lock_guard lock(mutex_);
+    const auto there = std::ranges::find(engines_, settings, &Made::settings);
+    if (there != engines_.end()) {
+      return there->engine;
     }
   }
+  const auto cost = settings.pool_slots > 0 ? pool_cost(settings) : ledger::Amounts{};
+  if (const auto shortage = account_->take(cost)) {
+    return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
+  }
+  ledger::Reservation taken(account_, cost);
   auto made = engine::Engine::make(host_, settings);
   if (!made) {
     return std::unexpected(Error{HostExhausted{"address space", static_cast<int>(made.error().code)},
@@ -115,8 +153,20 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
                                  std::move(made.error().message),
                                  {}});
   }
-  engines_.emplace_back(settings, *made);
+  if (settings.pool_slots > 0) {
+    // Of its memories each place owns one.
+    account_->add_capacity(pool_kind(settings.large),
+                           std::uint64_t{settings.pool_slots} * (engine::kPoolMemoriesPerSlot - 1));
+  }
+  const std::lock_guard lock(mutex_);
+  engines_.push_back({settings, std::move(taken), *made});
   return std::move(*made);
+}
+
+/// Null where the process has no room for it: runs without a pool are slower, and admitted one by one.
+std::shared_ptr<engine::Engine> Loader::pool_for(bool large) {
+  auto pool = engine_for(pool_settings(large));
+  return pool ? std::move(*pool) : nullptr;
 }
 
 Result<base::Buffer> Loader::translate(std::string_view text, const engine::Patience& patience) {
@@ -148,7 +198,7 @@ Result<base::Buffer> Loader::parse(std::string_view text) const {
   return std::move(*bytes);
 }
 
-Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
+Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes, const engine::Patience& patience) const {
   if (bytes.size() > config_.load.max_bytes.count) {
     return std::unexpected(
         engine::load_limit(engine::kComponentBytes, config_.load.max_bytes.count, bytes.size(), "bytes"));
@@ -165,7 +215,10 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes) const {
   if (!is_component(bytes)) {
     return std::unexpected(load_failed(what_else(bytes), kWhatIsOne));
   }
-  auto found = engine::prescan(bytes, scan_limits(config_.load));
+  std::atomic<bool> cancelled = false;
+  const std::stop_callback on_stop(patience.stop, [&] { cancelled.store(true); });
+  const auto deadline = std::chrono::nanoseconds(patience.deadline.time_since_epoch()).count();
+  auto found = engine::prescan(bytes, scan_limits(config_.load), {static_cast<std::uint64_t>(deadline), &cancelled});
   if (!found) {
     return std::unexpected(engine::load_error(std::move(found.error()), config_.load));
   }
@@ -186,13 +239,21 @@ Result<void> Loader::small_enough(const engine::Artefact& artefact) const {
 }
 
 Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency) {
-  const auto how = settings(concurrency, false);
-  if (config_.compile.mode == CompileIsolation::Mode::Child) {
-    return compiler_.compile(source.bytes, how, config_.load, source.patience);
+  const auto how = settings(concurrency);
+  auto artefact = config_.compile.mode == CompileIsolation::Mode::Child
+                      ? compiler_.compile(source.bytes, how, config_.load, source.patience)
+                      : compile_here(source, how);
+  const auto* failed = artefact ? nullptr : std::get_if<LoadFailed>(&artefact.error().kind);
+  if (failed != nullptr && failed->compiler_gave_up) {
+    ++gave_up_;
   }
+  return artefact;
+}
+
+Result<engine::Artefact> Loader::compile_here(const Source& source, const engine::Settings& how) const {
   auto compiled = engine::compile(how, source.bytes);
   if (!compiled) {
-    return std::unexpected(engine::load_error(std::move(compiled.error()), config_.load));
+    return std::unexpected(engine::compile_error(std::move(compiled.error()), config_.load));
   }
   auto artefact = engine::seal(compiled->bytes());
   if (artefact) {
@@ -203,7 +264,7 @@ Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency)
   return artefact;
 }
 
-Result<engine::Artefact> Loader::compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
+Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
   const auto patience = this->patience(stop);
   base::Buffer from_text;
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
@@ -214,69 +275,89 @@ Result<engine::Artefact> Loader::compile(std::span<const std::uint8_t> bytes, co
     from_text = std::move(*translated);
     bytes = from_text.bytes();
   }
-  const auto found = scan(bytes);
+  const auto found = scan(bytes, patience);
   if (!found) {
     return std::unexpected(found.error());
   }
-  return compile(Source{bytes, {}, nullptr, patience}, found->concurrency);
+  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency);
+  if (!artefact) {
+    return std::unexpected(std::move(artefact.error()));
+  }
+  return CompiledComponent{std::move(*artefact), found->footprint};
 }
 
-/// Maps an artefact into the pooling engine where it fits a slot, else into the on-demand one.
-Result<std::shared_ptr<engine::Component>> Loader::map_artefact(const std::string& path, bool concurrency) {
-  auto plain = engine_for(settings(concurrency, false));
+/// Maps an artefact into a pooling engine where it fits a slot, else into the on-demand one.
+Result<Loader::Mapped> Loader::map_artefact(const std::string& path, bool concurrency,
+                                            const engine::Footprint& footprint) {
+  auto plain = engine_for(settings(concurrency));
   if (!plain) {
     return std::unexpected(std::move(plain.error()));
   }
   auto component = engine::Component::load(*plain, path);
-  // In component-model async each task that waits holds a stack: in a pool one guest would take those of all others.
-  if (component && config_.pool && !concurrency && fits_pool((*component)->required())) {
-    auto pooled = engine_for(settings(concurrency, true));
-    if (!pooled) {
-      return std::unexpected(std::move(pooled.error()));
-    }
-    // What it requires fits; what else a slot bounds (the size of an instance) only the load can tell.
-    if (auto in_pool = engine::Component::load(*pooled, path)) {
-      component = std::move(in_pool);
-    }
-  }
   if (!component) {
     return std::unexpected(engine::load_error(std::move(component.error()), config_.load));
   }
-  return std::move(*component);
+  // In component-model async each task that waits holds a stack: in a pool one guest would take those of all others.
+  if (config_.pool && !concurrency && fits_pool((*component)->required())) {
+    const bool large = footprint.memory_bytes > kSmallMemoryBytes;
+    if (const auto pool = pool_for(large)) {
+      // What it requires fits; what else a slot bounds (the size of an instance) only the load can tell.
+      if (auto in_pool = engine::Component::load(pool, path)) {
+        return Mapped{std::move(*in_pool), pool_kind(large)};
+      }
+    }
+  }
+  return Mapped{std::move(*component), std::nullopt};
 }
 
-Result<DescribedComponent> Loader::describe(Result<std::shared_ptr<engine::Component>> mapped) const {
+Result<DescribedComponent> Loader::map_and_describe(const std::string& path, bool concurrency,
+                                                    const engine::Footprint& footprint, const LoadedSizes& sizes) {
+  const auto cost = component_cost(footprint, sizes.bytes, sizes.artefact);
+  if (const auto shortage = account_->take(cost)) {
+    return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
+  }
+  ledger::Reservation taken(account_, cost);
+  auto mapped = map_artefact(path, concurrency, footprint);
   if (!mapped) {
     return std::unexpected(std::move(mapped.error()));
   }
-  auto description = (*mapped)->describe(config_.load.max_type_nodes);
+  auto description = mapped->component->describe(config_.load.max_type_nodes, config_.load.max_type_depth);
   if (!description) {
     return std::unexpected(engine::load_error(std::move(description.error()), config_.load));
   }
-  return DescribedComponent{std::move(*mapped), std::move(*description)};
+  return DescribedComponent{std::move(mapped->component), mapped->pool, std::move(*description), std::move(taken)};
 }
 
-Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, bool concurrency,
+RunCost Loader::run_cost(const engine::Footprint& footprint, std::optional<ledger::Kind> pool) const {
+  return {pool, engine::stack_bytes(settings(false)), footprint};
+}
+
+Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, const engine::Scan& found,
                                           std::vector<std::string>& notes) {
-  const auto key = cache_key(digest, concurrency);
+  const auto key = cache_key(digest, found.concurrency);
+  const auto map = [&](const engine::Artefact& artefact) {
+    return map_and_describe(artefact.path(), found.concurrency, found.footprint, {source.bytes.size(), artefact.size});
+  };
   if (config_.cache) {
     if (const auto kept = cache_.find(key)) {
       if (auto fits = small_enough(*kept); !fits) {
         return std::unexpected(std::move(fits.error()));
       }
       if (engine::ArtefactCache::is_whole(*kept)) {
-        if (auto component = map_artefact(kept->path(), concurrency)) {
-          return describe(std::move(component));
+        auto component = map(*kept);
+        // Another Wasmtime's, or another processor's, is compiled anew.
+        if (component || !is_unusable(component.error())) {
+          return component;
         }
       }
       cache_.forget(key);
     }
   }
-  const auto artefact = compile(source, concurrency);
+  const auto artefact = compile(source, found.concurrency);
   if (!artefact) {
     return std::unexpected(artefact.error());
   }
-  auto component = describe(map_artefact(artefact->path(), concurrency));
+  auto component = map(*artefact);
   if (component && config_.cache) {
     if (const auto why = cache_.store(key, *artefact)) {
       notes.push_back("the compiled component was not kept: " + *why);
@@ -293,21 +374,26 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
   if (source.patience.stop.stop_requested()) {
     return std::unexpected(engine::load_cancelled());
   }
-  const auto found = scan(source.bytes);
+  const auto found = scan(source.bytes, source.patience);
   if (!found) {
     return std::unexpected(found.error());
   }
-  const auto digest = base::blake2b(source.bytes);
+  const auto digest = base::blake2b(source.bytes, [&] { return !over(source.patience); });
+  if (!digest) {
+    return std::unexpected(source.patience.stop.stop_requested() ? engine::load_cancelled()
+                                                                 : engine::load_late(config_.load));
+  }
   std::vector<std::string> notes;
-  auto component = obtain(source, digest, found->concurrency, notes);
+  auto component = obtain(source, *digest, *found, notes);
   if (!component) {
     return std::unexpected(std::move(component.error()));
   }
-  LoadedComponent::Identity identity{{source.name, base::hex(digest)},
+  LoadedComponent::Identity identity{{source.name, base::hex(*digest)},
                                      source.bytes.size(),
                                      {source.bytes.begin(), source.bytes.end()},
                                      found->components > 0 || found->concurrency,
-                                     host_};
+                                     host_,
+                                     run_cost(found->footprint, component->pool)};
   return ComponentHandle(
       std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host, std::move(notes)));
 }
@@ -340,23 +426,29 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   if (end <= 0) {
     return std::unexpected(load_failed("the file is empty"));
   }
-  const auto size = static_cast<std::uint64_t>(end);
+  const auto whole = static_cast<std::uint64_t>(end);
+  const auto size = whole - std::min<std::uint64_t>(whole, engine::kFootprintRecord);
+  std::array<std::uint8_t, engine::kFootprintRecord> record{};
+  const auto footprint = base::read_all(file->get(), record, size) ? engine::decode_footprint(record) : std::nullopt;
+  const auto not_ours = [] {
+    return load_failed("this is no native code that this version compiled with these settings");
+  };
+  if (!footprint) {
+    return std::unexpected(not_ours());
+  }
   // The door takes text, which a file's name need not be.
   const auto name = wit::is_utf8(path.string()) ? path.string() : fmt::format("/proc/self/fd/{}", file->get());
-  auto mapped = map_artefact(name, false);
-  if (!mapped) {
-    mapped = map_artefact(name, true);
+  auto component = map_and_describe(name, false, *footprint, {0, size});
+  if (!component && is_unusable(component.error())) {
+    component = map_and_describe(name, true, *footprint, {0, size});
   }
-  if (!mapped && std::holds_alternative<LoadFailed>(mapped.error().kind)) {
-    mapped.error().message = "this is no native code that this version compiled with these settings";
-  }
-  auto component = describe(std::move(mapped));
   if (!component) {
-    return std::unexpected(std::move(component.error()));
+    return std::unexpected(is_unusable(component.error()) ? not_ours() : std::move(component.error()));
   }
-  return ComponentHandle(std::make_shared<LoadedComponent>(
-      LoadedComponent::Identity{{path.filename().string(), {}}, size, {}, true, host_}, std::move(*component),
-      std::move(host), std::vector<std::string>{}));
+  LoadedComponent::Identity identity{{path.filename().string(), {}},       size, {}, true, host_,
+                                     run_cost(*footprint, component->pool)};
+  return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), std::move(host),
+                                                           std::vector<std::string>{}));
 }
 
 }  // namespace airssys::wasm::runtime

@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/engine.hpp>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -16,11 +17,19 @@
 #include "engine/artefact_cache.hpp"
 #include "engine/compile_child.hpp"
 #include "engine/door.hpp"
+#include "ledger/ledger.hpp"
+#include "runtime/costs.hpp"
 #include "runtime/loaded_component.hpp"
 
 namespace airssys::wasm::runtime {
 
 using HostFunctions = std::shared_ptr<const std::vector<HostEntry>>;
+
+/// A compiled form, and what the component makes and keeps.
+struct CompiledComponent {
+  engine::Artefact artefact;
+  engine::Footprint footprint;
+};
 
 /// From a stranger's bytes to a component that can be linked: scanned, compiled (or found in the cache), mapped into
 /// the engine that suits it, described.
@@ -29,7 +38,7 @@ using HostFunctions = std::shared_ptr<const std::vector<HostEntry>>;
 class Loader {
  public:
   /// `config` outlives it.
-  Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host);
+  Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host, std::shared_ptr<ledger::Account> account);
 
   [[nodiscard]] Result<ComponentHandle> load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
                                              const std::stop_token& stop);
@@ -37,13 +46,17 @@ class Loader {
                                                   const std::stop_token& stop);
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path, HostFunctions host);
   /// The compiled form, for the command's `compile`.
-  [[nodiscard]] Result<engine::Artefact> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop);
+  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop);
   /// That it loaded this component, and no other engine's loader.
   [[nodiscard]] bool owns(const ComponentHandle& component) const noexcept {
     return component.loaded()->owner() == host_.get();
   }
   /// Ends the slices of all runs that are metered by epochs.
   void tick();
+  /// Components on which the compiler gave up.
+  [[nodiscard]] std::uint64_t gave_up() const noexcept { return gave_up_.load(); }
+  /// What each place for a run takes of the process.
+  [[nodiscard]] ledger::Amounts place_cost() const { return runtime::place_cost(settings(false)); }
 
  private:
   struct Source {
@@ -52,27 +65,52 @@ class Loader {
     HostFunctions host;
     engine::Patience patience;
   };
-  [[nodiscard]] engine::Settings settings(bool concurrency, bool pooled) const;
+  /// Of an engine without a pool.
+  [[nodiscard]] engine::Settings settings(bool concurrency) const;
+  [[nodiscard]] engine::Settings pool_settings(bool large) const;
   [[nodiscard]] engine::Patience patience(const std::stop_token& stop) const;
   [[nodiscard]] std::string cache_key(const base::Digest& digest, bool concurrency) const;
   [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
+  [[nodiscard]] std::shared_ptr<engine::Engine> pool_for(bool large);
   [[nodiscard]] Result<base::Buffer> parse(std::string_view text) const;
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const engine::Patience& patience);
-  [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes) const;
+  [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes, const engine::Patience& patience) const;
   [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency);
+  [[nodiscard]] Result<engine::Artefact> compile_here(const Source& source, const engine::Settings& how) const;
   [[nodiscard]] Result<void> small_enough(const engine::Artefact& artefact) const;
-  [[nodiscard]] Result<std::shared_ptr<engine::Component>> map_artefact(const std::string& path, bool concurrency);
-  [[nodiscard]] Result<DescribedComponent> describe(Result<std::shared_ptr<engine::Component>> mapped) const;
-  [[nodiscard]] Result<DescribedComponent> obtain(const Source& source, const base::Digest& digest, bool concurrency,
-                                                  std::vector<std::string>& notes);
+  struct Mapped {
+    std::shared_ptr<engine::Component> component;
+    std::optional<ledger::Kind> pool;
+  };
+  [[nodiscard]] Result<Mapped> map_artefact(const std::string& path, bool concurrency,
+                                            const engine::Footprint& footprint);
+  struct LoadedSizes {
+    std::uint64_t bytes, artefact;
+  };
+  [[nodiscard]] Result<DescribedComponent> map_and_describe(const std::string& path, bool concurrency,
+                                                            const engine::Footprint& footprint,
+                                                            const LoadedSizes& sizes);
+  [[nodiscard]] RunCost run_cost(const engine::Footprint& footprint, std::optional<ledger::Kind> pool) const;
+  [[nodiscard]] Result<DescribedComponent> obtain(const Source& source, const base::Digest& digest,
+                                                  const engine::Scan& found, std::vector<std::string>& notes);
   [[nodiscard]] Result<ComponentHandle> finish_load(const Source& source);
 
   const RuntimeConfig& config_;
   const std::shared_ptr<engine::Host> host_;
+  const std::shared_ptr<ledger::Account> account_;
   engine::ChildCompiler compiler_;
   engine::ArtefactCache cache_;
+  std::atomic<std::uint64_t> gave_up_ = 0;
+  /// One engine is made at a time.
+  std::mutex making_;
+  /// Only as long as a look takes: the clock of runs without fuel ticks under it.
   std::mutex mutex_;
-  std::vector<std::pair<engine::Settings, std::shared_ptr<engine::Engine>>> engines_;
+  struct Made {
+    engine::Settings settings;
+    ledger::Reservation taken;
+    std::shared_ptr<engine::Engine> engine;
+  };
+  std::vector<Made> engines_;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -72,6 +72,9 @@ std::optional<limits::HostStop> Operation::due(Clock::time_point now) {
   if (cancelled()) {
     return limits::HostStop::Cancelled;
   }
+  if (shortage_) {
+    return limits::HostStop::Exhausted;
+  }
   if (now >= deadline_) {
     return limits::HostStop::Deadline;
   }
@@ -123,7 +126,7 @@ engine::Poll Operation::poll(Clock::time_point began) {
   if (by_wall) {
     count(cpu_ns_, ran);
   }
-  job_.polled();
+  shortage_ = job_.polled();
   if (polled == engine::Poll::Done) {
     collect();
   }
@@ -158,6 +161,10 @@ void Operation::collect() {
   auto answer = run_->take_result();
   if (!answer) {
     fail(std::move(answer.error()), last);
+  } else if (shortage_) {
+    report_.result = std::unexpected(
+        limits::stopped(limits::HostStop::Exhausted, {engine::Cause::Halted, 0, false, {}, {}}, allowed(), last));
+    finish(last);
   } else if (auto overdrawn = limits::overdrawn(allowed(), last)) {
     report_.result = std::unexpected(std::move(*overdrawn));
     finish(last);
@@ -192,6 +199,7 @@ limits::Readings Operation::readings(Clock::time_point now) const {
   auto out = figures(now);
   out.wasm_stack_bytes = settings_.wasm_stack_bytes;
   out.host_function = job_.last_host_call();
+  out.shortage = shortage_;
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "engine/run.hpp"
+#include "ledger/ledger.hpp"
 #include "limits/classify.hpp"
 
 namespace airssys::wasm::runtime {
@@ -22,13 +23,16 @@ class Job {
   Job& operator=(const Job&) = delete;
   virtual ~Job() = default;
 
-  /// Makes the run; called once, when there is a place for it.
-  [[nodiscard]] virtual std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget& budget) = 0;
+  /// What it takes of the process beside its place; the same as long as it lives.
+  [[nodiscard]] virtual const ledger::Amounts& needs() const = 0;
+  /// Makes the run; called once, when there is a place for it. Fills in `budget` what it has paid to the ledger.
+  [[nodiscard]] virtual std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget& budget) = 0;
   /// Runs one host call on the polling thread's own stack. Never throws.
   virtual void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
                          engine::ParkedCall call) noexcept = 0;
-  /// After each poll, on the polling thread: output may have to be handed on.
-  virtual void polled() = 0;
+  /// After each poll, on the polling thread: output may have to be handed on. What the ledger lacks for it ends the
+  /// run.
+  [[nodiscard]] virtual std::optional<ledger::Shortage> polled() = 0;
   /// The guest's answer as a value; or the error that it amounts to.
   [[nodiscard]] virtual std::expected<std::optional<Value>, Error> result(engine::Answer answer) = 0;
   /// Adds its calls of host functions, by interface. Any thread.
@@ -46,6 +50,8 @@ struct CoreSettings {
   std::uint64_t wasm_stack_bytes = 0;
   /// True when all runs are to end; it outlives them.
   const std::atomic<bool>* ending = nullptr;
+  /// What grows in C++ is charged here; it outlives the runs.
+  ledger::Account* account = nullptr;
 };
 
 /// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came
@@ -91,6 +97,7 @@ class Operation {
   /// Where that is read; null when nobody can cancel it.
   [[nodiscard]] const std::atomic<bool>* cancellation() const noexcept { return cancelled_; }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
+  [[nodiscard]] const ledger::Amounts& needs() const { return job_.needs(); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
   /// Far away until it has begun.
@@ -141,6 +148,8 @@ class Operation {
   Clock::time_point deadline_ = Clock::time_point::max();
   /// Under the watch when others may look: it disappears at the end.
   engine::RunPtr run_;
+  /// What the ledger lacked for it.
+  std::optional<ledger::Shortage> shortage_;
   /// Where it was watched: what it had used when that happened.
   std::optional<ResourceUsage> at_the_end_;
 };

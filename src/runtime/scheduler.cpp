@@ -9,12 +9,13 @@
 
 #include "base/assert.hpp"
 #include "base/quantity.hpp"
+#include "ledger/exhausted.hpp"
 #include "runtime/inside.hpp"
 
 namespace airssys::wasm::runtime {
 
-std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits) {
-  std::shared_ptr<Scheduler> scheduler(new Scheduler(limits));
+std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account) {
+  std::shared_ptr<Scheduler> scheduler(new Scheduler(limits, std::move(account)));
   try {
     for (unsigned i = 0; i < limits.workers; ++i) {
       scheduler->workers_.emplace_back([raw = scheduler.get()] { raw->work(); });
@@ -66,35 +67,100 @@ void Scheduler::shutdown() {
   const std::lock_guard lock(mutex_);
   std::swap(ready, ready_);
   deadlines.swap(deadlines_);
+  // Here, since whoever holds a run that is over holds this too.
+  if (const auto paid = places_.refund(0); account_) {
+    account_->give_back(limits_.place.times(paid) + limits_.residue.times(std::exchange(paid_most_, 0)));
+  }
 }
 
 void Scheduler::submit(const Core& core) {
   core->drive_by(shared_from_this());
   Lock lock(mutex_);
-  const bool placed = take_place();
-  const bool queued = !placed && !closing_ && queue_.size() < limits_.queued_max;
-  if (placed) {
-    seat(core);
-  } else if (queued) {
-    queue_.push_back({core, nullptr});
+  std::optional<Error> why;
+  if (closing_) {
+    why = cancelled_in_queue();
+  } else if ((why = refusal(core->needs())); !why) {
+    const bool full = queue_.size() >= limits_.queued_max;
+    const auto mine = queue_.insert(queue_.end(), {core, nullptr, &core->needs()});
+    // A place for it, or none: with a full queue it does not wait.
+    hand_on_places();
+    if (full && !queue_.empty() && queue_.back().core == core) {
+      queue_.erase(mine);
+      settle();
+      why = queue_full();
+    }
   }
-  settle();
-  if (!placed && !queued) {
-    auto why = closing_ ? cancelled_in_queue() : queue_full();
+  if (why) {
     lock.unlock();
-    core->refuse(std::move(why));
+    core->refuse(std::move(*why));
     return;
   }
   work_.notify_one();
 }
 
-/// Takes a place unless others wait for one. Whatever becomes of that, `settle` has to follow under the same lock.
-bool Scheduler::take_place() {
-  places_.by_the_lock(true);
-  return queue_.empty() && !closing_ && places_.take();
+/// Without a lock, when there is a place that is paid for and the ledger has the rest.
+bool Scheduler::admit_freely(const Operation& operation) {
+  if (!places_.take_freely()) {
+    return false;
+  }
+  if (account_ == nullptr || operation.needs().none() || !account_->admit(operation.needs())) {
+    return true;
+  }
+  if (places_.give_back()) {
+    const std::lock_guard lock(mutex_);
+    hand_on_places();
+  }
+  return false;
+}
+
+/// The next places, when all that are paid for are taken.
+bool Scheduler::pay_for_a_place(Queued& queued) {
+  auto more = places_.unpaid();
+  while (more > 0) {
+    const auto most = std::max(paid_most_, places_.paid() + more);
+    const auto cost = limits_.place.times(more) + limits_.residue.times(most - paid_most_);
+    queued.shortage = account_ ? account_->take(cost) : std::nullopt;
+    if (!queued.shortage) {
+      paid_most_ = most;
+      places_.pay(more);
+      return true;
+    }
+    more /= 2;
+  }
+  return false;
+}
+
+/// A place, and what it needs; or what the ledger lacks is written down.
+bool Scheduler::admit(Queued& queued) {
+  if (!places_.take() && !(pay_for_a_place(queued) && places_.take())) {
+    return false;
+  }
+  queued.shortage = account_ && !queued.needs->none() ? account_->admit(*queued.needs) : std::nullopt;
+  if (!queued.shortage) {
+    return true;
+  }
+  static_cast<void>(places_.give_back());  // The lock is held already.
+  return false;
+}
+
+/// For needs that would not be met if nothing else ran.
+std::optional<Error> Scheduler::refusal(const ledger::Amounts& needs) const {
+  const auto shortage = account_ ? account_->never_fits(needs + limits_.place) : std::nullopt;
+  return shortage ? std::optional(ledger::exhausted(*shortage, Phase::Queue)) : std::nullopt;
+}
+
+Error Scheduler::why_it_waited(const Queued& queued, Clock::time_point created) const {
+  // Those behind one that the ledger has no room for wait for the same.
+  const auto& shortage = queued.shortage || queue_.empty() ? queued.shortage : queue_.front().shortage;
+  return shortage ? ledger::exhausted(*shortage, Phase::Queue) : queue_timeout(created);
 }
 
 void Scheduler::settle() { places_.by_the_lock(closing_ || !queue_.empty()); }
+
+std::uint64_t Scheduler::queued() {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
 
 /// Gives a started run the place that was taken for it.
 void Scheduler::seat(Core core) {
@@ -122,6 +188,9 @@ void Scheduler::work() {
   for (;;) {
     refuse_queued(lock);
     stop_expired(lock);
+    if (any_short_) {
+      hand_on_places();
+    }
     if (!ready_.empty()) {
       Core core = ready_.pop();
       pass_the_clock_on();
@@ -225,7 +294,7 @@ void Scheduler::refuse_queued(Lock& lock) {
       queued_cancelled_ = any_cancelled;
       return;
     }
-    auto why = cancelled ? cancelled_in_queue() : queue_timeout(at->core->created());
+    auto why = cancelled ? cancelled_in_queue() : why_it_waited(*at, at->core->created());
     Core core = std::move(at->core);
     queue_.erase(at);
     settle();
@@ -249,21 +318,50 @@ void Scheduler::leave(const ExecutionCore& core) {
   std::swap(seats_.at(core.seat), seats_.back());
   seats_.at(core.seat)->seat = core.seat;
   seats_.pop_back();
+  if (account_) {
+    account_->give_back(core.needs());
+  }
   static_cast<void>(places_.give_back());  // The lock is held already.
   hand_on_places();
 }
 
-/// Gives free places to those who have waited longest.
+/// Admits those that have waited longest. Under the lock.
 void Scheduler::hand_on_places() {
-  while (!queue_.empty() && !closing_ && places_.take()) {
-    auto [next, admitted] = std::move(queue_.front());
-    queue_.pop_front();
-    if (admitted != nullptr) {
-      *admitted = true;
-      place_.notify_all();
-    } else {
-      seat(std::move(next));
+  places_.by_the_lock(true);
+  any_short_ = false;
+  const auto now = queue_.empty() ? Clock::time_point() : Clock::now();
+  int passing = 0;
+  for (auto at = queue_.begin(); at != queue_.end() && !closing_;) {
+    if (admit(*at)) {
+      auto next = std::move(*at);
+      at = queue_.erase(at);
+      if (next.admitted != nullptr) {
+        *next.admitted = true;
+        place_.notify_all();
+      } else {
+        seat(std::move(next.core));
+        work_.notify_one();
+      }
+      continue;
+    }
+    if (!at->shortage) {
+      break;
+    }
+    if (!std::exchange(any_short_, true) && idle_ > 0) {
+      // Somebody has to look again.
       work_.notify_one();
+    }
+    if (at->short_since == Clock::time_point()) {
+      at->short_since = now;
+    }
+    if (now - at->short_since > kPassedFor || ++passing > kPassingMost) {
+      break;
+    }
+    ++at;
+  }
+  if (queue_.empty()) {
+    if (const auto back = places_.refund(closing_ ? 0 : Places::kPaidAtOnce); back > 0 && account_) {
+      account_->give_back(limits_.place.times(back));
     }
   }
   settle();
@@ -276,6 +374,9 @@ void Scheduler::hand_on_places() {
 
 Scheduler::Clock::time_point Scheduler::next_event() const {
   auto next = deadlines_.empty() ? Clock::time_point::max() : deadlines_.begin()->first;
+  if (any_short_) {
+    next = std::min(next, Clock::now() + kLookAgain);
+  }
   for (const auto& queued : queue_) {
     if (queued.admitted == nullptr) {
       next = std::min(next, queued.core->created() + limits_.queue_timeout);

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "ledger/ledger.hpp"
 #include "runtime/caller.hpp"
 #include "runtime/execution_core.hpp"
 #include "runtime/places.hpp"
@@ -26,6 +27,10 @@ struct SchedulerLimits {
   unsigned concurrent_max = 1'000;
   unsigned queued_max = 1'000;
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
+  /// What each place takes of the process. What a run needs itself (`Operation::needs`) comes on top.
+  ledger::Amounts place{};
+  /// What each place that was ever taken leaves behind until the end.
+  ledger::Amounts residue{};
 };
 
 /// Polls many runs on few threads, slice by slice, those that have used least first (`ReadyQueue`), and ends those
@@ -33,13 +38,21 @@ struct SchedulerLimits {
 /// does not starve the honest.
 ///
 /// A run that waits holds no thread. Blocking callers poll on their own thread and only share the places.
+/// A run is admitted when it has a place and the ledger has what it needs; until then it is queued, first come first
+/// served, but for this: those that fit may pass one that does not, until it has waited for `kPassedFor`.
 /// Life: `shutdown` closes the gate, cancels, waits for the last run, ends the workers; then it may be destroyed.
 /// Threads: every function from any thread; `shutdown` from none of its own, and from no host function.
 class Scheduler final : public Driver, public std::enable_shared_from_this<Scheduler> {
  public:
   static constexpr int kStopsPerTurn = 8;
+  /// How long others may pass one that the ledger has no room for, and how many of them are looked at.
+  static constexpr std::chrono::milliseconds kPassedFor{250};
+  static constexpr int kPassingMost = 64;
+  /// What others give back to the ledger nobody tells us of.
+  static constexpr std::chrono::milliseconds kLookAgain{10};
 
-  [[nodiscard]] static std::shared_ptr<Scheduler> start(const SchedulerLimits& limits);
+  [[nodiscard]] static std::shared_ptr<Scheduler> start(const SchedulerLimits& limits,
+                                                        std::shared_ptr<ledger::Account> account = nullptr);
   ~Scheduler() override;
   void shutdown();
 
@@ -51,6 +64,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void cancelled() noexcept override;
   /// True from when `shutdown` begins.
   [[nodiscard]] const std::atomic<bool>& closing() const noexcept { return closing_; }
+  [[nodiscard]] std::uint64_t running() const noexcept { return places_.taken(); }
+  [[nodiscard]] std::uint64_t queued();
 
  private:
   using Core = std::shared_ptr<ExecutionCore>;
@@ -61,11 +76,17 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
     Core core;
     /// Of a caller that blocks: where it learns that it was admitted. Null for a started run.
     bool* admitted = nullptr;
+    const ledger::Amounts* needs = nullptr;
+    /// What the ledger lacked for it when it was last looked at, and since when.
+    std::optional<ledger::Shortage> shortage{};
+    Clock::time_point short_since{};
   };
+  using Queue = std::list<Queued>;
 
-  /// A place that a caller has taken, given back at the end.
+  /// A place that a caller has taken, and what its run needs, given back at the end.
   struct PlaceHeld {
     Scheduler& scheduler;
+    const ledger::Amounts& needs;
     ~PlaceHeld();
   };
   /// A caller that the end of the scheduler has to reach.
@@ -81,14 +102,19 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
     const std::shared_ptr<Caller>& caller_;
   };
 
-  explicit Scheduler(const SchedulerLimits& limits) : limits_(limits), places_(limits.concurrent_max) {}
+  Scheduler(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account)
+      : limits_(limits), account_(std::move(account)), places_(limits.concurrent_max) {}
   void work();
   void step(Core core, Lock& lock);
   void pass_the_clock_on();
   void stop_expired(Lock& lock);
   void refuse_queued(Lock& lock);
   [[nodiscard]] bool must_refuse() const;
-  [[nodiscard]] bool take_place();
+  [[nodiscard]] bool admit_freely(const Operation& operation);
+  [[nodiscard]] bool pay_for_a_place(Queued& queued);
+  [[nodiscard]] bool admit(Queued& queued);
+  [[nodiscard]] std::optional<Error> refusal(const ledger::Amounts& needs) const;
+  [[nodiscard]] Error why_it_waited(const Queued& queued, Clock::time_point created) const;
   void seat(Core core);
   void leave(const ExecutionCore& core);
   void hand_on_places();
@@ -102,6 +128,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   [[nodiscard]] Error queue_timeout(Clock::time_point created) const;
 
   const SchedulerLimits limits_;
+  const std::shared_ptr<ledger::Account> account_;
   std::mutex mutex_;
   std::condition_variable work_;
   std::condition_variable place_;
@@ -110,7 +137,11 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Runs that have begun and are not over, by deadline.
   std::set<std::pair<Clock::time_point, Core>> deadlines_;
   Places places_;
-  std::list<Queued> queue_;
+  Queue queue_;
+  /// Some in the queue wait for what the ledger lacks.
+  bool any_short_ = false;
+  /// The most places that were ever paid for.
+  std::uint64_t paid_most_ = 0;
   /// Started runs that hold a place. Each knows where it is (`ExecutionCore::seat`).
   std::vector<Core> seats_;
   /// Callers whose operations were not over with their first slice.

@@ -21,6 +21,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
   auto& l = report.budget.limits;
   l.max_fuel = 102_fuel;
   l.max_memory = 103_B;
+  l.max_instance_bytes = 117_B;
   l.max_host_buffer = 104_B;
   l.max_output = 105_B;
   l.max_random = 106_B;
@@ -55,7 +56,8 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
   EXPECT_EQ(json, Json::parse(R"({
     "schema": 1, "started_at": "2026-11-27T12:34:56.789Z", "component": {"name": "guest", "digest": "blake2b:0123"},
     "function": "run", "outcome": "returned", "result": 42, "stop": null,
-    "limits": {"fuel": 102, "timeout_ns": 101, "cpu_time_ns": 116, "memory_bytes": 103, "stack_bytes": 100,
+    "limits": {"fuel": 102, "timeout_ns": 101, "cpu_time_ns": 116, "memory_bytes": 103, "instance_bytes": 117,
+      "stack_bytes": 100,
       "host_buffer_bytes": 104, "output_bytes": 105, "random_bytes": 106, "handles": 107, "wasi_resources": 108,
       "async_resources": 109, "host_calls": 110, "directory_entries": 111, "open_files": 112, "instances": 113,
       "memories": 114, "tables": 115},

@@ -17,6 +17,7 @@ TEST_F(CommandTest, EachLimitIsSetByTheOptionOfItsName) {
       {"--timeout", {"1002ms", {{"timeout_ns", 1'002'000'000}}}},
       {"--cpu-time", {"1003ms", {{"cpu_time_ns", 1'003'000'000}}}},
       {"--memory", {"1004KiB", {{"memory_bytes", 1004 << 10}}}},
+      {"--instance-bytes", {"10018B", {{"instance_bytes", 10018}}}},
       {"--stack", {"105KiB", {{"stack_bytes", 105 << 10}}}},
       {"--host-buffers", {"1006B", {{"host_buffer_bytes", 1006}}}},
       {"--output", {"1007B", {{"output_bytes", 1007}}}},
@@ -61,9 +62,9 @@ TEST_F(CommandTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
   EXPECT_EQ(refused_by("hello.wat", {"--compile-memory", "1MiB"}), "compile_memory");
   EXPECT_EQ(refused_by("slow.wat", {"--load-timeout", "200ms"}), "load_timeout");
   EXPECT_EQ(refused_by("slow.wat", {"--compile-cpu-time", "1s"}), "compile_cpu_time");
-  for (const auto* limit :
-       {"nesting=2", "modules=0", "components=2", "instances=1", "functions=1", "body_bytes=1B", "types=1", "imports=1",
-        "exports=1", "memories=0", "tables=0", "type_nodes=1", "text_bytes=10B"}) {
+  for (const auto* limit : {"nesting=2", "modules=0", "components=2", "instances=1", "functions=1", "body_bytes=1B",
+                            "types=1", "imports=1", "exports=1", "memories=0", "tables=0", "linking_steps=1",
+                            "metadata_bytes=1KiB", "type_depth=0", "type_nodes=1", "text_bytes=10B"}) {
     const std::string name(limit, std::string_view(limit).find('='));
     EXPECT_EQ(refused_by("all.wat", {"--load-limit", limit}), name);
   }

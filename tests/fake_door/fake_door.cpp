@@ -263,7 +263,8 @@ Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
 class FakeComponent final : public Component {
  public:
   [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
-  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/) const override {
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
+                                               std::uint64_t /*depth_max*/) const override {
     const Type u32{Type::Kind::U32, {}, 0};
     const auto function = [&](const char* name, bool asks) {
       wit::Extern out{name, {}};
@@ -299,7 +300,8 @@ std::array<std::uint8_t, 8> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
 }  // namespace
 
-Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking_threads*/) {
+Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking_threads*/,
+                                       std::shared_ptr<ledger::Account> /*account*/) {
   return std::make_shared<FakeHost>();
 }
 Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& /*host*/, const Settings& /*settings*/) {
@@ -309,7 +311,10 @@ Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& /
                                                 const std::string& /*path*/) {
   return std::make_shared<FakeComponent>();
 }
-Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/) { return Scan{}; }
+Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/, const ScanPatience& /*patience*/) {
+  return Scan{};
+}
+std::uint64_t stack_bytes(const Settings& settings) noexcept { return settings.wasm_stack_bytes; }
 Try<base::Buffer> compile(const Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
   return borrowed(preamble);
 }

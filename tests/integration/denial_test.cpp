@@ -1,4 +1,7 @@
+#include <sys/stat.h>
+
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -126,6 +129,37 @@ TEST_F(DenialTest, EveryChangeOfAReadOnlyDirectoryIsRefusedAndCountedByItsPath) 
   ASSERT_TRUE(allowed) << allowed.error();
   EXPECT_TRUE(allowed.denials.empty());
   EXPECT_FALSE(std::filesystem::exists(directory / "secret"));
+}
+
+// Opening it waits until somebody opens the other end: a thread of the directory's would be gone with each run.
+TEST_F(DenialTest, TimesOfAFifoAreNotSetAndNoThreadWaitsForIt) {
+  ASSERT_EQ(::mkfifo((directory / "fifo").c_str(), 0600), 0);
+  const auto set_times = [](const char* name) {
+    auto wat =
+        on_directory("set-times-at",
+                     R"((param "path-flags" $pf) (param "path" string) (param "accessed" $nt) (param "modified" $nt))",
+                     "i32 i32 i32 i32 i64 i32 i32 i64 i32",
+                     "(i32.const 1) (i32.const 128) (i32.const " + std::to_string(std::strlen(name)) +
+                         ") (i32.const 1) (i64.const 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 0)");
+    const std::string types = "(export \"descriptor-type\"";
+    wat.insert(
+        wat.find(types),
+        R"((type $nt' (variant (case "no-change") (case "now") (case "timestamp" $dt))) (export "new-timestamp" (type $nt (eq $nt'))) )");
+    const std::string data = "(data (i32.const 64)";
+    return wat.insert(wat.find(data), std::string("(data (i32.const 128) \"") + name + "\") ");
+  };
+  auto context = small();
+  context.wasi.directories = {{directory.string(), "/data", true}};
+  // More often than the directory has threads.
+  for (int i = 0; i < 20; ++i) {
+    const auto report = run(set_times("fifo"), context);
+    ASSERT_TRUE(report) << report.error() << report.error().guest_text;
+    EXPECT_EQ(*report.value()->get<std::uint32_t>() & 0xffU, kError);
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", "fifo", 1U)));
+  }
+  const auto neighbour = run(set_times("secret"), context);
+  ASSERT_TRUE(neighbour) << neighbour.error() << neighbour.error().guest_text;
+  EXPECT_EQ(*neighbour.value()->get<std::uint32_t>() & 0xffU, 0U);
 }
 
 TEST_F(DenialTest, AskingAboutWhatIsOutsideIsCountedToo) {

@@ -220,6 +220,77 @@ TEST_F(LoadTest, ANameCountsForEachThatItStandsBefore) {
   EXPECT_EQ(refusal(engine.load_text(with_interface(10'000, functions))).limit, "type_nodes");
 }
 
+// Nineteen instances; an upper bound that multiplies wherever a component is handed on calls them 853,686,927,102.
+TEST_F(LoadTest, ComponentsThatAreGivenToComponentsCountAsOftenAsTheyAreMade) {
+  std::string text = R"((component
+    (component $P (import "c" (component $C)) (instance (instantiate $C)) (instance (instantiate $C)))
+    (component $I))";
+  for (int i = 0; i < 6; ++i) {
+    text += R"((instance (instantiate $P (with "c" (component $I)))))";
+  }
+  text += ")";
+  EXPECT_TRUE(with([](auto& c) { c.load.max_instances = 19; }).load_text(text));
+  const auto kind = refusal(with([](auto& c) { c.load.max_instances = 18; }).load_text(text));
+  EXPECT_EQ(kind.limit, "instances");
+  EXPECT_EQ(kind.found, 19U);
+}
+
+TEST_F(LoadTest, InstancesInsideTheTypesOfInstancesHaveALimitOfTheirOwn) {
+  std::string text = R"((component (type $i0 (instance (export "f" (func)))))";
+  for (int i = 1; i < 101; ++i) {
+    text += "(type $i" + std::to_string(i) + R"( (instance (export "i" (instance (type $i)" + std::to_string(i - 1) +
+            ")))))";
+  }
+  text += R"((import "x" (instance (type $i100)))))";
+  const auto kind = refusal(engine.load_text(text));
+  EXPECT_EQ(kind.limit, "type_depth");
+  EXPECT_EQ(kind.allowed, 100U);
+  EXPECT_TRUE(with([](auto& c) { c.load.max_type_depth = 200; }).load_text(text));
+}
+
+// Valid, and too much for the compiler of Wasmtime 48.0.8.
+TEST_F(LoadTest, AComponentThatTheCompilerGivesUpOnIsNotABugOfOurs) {
+  constexpr std::string_view kPanics = R"((component
+    (component $c
+      (type $t (instance (type $u u32) (export "t" (type (eq $u)))))
+      (import "a" (instance (type $t)))
+      (import "b" (instance (type $t))))
+    (type $u u32)
+    (instance $i (export "t" (type $u)))
+    (instance (instantiate $c (with "a" (instance $i)) (with "b" (instance $i))))))";
+  for (const auto mode : {CompileIsolation::Mode::Child, CompileIsolation::Mode::InProcess}) {
+    auto settings = config();
+    settings.cache = false;
+    settings.compile.mode = mode;
+    auto host = WasmEngine::create(settings).value();
+    const auto loaded = host.load_text(kPanics);
+    ASSERT_FALSE(loaded);
+    EXPECT_EQ(loaded.error().reason(), "load_failed") << loaded.error();
+    EXPECT_TRUE(refusal(loaded).compiler_gave_up);
+    EXPECT_FALSE(loaded.error().guest_text.empty());
+    EXPECT_EQ(host.statistics().compiler_gave_up, 1U);
+    EXPECT_TRUE(host.load_text("(component)")) << "and the next one loads";
+  }
+}
+
+// What is only written down takes memory too: modules that nobody instantiates.
+TEST_F(LoadTest, WhatALoadedComponentKeepsInTheHostHasALimit) {
+  std::string module = "(core module";
+  for (int i = 0; i < 5'000; ++i) {
+    module += " (global i32 (i32.const 1))";
+  }
+  const auto text = "(component " + module + ") " + module + "))";
+  const auto kind = refusal(with([](auto& c) { c.load.max_metadata = Bytes{500'000}; }).load_text(text));
+  EXPECT_EQ(kind.limit, "metadata_bytes");
+  EXPECT_EQ(kind.unit, "bytes");
+  const auto loaded = engine.load_text(text);
+  ASSERT_TRUE(loaded);
+  const auto required = loaded->required_resources();
+  ASSERT_TRUE(required);
+  EXPECT_GT(required->metadata_bytes.count, 10'000U * 60);
+  EXPECT_LT(required->metadata_bytes.count, 10'000U * 200);
+}
+
 // Each is looked for among those before it.
 TEST_F(LoadTest, ManyResourcesAreRefusedByName) {
   const auto resources = [](int n) {

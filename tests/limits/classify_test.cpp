@@ -58,6 +58,7 @@ CallBudget allowed() {
   budget.limits.max_memory = 4'096_B;
   budget.limits.max_wasi_resources = 11;
   budget.limits.max_async_resources = 26;
+  budget.limits.max_instance_bytes = 27_B;
   budget.limits.max_handles = 12;
   budget.limits.max_host_buffer = 13_B;
   budget.limits.max_output = 14_B;
@@ -126,6 +127,8 @@ const std::vector<Row> kRows = {
     {Cause::Trap, kTrap(TrapCode::IntegerDivisionByZero), refused(half()), "trap integer_division_by_zero"},
     {Cause::ResourceTable, 0, half(), "wasi_resources 11 count"},
     {Cause::AsyncResources, 0, half(), "async_resources 26 count"},
+    {Cause::InstanceBytes, 99, half(), "instance_bytes 27 99 bytes"},
+    {Cause::Exhausted, 0, half(), "memory 0"},
     {Cause::Handles, 0, half(), "handles 12 count"},
     {Cause::HostBuffers, 0, half(), "host_buffer_bytes 13 bytes"},
     {Cause::Output, 99, half(), "output_bytes 14 99 bytes"},

@@ -27,6 +27,7 @@ const std::vector<Number> kNumbers = {
     {"max_handles", [](auto& l, auto n) { l.max_handles = n; }},
     {"max_wasi_resources", [](auto& l, auto n) { l.max_wasi_resources = n; }},
     {"max_async_resources", [](auto& l, auto n) { l.max_async_resources = n; }},
+    {"max_instance_bytes", [](auto& l, auto n) { l.max_instance_bytes.count = n; }},
     {"max_host_calls", [](auto& l, auto n) { l.max_host_calls = n; }},
     {"max_directory_entries", [](auto& l, auto n) { l.max_directory_entries = n; }},
     {"max_open_files", [](auto& l, auto n) { l.max_open_files = n; }},
@@ -94,6 +95,16 @@ TEST(Validate, GrantsAreTextThatGuestsCanRead) {
     EXPECT_EQ(verdict({.environment = {{"A", "b"}, {bad, "c"}}}), "environment variable 2 is not UTF-8");
     EXPECT_EQ(verdict({.directories = {{".", bad, false}}}), "directory 1 is not UTF-8");
   }
+}
+
+// Describing a component calls itself for each level.
+TEST(Validate, TypesAreDescribedToADepthThatTheStackHas) {
+  LoadLimits limits;
+  limits.max_type_depth = kTypeDepthMost;
+  EXPECT_TRUE(validate(limits));
+  ++limits.max_type_depth;
+  ASSERT_FALSE(validate(limits));
+  EXPECT_EQ(validate(limits).error().message, "max_type_depth is larger than 1000");
 }
 
 TEST(Validate, ACoarseClockHasSteps) {

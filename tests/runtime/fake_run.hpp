@@ -55,13 +55,15 @@ class FakeRun final : public engine::Run {
 
 class FakeJob final : public runtime::Job {
  public:
-  explicit FakeJob(std::vector<Step> script) : script_(std::move(script)) {}
-  std::expected<engine::RunPtr, engine::Failure> begin(const engine::Budget&) override {
+  explicit FakeJob(std::vector<Step> script, const ledger::Amounts& needs = {})
+      : script_(std::move(script)), needs_(needs) {}
+  [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
+  std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget&) override {
     return engine::RunPtr(new FakeRun(script_));
   }
   void host_call(const runtime::Operation&, const std::shared_ptr<engine::HostCalls>&,
                  engine::ParkedCall) noexcept override {}
-  void polled() override {}
+  [[nodiscard]] std::optional<ledger::Shortage> polled() override { return {}; }
   std::expected<std::optional<Value>, Error> result(engine::Answer) override { return std::nullopt; }
   void count_host_calls(HostCallCounts&) const override {}
   void complete(Report&) override {}
@@ -69,6 +71,7 @@ class FakeJob final : public runtime::Job {
 
  private:
   std::vector<Step> script_;
+  ledger::Amounts needs_;
 };
 
 struct FakeParts {
@@ -78,8 +81,8 @@ struct FakeParts {
 /// A run of a fake guest, with its report.
 class FakeExecution final : private FakeParts, public runtime::ExecutionCore {
  public:
-  FakeExecution(std::vector<Step> script, const CallBudget& budget)
-      : FakeParts{{}, FakeJob(std::move(script))}, ExecutionCore(&job, its_report, {}) {
+  FakeExecution(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, ExecutionCore(&job, its_report, {}) {
     its_report.budget = budget;
   }
 };

@@ -445,5 +445,96 @@ TEST_F(SchedulerTest, UsageCanBeReadWhileItRuns) {
   EXPECT_GE(run->wait().usage().slices, 10U);
 }
 
+/// A ledger with room for four places of one byte and what runs need beside them.
+class SchedulerLedgerTest : public SchedulerTest {
+ protected:
+  static ledger::Amounts memory(std::uint64_t n) {
+    ledger::Amounts out;
+    out[ledger::Kind::Memory] = n;
+    return out;
+  }
+  void start(std::uint64_t capacity, SchedulerLimits limits = {.workers = 2}) {
+    account = ledger::Account::simulated(memory(capacity));
+    limits.place = memory(1);
+    scheduler = Scheduler::start(limits, account);
+  }
+  void TearDown() override {
+    SchedulerTest::TearDown();
+    scheduler.reset();
+    if (account) {
+      EXPECT_EQ(account->figures().memory.used, 0U);
+    }
+  }
+  std::shared_ptr<ExecutionCore> heavy(std::vector<Step> script, std::uint64_t needs) {
+    return submit(std::make_shared<FakeExecution>(std::move(script), budget(), memory(needs)));
+  }
+  std::shared_ptr<ledger::Account> account;
+};
+
+TEST_F(SchedulerLedgerTest, ARunThatDoesNotFitWaitsUntilAnotherEnds) {
+  start(104);
+  const auto first = heavy({wait_and_be_woken(30ms), done()}, 80);
+  const auto second = heavy({done()}, 80);
+  EXPECT_EQ(second->state(), ExecutionState::Queued);
+  EXPECT_EQ(reason(second->wait()), "returned");
+  EXPECT_EQ(reason(first->wait()), "returned");
+  EXPECT_GE(second->wait().usage().queued, 20ms);
+}
+
+TEST_F(SchedulerLedgerTest, ALightRunPassesAHeavyOneForAWhileAndNotForEver) {
+  start(104);
+  const auto first = heavy({wait_forever()}, 80);
+  const auto waits = heavy({done()}, 80);
+  EXPECT_EQ(reason(submit(core({done()}))->wait()), "returned");
+  EXPECT_EQ(reason(heavy({done()}, 10)->wait()), "returned");
+  EXPECT_EQ(waits->state(), ExecutionState::Queued);
+  std::this_thread::sleep_for(Scheduler::kPassedFor + 20ms);
+  const auto late = submit(core({done()}));
+  std::this_thread::sleep_for(30ms);
+  EXPECT_EQ(late->state(), ExecutionState::Queued);
+  first->cancel();
+  EXPECT_EQ(reason(waits->wait()), "returned");
+  EXPECT_EQ(reason(late->wait()), "returned");
+}
+
+TEST_F(SchedulerLedgerTest, WhoWaitsInVainIsToldWhatWasLacking) {
+  start(104, {.workers = 1, .queue_timeout = 30ms});
+  const auto first = heavy({wait_forever()}, 80);
+  const auto vain = heavy({done()}, 80);
+  ASSERT_EQ(reason(vain->wait()), "host_exhausted");
+  const auto& kind = std::get<HostExhausted>(vain->wait().error().kind);
+  EXPECT_EQ(kind.resource, "memory");
+  EXPECT_EQ(kind.needed, 80U);
+  EXPECT_EQ(kind.capacity, 104U);
+  first->cancel();
+}
+
+TEST_F(SchedulerLedgerTest, WhatNeverFitsDoesNotWait) {
+  start(104);
+  ASSERT_EQ(reason(heavy({done()}, 104)->wait()), "host_exhausted");
+  FakeOperation here({done()}, budget());
+  scheduler->run_here(here, {});
+  EXPECT_TRUE(here.report());
+}
+
+// Fifty at once, and then one after the other: the places that were paid for are given back.
+TEST_F(SchedulerLedgerTest, PlacesArePaidForAsTheyAreTaken) {
+  start(40, {.workers = 2, .concurrent_max = 100});
+  std::vector<std::shared_ptr<ExecutionCore>> runs;
+  for (int i = 0; i < 100; ++i) {
+    runs.push_back(submit(core({wait_and_be_woken(2ms), done()})));
+  }
+  for (const auto& run : runs) {
+    EXPECT_EQ(reason(run->wait()), "returned");
+  }
+  EXPECT_EQ(account->figures().memory.peak, 40U);
+  EXPECT_GT(account->figures().memory.refused, 0U);
+  for (int i = 0; i < 50; ++i) {
+    FakeOperation here({done()}, budget());
+    scheduler->run_here(here, {});
+  }
+  EXPECT_LE(account->figures().memory.used, runtime::Places::kPaidAtOnce + runtime::Places::kUnusedMost);
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

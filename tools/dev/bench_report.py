@@ -103,6 +103,12 @@ ITERATIONS = {"lateness_idle": 200, "lateness_busy": 100, "lateness_among_1000_l
 
 paired("fresh run of hello: store, limits, instance, call, report", "fresh_run/same", 1.3)
 paired("the same beside raw Wasmtime without deadline and figures", "fresh_run/bare")
+for guest, name in (("small", "a small guest with a memory"), ("javascript", "JavaScript")):
+    alone = MEDIAN.get(f"fresh_runs_{guest}/real_time/threads:1")
+    if alone:
+        both = MEDIAN.get(f"fresh_runs_{guest}/real_time/threads:2")
+        row(f"fresh runs a second, {name}: on one thread, on two",
+            f"{alone['items_per_second']:,.0f}", f"{both['items_per_second']:,.0f}", f"{both['items_per_second'] / alone['items_per_second']:.2f}")
 paired("call into a kept instance", "warm_call/same", 1.3)
 paired("the same beside raw Wasmtime without deadline and figures", "warm_call/bare")
 paired("call into a kept instance by a bound function", "warm_call_bound")

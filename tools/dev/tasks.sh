@@ -119,6 +119,8 @@ task_bench() {
     [ $# -eq 0 ] || die "--write runs all benchmarks" "./dev bench --write"
   fi
   build_benchmarks
+  need "${packages_test[@]}"
+  build_guests
   rm -f build/bench/process.json
   build/bench/bench/benchmarks --benchmark_repetitions=5 --benchmark_report_aggregates_only=true ${1:+--benchmark_filter="$1"} \
     --benchmark_out=build/bench/figures.json --benchmark_out_format=json

@@ -40,6 +40,10 @@ struct RequiredResources {
   std::uint32_t tables = 0;
   Bytes largest_initial_memory;
   std::uint64_t largest_initial_table = 0;
+  /// Host memory of its instances: `ResourceLimits::max_instance_bytes`.
+  Bytes instance_bytes{};
+  /// Host memory that it keeps as long as it is loaded, beside its bytes and its compiled form. An estimate.
+  Bytes metadata_bytes{};
 };
 
 /// A loaded component: compiled code and what is known about it. Cheap to copy; all copies share one.

@@ -7,6 +7,7 @@
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/instance.hpp>
 #include <airssys/wasm/report.hpp>
+#include <airssys/wasm/statistics.hpp>
 #include <filesystem>
 #include <functional>
 #include <initializer_list>
@@ -65,10 +66,13 @@ struct RuntimeConfig {
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
   /// Instances that are kept at a time, at most 100,000; each holds its memory as long as it lives.
   unsigned max_instances = 100;
-  /// One memory slot ready for each concurrent run and each kept instance, which makes a fresh run five times cheaper
-  /// and reserves 4 GiB of address space (not memory) a slot. A component that does not fit a slot runs outside the
-  /// pool.
+  /// Memories, tables and stacks that are ready for each concurrent run and each kept instance, which makes a fresh run
+  /// five times cheaper. A pool reserves twice 4 GiB of address space (not memory) and ten mappings for each of them;
+  /// components whose memories begin with more than 2 MiB have a pool of their own. A component that does not fit runs
+  /// outside the pools, and so do all where the ledger has no room for them.
   bool pool = true;
+  /// How much of the process this engine may take.
+  HostShares shares{};
   Meter meter = Meter::Fuel;
   /// Fuel after which a run makes room for others, and its clocks are looked at: 1 to 10 million, which is some
   /// milliseconds. Smaller slices cost more: docs/benchmarks.md.
@@ -244,6 +248,9 @@ class WasmEngine {
 
   /// Blocks until what guests wrote to inherited streams so far has been written, and says what became of it.
   FlushedOutput flush_output();
+
+  /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 30 loads.
+  [[nodiscard]] Statistics statistics() const;
 
   [[nodiscard]] runtime::EngineCore& core() noexcept { return *core_; }
 

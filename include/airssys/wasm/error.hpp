@@ -37,6 +37,8 @@ struct LoadFailed {
   std::optional<std::uint64_t> found;
   std::optional<std::uint64_t> offset;
   std::string_view unit = "count";
+  /// The compiler gave up on it, by a panic or a fault of its own: the component may be valid.
+  bool compiler_gave_up = false;
 };
 /// An import cannot be satisfied.
 struct LinkFailed {
@@ -92,10 +94,15 @@ struct HostFailed {
   std::string function;
   std::uint64_t code = 0;
 };
-/// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0.
+/// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0. Where the ledger of the
+/// process said so (statistics.hpp), nothing was asked of the operating system, and the three figures say how much was
+/// needed beyond the `used` of `capacity`; else they are 0.
 struct HostExhausted {
   std::string resource;
   int os_error = 0;
+  std::uint64_t needed = 0, used = 0, capacity = 0;
+  /// `bytes` or `count`.
+  std::string_view unit = "count";
 };
 /// A bug on our side of the door, contained to this run.
 struct HostBug {};

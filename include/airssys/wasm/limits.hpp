@@ -26,6 +26,9 @@ struct ResourceLimits {
   Fuel max_fuel{1'000'000'000};
   /// All linear memories and tables (8 bytes an element) of the run together.
   Bytes max_memory{128ULL << 20U};
+  /// Host memory that the component's instances take (their globals, function references, tables' and memories'
+  /// administration), known before they are made. Instances of more than 64 KiB count as the run's memory as well.
+  Bytes max_instance_bytes{8ULL << 20U};
   /// CPU time of the threads that run the guest. At most the wall clock limit is useful.
   std::chrono::nanoseconds max_cpu_time{std::chrono::seconds{10}};
   /// Host memory for what is read out of the guest in one go: a call's result, or a host function's arguments, in which
@@ -64,6 +67,8 @@ struct CallBudget {
   std::chrono::nanoseconds timeout{std::chrono::seconds{10}};
 };
 
+inline constexpr std::uint64_t kTypeDepthMost = 1'000;
+
 /// What a component may be before it is refused: see docs/limits.md, Loading, for when each is looked at.
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
@@ -84,6 +89,15 @@ struct LoadLimits {
   std::uint64_t max_exports = 100'000;
   std::uint64_t max_memories = 1'000;
   std::uint64_t max_tables = 1'000;
+  /// Steps of finding out what instantiating the component makes: each instance, alias or argument is one, and so again
+  /// wherever a component is instantiated with other arguments. 10 million take some 0.2 s.
+  std::uint64_t max_linking_steps = 10'000'000;
+  /// Host memory that what is known about the component takes as long as it is loaded, its machine code aside: types,
+  /// functions, globals, names. An estimate; docs/limits.md has the figures of seven toolchains' guests.
+  Bytes max_metadata{128ULL << 20U};
+  /// Instances inside instances, in the types of imports and exports: at most `kTypeDepthMost`, since the description
+  /// is read by recursion (370 bytes of stack a level).
+  std::uint64_t max_type_depth = 100;
   /// Nodes of all types written out: types, names, and every further 64 bytes of a long name.
   std::uint64_t max_type_nodes = 100'000;
   /// Wall clock of the whole load.

@@ -90,8 +90,21 @@ enum class BridgeCause : uint32_t {
   Allocator = 35,
   /// CPU time was found spent at a crossing into the host.
   CpuTime = 36,
+  /// The ledger of the process has no more of something; the failure's shortage has the figures.
+  Exhausted = 37,
+  /// The component's instances take more host memory than granted; `code` is the figure.
+  InstanceBytes = 38,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 37,
+  Other = 39,
+};
+
+/// What is counted; the place of its tally in each row.
+enum class BridgeHostResource : uint32_t {
+  Memory = 0,
+  Mappings = 1,
+  AddressSpace = 2,
+  FileDescriptors = 3,
+  Threads = 4,
 };
 
 enum class BridgePoll : uint32_t {
@@ -151,6 +164,16 @@ struct BridgeSlice {
   uintptr_t size;
 };
 
+/// Why something was not charged, with the figures of the tally that refused.
+struct BridgeShortage {
+  BridgeHostResource resource;
+  uint64_t needed;
+  uint64_t used;
+  uint64_t capacity;
+  /// The engine's share was too small, not the process.
+  bool by_share;
+};
+
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
 struct BridgeFailure {
   BridgeCause cause;
@@ -159,6 +182,8 @@ struct BridgeFailure {
   bool wasm_on_stack;
   BridgeBytes message;
   BridgeBytes frames;
+  /// Of `Exhausted`.
+  BridgeShortage shortage;
 };
 
 /// What instantiating needs, as far as it can be known before: see `Component::resources_required`.
@@ -177,18 +202,39 @@ struct BridgeHostConfig {
   uint32_t blocking_threads;
 };
 
+/// One resource: see `ledger::Tally` of the C++ side, whose layout this is.
+struct BridgeTally {
+  uint64_t capacity;
+  uint64_t used;
+  uint64_t peak;
+  uint64_t refused;
+  uint64_t kept;
+};
+
+/// Two rows of five tallies each, and who is to be told when they are no longer needed.
+struct BridgeLedger {
+  const BridgeTally *process;
+  const BridgeTally *engine;
+  void *data;
+  void (*release)(void*);
+};
+
 /// The settings that differ between engines. Meter and concurrency change compiled code; the pool does not.
 struct BridgeEngineConfig {
   /// Fuel metering; otherwise epochs.
   bool fuel;
   /// Component-model async (WASI 0.3, QuickJS guests).
   bool concurrency;
-  /// Slots of the pooling allocator; 0 for on-demand allocation.
+  /// Slots of the pooling allocator, each with a stack; 0 for on-demand allocation.
   uint32_t pool_slots;
+  uint32_t pool_memories;
+  uint32_t pool_tables;
   uint32_t pool_memories_per_component;
   uint32_t pool_tables_per_component;
   uint32_t pool_table_elements;
   uint64_t pool_memory_bytes;
+  /// How many freed memories and stacks are given back to the kernel at once.
+  uint32_t pool_decommit_batch;
   /// Wasm stack of a run, and the whole fiber stack that holds it.
   uint64_t wasm_stack_bytes;
   uint64_t fiber_stack_bytes;
@@ -207,7 +253,7 @@ struct BridgeScan {
   uint64_t nesting;
   uint64_t modules;
   uint64_t components;
-  /// Written down, or made when all is instantiated, whichever is more.
+  /// Written down, or made when the component is instantiated, whichever is more.
   uint64_t instances;
   uint64_t functions;
   /// The largest function body: nothing is checked inside one straight line of code.
@@ -217,8 +263,35 @@ struct BridgeScan {
   uint64_t exports;
   uint64_t memories;
   uint64_t tables;
+  /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
+  uint64_t linking_steps;
+  /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
+  uint64_t metadata_bytes;
   /// Found only: 1 when the component-model async built-ins are used.
   uint64_t concurrency;
+};
+
+/// What instantiating a component makes and takes.
+struct BridgeFootprint {
+  /// Instances of components and of core modules; the component itself is one. The adapters that Wasmtime puts between
+  /// components are not among them.
+  uint64_t instances;
+  uint64_t core_instances;
+  /// Host bytes of these instances and of adapters, without memories and table elements. An upper bound.
+  uint64_t instance_bytes;
+  uint64_t memories;
+  /// Initial sizes.
+  uint64_t memory_bytes;
+  uint64_t largest_memory_bytes;
+  /// Memories with data segments: they begin as a copy-on-write image.
+  uint64_t memory_images;
+  uint64_t tables;
+  /// Initial sizes.
+  uint64_t table_elements;
+  uint64_t largest_table_elements;
+  /// 1 when the component takes core modules or components from the host. Nothing is known about these, so what they take
+  /// is missing from the other figures.
+  uint64_t unknown;
 };
 
 /// What one operation may use; the numbers are C++'s decisions.
@@ -235,6 +308,12 @@ struct BridgeBudget {
   /// Monotonic; 0 for none (only the tests of this crate do that).
   uint64_t deadline_ns;
   uint64_t memory_bytes_max;
+  /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
+  uint64_t memory_bytes_paid;
+  /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
+  uint64_t instance_bytes;
+  uint64_t instance_bytes_counted;
+  uint64_t instance_bytes_max;
   bool stop_on_refused_growth;
   uint32_t instances_max;
   uint32_t memories_max;
@@ -334,9 +413,12 @@ void bridge_component_free(BridgeComponent *component);
 
 void bridge_component_resources(const BridgeComponent *component, BridgeResources *out);
 
-/// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer.
+/// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer, and
+/// `depth_max` (at most 1,000) how deep instances may be in instances. `TooLarge` names the limit: "type_nodes" or
+/// "type_depth".
 bool bridge_component_describe(const BridgeComponent *component,
                                uint64_t nodes_max,
+                               uint64_t depth_max,
                                BridgeBytes *out,
                                BridgeFailure *failure);
 
@@ -346,8 +428,11 @@ bool bridge_component_describe(const BridgeComponent *component,
 /// `run` is alive.
 void bridge_run_denials(const BridgeRun *run, BridgeBytes *out);
 
-/// Starts the host. Null and `failure` when threads cannot be had.
-BridgeHost *bridge_host_new(const BridgeHostConfig *settings, BridgeFailure *failure);
+/// Starts the host. Null and `failure` when threads cannot be had; `ledger` is released either way.
+///
+/// # Safety
+/// Both rows of `ledger` have five tallies, laid out like `BridgeTally`, that live until it is released.
+BridgeHost *bridge_host_new(const BridgeHostConfig *settings, BridgeLedger ledger, BridgeFailure *failure);
 
 /// # Safety
 /// `host` came from `bridge_host_new` and is freed once, after every engine made from it.
@@ -428,12 +513,19 @@ bool bridge_prepared_needs_wasi(const BridgePrepared *prepared);
 /// `prepared` came from `bridge_prepare` and is freed once, after its runs.
 void bridge_prepared_free(BridgePrepared *prepared);
 
-/// Scans `bytes`; stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, and
-/// with `Malformed` where the sections do not parse.
+/// Scans `bytes`, and stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, with
+/// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
+/// and with `Halted` when `cancelled` becomes true (null: never). `footprint` is filled in when the scan succeeds.
 ///
 /// # Safety
-/// `bytes` is readable for the call.
-bool bridge_prescan(BridgeSlice bytes, const BridgeScan *limits, BridgeScan *found, BridgeFailure *failure);
+/// `bytes` is readable for the call, and `cancelled` lives as long.
+bool bridge_prescan(BridgeSlice bytes,
+                    const BridgeScan *limits,
+                    uint64_t deadline_ns,
+                    const bool *cancelled,
+                    BridgeScan *found,
+                    BridgeFootprint *footprint,
+                    BridgeFailure *failure);
 
 /// A store of its own for one run (or one instance). Consumes `wasi`, which may be null when the component imports no
 /// WASI.

@@ -79,7 +79,7 @@ fn finish<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn new(settings: &BridgeEngineConfig, wat: &str, name: &str, duty: Duty) -> Result<BenchRaw> {
-    let mut config = config(settings).expect("the settings are those of the host");
+    let mut config = config(settings);
     if duty == Duty::Unmetered {
         config.consume_fuel(false);
     }

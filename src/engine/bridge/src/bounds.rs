@@ -1,13 +1,15 @@
 //! Functions of ours that stand before WASI's own: those that can be denied, and those whose claim on the host has a bound.
 
 use crate::denied::{FILESYSTEM, NAMES, TCP, UDP};
+use crate::ledger::{BridgeHostResource, Ledger};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::store::Data;
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
 use wasmtime_wasi::WasiView;
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorType, ErrorCode, HostDescriptor, HostDirectoryEntryStream, NewTimestamp, OpenFlags,
     PathFlags,
@@ -168,21 +170,25 @@ macro_rules! watched {
     };
 }
 
-/// Entries of `directory`, counted up to one more than `most`.
-fn entries(directory: &std::fs::File, most: u64) -> std::io::Result<u64> {
+/// What a listing of `directory` will hold, counted up to one entry more than `most`.
+fn measure(directory: &std::fs::File, most: u64) -> std::io::Result<Listing> {
     use rustix::fs::{Dir, Mode, OFlags, openat};
-    const ITSELF_AND_PARENT: u64 = 2;
+    /// `.` and `..`, which no listing has.
+    const BESIDE: u64 = 2;
+    /// Of one entry, beside its name: what wasmtime-wasi keeps of it, and what an allocation costs.
+    const ENTRY_BYTES: u64 = 96;
     // The descriptor may be one that can only be named, not read.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let mut count = 0u64;
+    let mut found = Listing::default();
     for entry in Dir::new(openat(directory, c".", flags, Mode::empty())?)? {
-        entry?;
-        count += 1;
-        if count > most.saturating_add(ITSELF_AND_PARENT) {
+        found.entries += 1;
+        found.bytes += entry?.file_name().to_bytes().len() as u64 + ENTRY_BYTES;
+        if found.entries > most.saturating_add(BESIDE) {
             break;
         }
     }
-    Ok(count.saturating_sub(ITSELF_AND_PARENT))
+    found.entries = found.entries.saturating_sub(BESIDE);
+    Ok(found)
 }
 
 /// WASI reads a whole directory into memory and keeps it until the listing is dropped: what is held is counted.
@@ -192,23 +198,26 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
             Box::new(async move {
                 let data = cx.data_mut();
-                let room = data.budget.directory_entries_max.saturating_sub(data.granted().listings.values().sum());
-                let mut fs = data.filesystem();
-                let mut count = 0;
+                let room = data.budget.directory_entries_max.saturating_sub(data.granted().listings.entries());
+                let fs = data.filesystem();
+                let mut found = Listing::default();
                 if let Descriptor::Dir(open) = fs.table.get(&dir)? {
                     let file = open.dir.clone();
-                    count = match spawn_blocking(move || entries(&file, room)).await {
-                        Ok(count) => count,
+                    found = match spawn_blocking(move || measure(&file, room)).await {
+                        Ok(found) => found,
                         Err(error) => return settle(&mut cx, Err(ErrorCode::from(error).into()), String::new()),
                     };
                 }
-                if count > room {
+                if found.entries > room {
                     let message = "more directory entries than granted".into();
                     return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
                 }
-                let result = HostDescriptor::read_directory(&mut fs, dir).await;
-                if let Ok(listing) = &result {
-                    cx.data_mut().granted().listings.insert(listing.rep(), count);
+                let ledger = cx.data_mut().granted().listings.ledger;
+                ledger.grow(BridgeHostResource::Memory, found.bytes)?;
+                let result = HostDescriptor::read_directory(&mut cx.data_mut().filesystem(), dir).await;
+                match &result {
+                    Ok(listing) => _ = cx.data_mut().granted().listings.held.insert(listing.rep(), found),
+                    Err(_) => ledger.give_back(BridgeHostResource::Memory, found.bytes),
                 }
                 settle(&mut cx, result, String::new())
             })
@@ -216,30 +225,100 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
     )?;
     types.resource("directory-entry-stream", ResourceType::host::<ReaddirIterator>(), |mut cx, listing| {
         let data = cx.data_mut();
-        data.granted().listings.remove(&listing);
+        data.granted().listings.remove(listing);
         HostDirectoryEntryStream::drop(&mut data.filesystem(), Resource::new_own(listing))
     })
 }
 
 /// What a guest has opened, as long as anything still uses it: streams may outlive their descriptors. Descriptors are the
-/// process's, and one guest could take all of them.
-#[derive(Default)]
-pub struct OpenFiles(Vec<Weak<std::fs::File>>);
+/// process's, and one guest could take all of them: each is charged to the ledger before it is opened.
+pub struct OpenFiles {
+    files: Vec<Weak<std::fs::File>>,
+    ledger: &'static Ledger,
+}
 
 impl OpenFiles {
-    fn room(&mut self, most: u64) -> Result<()> {
-        self.0.retain(|file| file.strong_count() > 0);
-        let next = self.0.len() as u64 + 1;
+    pub fn new(ledger: &'static Ledger) -> Self {
+        Self { files: Vec::new(), ledger }
+    }
+
+    /// Gives back those that nothing uses any more.
+    fn forget_closed(&mut self) {
+        let before = self.files.len();
+        self.files.retain(|file| file.strong_count() > 0);
+        self.ledger.give_back(BridgeHostResource::FileDescriptors, (before - self.files.len()) as u64);
+    }
+
+    /// Charges one more, to be followed by `opened`.
+    fn charge(&mut self, most: u64) -> Result<()> {
+        self.forget_closed();
+        let next = self.files.len() as u64 + 1;
         if next > most {
             let message = "more open files than granted".into();
             return Err(Stopped { cause: BridgeCause::OpenFiles, code: next, message }.into());
         }
+        self.ledger.grow(BridgeHostResource::FileDescriptors, 1)?;
         Ok(())
     }
 
-    fn add(&mut self, file: Weak<std::fs::File>) {
-        self.0.push(file);
+    /// What was charged is open, or was not opened.
+    fn opened(&mut self, file: Option<Weak<std::fs::File>>) {
+        match file {
+            Some(file) => self.files.push(file),
+            None => self.ledger.give_back(BridgeHostResource::FileDescriptors, 1),
+        }
     }
+}
+
+impl Drop for OpenFiles {
+    fn drop(&mut self) {
+        self.ledger.give_back(BridgeHostResource::FileDescriptors, self.files.len() as u64);
+    }
+}
+
+/// The entries in all listings that a guest holds, charged to the ledger before they are read.
+pub struct Listings {
+    held: HashMap<u32, Listing>,
+    ledger: &'static Ledger,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Listing {
+    entries: u64,
+    bytes: u64,
+}
+
+impl Listings {
+    pub fn new(ledger: &'static Ledger) -> Self {
+        Self { held: HashMap::new(), ledger }
+    }
+
+    fn entries(&self) -> u64 {
+        self.held.values().map(|listing| listing.entries).sum()
+    }
+
+    fn remove(&mut self, listing: u32) {
+        if let Some(gone) = self.held.remove(&listing) {
+            self.ledger.give_back(BridgeHostResource::Memory, gone.bytes);
+        }
+    }
+}
+
+impl Drop for Listings {
+    fn drop(&mut self) {
+        self.ledger.give_back(BridgeHostResource::Memory, self.held.values().map(|listing| listing.bytes).sum());
+    }
+}
+
+/// Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before anything is
+/// opened for a guest.
+async fn is_special(fs: &mut WasiFilesystemCtxView<'_>, dir: &Resource<Descriptor>, at: PathFlags, path: &str) -> bool {
+    // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
+    let same = Resource::new_borrow(dir.rep());
+    let stat = HostDescriptor::stat_at(fs, same, at, path.to_owned()).await;
+    stat.is_ok_and(|stat| {
+        !matches!(stat.type_, DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink)
+    })
 }
 
 fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
@@ -262,18 +341,26 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         (flags: PathFlags, old: String, to: Resource<Descriptor>, new: String),
         new
     );
-    watched!(
-        types,
+    type Times = (Resource<Descriptor>, PathFlags, String, NewTimestamp, NewTimestamp);
+    types.func_wrap_async(
         "[method]descriptor.set-times-at",
-        set_times_at,
-        (flags: PathFlags, path: String, accessed: NewTimestamp, modified: NewTimestamp),
-        path
-    );
+        |mut cx: StoreContextMut<'_, Data>, (dir, at, path, accessed, modified): Times| {
+            Box::new(async move {
+                let mut fs = cx.data_mut().filesystem();
+                let name = path.clone();
+                let result = if is_special(&mut fs, &dir, at, &path).await {
+                    Err(ErrorCode::NotPermitted.into())
+                } else {
+                    HostDescriptor::set_times_at(&mut fs, dir, at, path, accessed, modified).await
+                };
+                settle(&mut cx, result, name)
+            })
+        },
+    )?;
     watched!(types, "[method]descriptor.stat-at", stat_at, (flags: PathFlags, path: String), path);
     watched!(types, "[method]descriptor.readlink-at", readlink_at, (path: String), path);
     watched!(types, "[method]descriptor.metadata-hash-at", metadata_hash_at, (flags: PathFlags, path: String), path);
     bound_listings(&mut types)?;
-    // Opening a FIFO or a device can block for ever, and a started open cannot be interrupted: look before opening.
     type Arguments = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
     types.func_wrap_async(
         "[method]descriptor.open-at",
@@ -281,31 +368,28 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
             Box::new(async move {
                 let data = cx.data_mut();
                 let most = data.budget.open_files_max;
-                data.granted().open_files.room(most)?;
+                data.granted().open_files.charge(most)?;
                 let mut fs = data.filesystem();
                 let name = path.clone();
-                // `stat-at` borrows the directory by handle; a borrow may be named as often as one likes.
-                let same = Resource::new_borrow(dir.rep());
-                let special = match HostDescriptor::stat_at(&mut fs, same, at, path.clone()).await {
-                    Ok(stat) => !matches!(
-                        stat.type_,
-                        DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink
-                    ),
-                    Err(_) => false,
+                let result = if is_special(&mut fs, &dir, at, &path).await {
+                    Err(ErrorCode::NotPermitted.into())
+                } else {
+                    HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await
                 };
-                if special {
-                    return settle(&mut cx, Err(ErrorCode::NotPermitted.into()), name);
-                }
-                let result = HostDescriptor::open_at(&mut fs, dir, at, path, open, flags).await;
-                if let Ok(opened) = &result {
-                    let file = match fs.table.get(opened)? {
+                let file =
+                    result.as_ref().ok().and_then(|opened| fs.table.get(opened).ok()).map(|opened| match opened {
                         Descriptor::File(file) => Arc::downgrade(&file.file),
                         Descriptor::Dir(dir) => Arc::downgrade(&dir.dir),
-                    };
-                    cx.data_mut().granted().open_files.add(file);
-                }
+                    });
+                cx.data_mut().granted().open_files.opened(file);
                 settle(&mut cx, result, name)
             })
         },
-    )
+    )?;
+    types.resource("descriptor", ResourceType::host::<Descriptor>(), |mut cx, descriptor| {
+        let data = cx.data_mut();
+        let dropped = HostDescriptor::drop(&mut data.filesystem(), Resource::new_own(descriptor));
+        data.granted().open_files.forget_closed();
+        dropped
+    })
 }

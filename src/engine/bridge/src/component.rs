@@ -64,18 +64,21 @@ pub extern "C" fn bridge_component_resources(component: &BridgeComponent, out: &
     };
 }
 
-/// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer.
+/// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer, and
+/// `depth_max` (at most 1,000) how deep instances may be in instances. `TooLarge` names the limit: "type_nodes" or
+/// "type_depth".
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_component_describe(
     component: &BridgeComponent,
     nodes_max: u64,
+    depth_max: u64,
     out: &mut BridgeBytes,
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || {
         let engine = component.component.engine();
         let ty = component.component.component_type();
-        let mut describer = Describer::new(engine, nodes_max);
+        let mut describer = Describer::new(engine, nodes_max, depth_max);
         describer.externs(ty.imports(engine).map(|(name, item)| (name, item.ty)))?;
         describer.externs(ty.exports(engine).map(|(name, item)| (name, item.ty)))?;
         *out = describer.finish().into();

@@ -1,79 +1,25 @@
 //! The host (tokio), engines from one configuration function, and compilation.
 
 use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::runtime::{Handle, Runtime};
+use crate::lanes::Lanes;
+use crate::ledger::{BridgeLedger, Ledger};
+use crate::outcome::{BridgeFailure, Failure};
+use crate::stacks::Stacks;
+use std::sync::{Arc, Once};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
-
-/// How long shutting down waits for blocking work (a file or name look-up that has started cannot be interrupted).
-const SHUTDOWN_WAIT: Duration = Duration::from_millis(200);
 
 /// Deeper stacks are cut: nobody reads more, and collecting them costs time after the stop.
 const BACKTRACE_FRAMES_MAX: usize = 32;
 
-/// Further sets of directories share the threads of the sets that were there before.
-const FILE_LANES_MAX: usize = 64;
-
-/// What every engine shares: tokio's threads, for timers and blocking file work. Those of guests without directories
-/// start at once, before any limit is set on the process.
-///
-/// A blocking call cannot be interrupted: in a dead network mount it keeps its thread, also when its run is over. So
-/// each set of directories has threads of its own, and only those who were granted the same can be kept waiting.
+/// What every engine shares: tokio's threads, for timers and blocking file work, and the ledger.
 pub struct Host {
-    main: Option<Runtime>,
-    /// By the set's directories.
-    lanes: Mutex<Vec<(String, Runtime)>>,
-    settings: BridgeHostConfig,
+    pub lanes: Lanes,
+    pub ledger: Arc<Ledger>,
 }
 
 impl Host {
-    pub fn start(settings: BridgeHostConfig) -> Result<Self, Failure> {
-        Ok(Self { main: Some(threads(settings)?), lanes: Mutex::default(), settings })
-    }
-
-    /// The threads for a run with these directories.
-    pub fn lane(&self, directories: &str) -> Result<Handle, Failure> {
-        if let (true, Some(main)) = (directories.is_empty(), &self.main) {
-            return Ok(main.handle().clone());
-        }
-        // Nothing panics while holding it.
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, lane)) = lanes.iter().find(|(of, _)| of == directories) {
-            return Ok(lane.handle().clone());
-        }
-        if lanes.len() == FILE_LANES_MAX {
-            let mut hasher = DefaultHasher::new();
-            directories.hash(&mut hasher);
-            return Ok(lanes[hasher.finish() as usize % FILE_LANES_MAX].1.handle().clone());
-        }
-        let lane = threads(BridgeHostConfig { workers: 1, ..self.settings })?;
-        let handle = lane.handle().clone();
-        lanes.push((directories.to_owned(), lane));
-        Ok(handle)
-    }
-}
-
-fn threads(settings: BridgeHostConfig) -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.workers.max(1) as usize)
-        .max_blocking_threads(settings.blocking_threads.max(1) as usize)
-        .thread_name("airssys-wasm-io")
-        .enable_time()
-        .enable_io()
-        .build()
-        .map_err(|e| Failure::new(BridgeCause::OutOfMemory, e.to_string()))
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let deadline = Instant::now() + SHUTDOWN_WAIT;
-        let lanes = std::mem::take(&mut *self.lanes.lock().unwrap_or_else(PoisonError::into_inner));
-        for runtime in lanes.into_iter().map(|(_, lane)| lane).chain(self.main.take()) {
-            runtime.shutdown_timeout(deadline.saturating_duration_since(Instant::now()));
-        }
+    pub fn start(settings: BridgeHostConfig, ledger: Arc<Ledger>) -> Result<Self, Failure> {
+        Ok(Self { lanes: Lanes::start(settings, ledger.clone())?, ledger })
     }
 }
 
@@ -96,12 +42,16 @@ pub struct BridgeEngineConfig {
     pub fuel: bool,
     /// Component-model async (WASI 0.3, QuickJS guests).
     pub concurrency: bool,
-    /// Slots of the pooling allocator; 0 for on-demand allocation.
+    /// Slots of the pooling allocator, each with a stack; 0 for on-demand allocation.
     pub pool_slots: u32,
+    pub pool_memories: u32,
+    pub pool_tables: u32,
     pub pool_memories_per_component: u32,
     pub pool_tables_per_component: u32,
     pub pool_table_elements: u32,
     pub pool_memory_bytes: u64,
+    /// How many freed memories and stacks are given back to the kernel at once.
+    pub pool_decommit_batch: u32,
     /// Wasm stack of a run, and the whole fiber stack that holds it.
     pub wasm_stack_bytes: u64,
     pub fiber_stack_bytes: u64,
@@ -111,11 +61,13 @@ pub struct BridgeEngine {
     pub engine: Engine,
     pub host: Arc<Host>,
     pub fuel: bool,
+    /// Freed memories and stacks wait until there are so many; 0 without a pool.
+    pub decommit_batch: u32,
 }
 
 /// The one place that names Wasmtime's tunables, for parent and compiling child alike: an artefact is accepted only
 /// where these agree, so nothing here may depend on the environment.
-pub fn config(settings: &BridgeEngineConfig) -> Result<Config, Failure> {
+pub fn config(settings: &BridgeEngineConfig) -> Config {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -156,7 +108,7 @@ pub fn config(settings: &BridgeEngineConfig) -> Result<Config, Failure> {
     } else {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
     }
-    Ok(config)
+    config
 }
 
 fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
@@ -166,8 +118,8 @@ fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
         // Only a counter; what one run may have is limited per store.
         .total_core_instances(u32::MAX)
         .total_stacks(slots)
-        .total_memories(slots.saturating_mul(settings.pool_memories_per_component))
-        .total_tables(slots.saturating_mul(settings.pool_tables_per_component))
+        .total_memories(settings.pool_memories)
+        .total_tables(settings.pool_tables)
         .max_memories_per_component(settings.pool_memories_per_component)
         .max_tables_per_component(settings.pool_tables_per_component)
         .max_memories_per_module(settings.pool_memories_per_component)
@@ -175,19 +127,29 @@ fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
         .table_elements(settings.pool_table_elements as usize)
         .max_memory_size(settings.pool_memory_bytes as usize)
         .max_unused_warm_slots(slots.min(100))
+        .decommit_batch_size(settings.pool_decommit_batch as usize)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10)
         .async_stack_keep_resident(16 << 10);
     pool
 }
 
-/// Starts the host. Null and `failure` when threads cannot be had.
+/// Starts the host. Null and `failure` when threads cannot be had; `ledger` is released either way.
+///
+/// # Safety
+/// Both rows of `ledger` have five tallies, laid out like `BridgeTally`, that live until it is released.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_host_new(settings: &BridgeHostConfig, failure: &mut BridgeFailure) -> *mut BridgeHost {
+pub unsafe extern "C" fn bridge_host_new(
+    settings: &BridgeHostConfig,
+    ledger: BridgeLedger,
+    failure: &mut BridgeFailure,
+) -> *mut BridgeHost {
     // A panic is caught and told by its payload; the default hook would write to this process's stderr.
     static SILENCE: Once = Once::new();
     SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings)?)))))
+    // SAFETY: the caller's promise above.
+    let ledger = Arc::new(unsafe { Ledger::new(ledger) });
+    raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings, ledger)?)))))
 }
 
 /// # Safety
@@ -206,8 +168,13 @@ pub extern "C" fn bridge_engine_new(
     failure: &mut BridgeFailure,
 ) -> *mut BridgeEngine {
     raw(guarded(failure, || {
-        let engine = Engine::new(&config(settings)?)?;
-        Ok(BridgeEngine { engine, host: host.0.clone(), fuel: settings.fuel })
+        let mut config = config(settings);
+        if settings.pool_slots == 0 {
+            config.with_host_stack(Arc::new(Stacks(host.0.ledger.clone())));
+        }
+        let engine = Engine::new(&config)?;
+        let decommit_batch = if settings.pool_slots > 0 { settings.pool_decommit_batch } else { 0 };
+        Ok(BridgeEngine { engine, host: host.0.clone(), fuel: settings.fuel, decommit_batch })
     }))
 }
 
@@ -238,7 +205,7 @@ pub unsafe extern "C" fn bridge_compile(
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || {
-        let engine = Engine::new(&config(settings)?)?;
+        let engine = Engine::new(&config(settings))?;
         // SAFETY: the caller's promise above.
         let bytes = unsafe { bytes.bytes() };
         *artefact = engine.precompile_component(bytes)?.into();

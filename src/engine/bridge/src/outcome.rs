@@ -2,6 +2,7 @@
 
 use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ffi::BridgeBytes;
+use crate::ledger::BridgeShortage;
 use std::any::Any;
 use std::fmt::Write;
 use wasmtime::component::ResourceTableError;
@@ -82,8 +83,12 @@ pub enum BridgeCause {
     Allocator = 35,
     /// CPU time was found spent at a crossing into the host.
     CpuTime = 36,
+    /// The ledger of the process has no more of something; the failure's shortage has the figures.
+    Exhausted = 37,
+    /// The component's instances take more host memory than granted; `code` is the figure.
+    InstanceBytes = 38,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 37,
+    Other = 39,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -95,6 +100,8 @@ pub struct BridgeFailure {
     pub wasm_on_stack: bool,
     pub message: BridgeBytes,
     pub frames: BridgeBytes,
+    /// Of `Exhausted`.
+    pub shortage: BridgeShortage,
 }
 
 /// Boxed, so that a `Result` stays small.
@@ -108,6 +115,7 @@ struct Details {
     wasm_on_stack: bool,
     message: String,
     frames: Vec<u8>,
+    shortage: BridgeShortage,
 }
 
 /// Raised by our own code inside a run so that it comes back as the type it is.
@@ -142,7 +150,8 @@ impl Failure {
     pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
         let mut message = message.into();
         truncate(&mut message, MESSAGE_BYTES_MAX);
-        Self(Box::new(Details { cause, code: 0, wasm_on_stack: false, message, frames: Vec::new() }))
+        let shortage = BridgeShortage::default();
+        Self(Box::new(Details { cause, code: 0, wasm_on_stack: false, message, frames: Vec::new(), shortage }))
     }
 
     pub fn with_code(mut self, code: u64) -> Self {
@@ -188,14 +197,23 @@ impl From<Error> for Failure {
             error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
         };
         truncate(&mut message, MESSAGE_BYTES_MAX);
-        Self(Box::new(Details { cause, code, wasm_on_stack, message, frames: encode_frames(&error) }))
+        let shortage = error.downcast_ref::<BridgeShortage>().copied().unwrap_or_default();
+        Self(Box::new(Details { cause, code, wasm_on_stack, message, frames: encode_frames(&error), shortage }))
+    }
+}
+
+impl From<BridgeShortage> for Failure {
+    fn from(shortage: BridgeShortage) -> Self {
+        let mut failure = Self::new(BridgeCause::Exhausted, shortage.to_string());
+        failure.0.shortage = shortage;
+        failure
     }
 }
 
 impl From<Failure> for BridgeFailure {
     fn from(failure: Failure) -> Self {
-        let Details { cause, code, wasm_on_stack, message, frames } = *failure.0;
-        Self { cause, code, wasm_on_stack, message: message.into_bytes().into(), frames: frames.into() }
+        let Details { cause, code, wasm_on_stack, message, frames, shortage } = *failure.0;
+        Self { cause, code, wasm_on_stack, message: message.into_bytes().into(), frames: frames.into(), shortage }
     }
 }
 
@@ -211,6 +229,9 @@ pub fn truncate(text: &mut String, bytes_max: usize) {
 fn classify(error: &Error) -> (BridgeCause, u64) {
     if let Some(s) = error.downcast_ref::<Stopped>() {
         return (s.cause, s.code);
+    }
+    if error.is::<BridgeShortage>() {
+        return (BridgeCause::Exhausted, 0);
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
         return (BridgeCause::Exit, exit.0 as u32 as u64);

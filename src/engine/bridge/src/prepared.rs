@@ -16,6 +16,7 @@ pub struct BridgePrepared {
     pub engine: Engine,
     pub host: Arc<Host>,
     pub fuel: bool,
+    pub decommit_batch: u32,
     pub needs_wasi: bool,
     /// It holds components: values may go from one to another.
     pub between_components: bool,
@@ -65,6 +66,7 @@ pub unsafe extern "C" fn bridge_prepare(
             engine: engine.engine.clone(),
             host: engine.host.clone(),
             fuel: engine.fuel,
+            decommit_batch: engine.decommit_batch,
             needs_wasi,
             between_components,
         })

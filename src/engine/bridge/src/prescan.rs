@@ -1,11 +1,23 @@
-//! Counts what a component holds, before Wasmtime sees a byte. Reads section by section with `wasmparser`, validates
-//! nothing, allocates nothing that the input controls beyond these limits.
+//! Counts what a component holds and what it becomes, before Wasmtime sees a byte. Reads section by section with
+//! `wasmparser` and validates nothing; what it remembers, and the time it takes, are bounded by the limits it is given.
 
-use crate::expand::Expansion;
+mod definitions;
+pub mod footprint;
+mod linking;
+mod modules;
+mod reader;
+mod terms;
+mod watch;
+mod weights;
+
 use crate::ffi::{BridgeSlice, guarded};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::scan_types;
-use wasmparser::{BinaryReader, CanonicalFunction, CanonicalOption, Parser, Payload};
+use footprint::BridgeFootprint;
+use reader::Reader;
+use std::sync::atomic::AtomicBool;
+use wasmparser::{BinaryReader, Parser, Payload};
+use watch::Watch;
 
 /// Both the limits given and the figures found.
 #[repr(C)]
@@ -15,7 +27,7 @@ pub struct BridgeScan {
     pub nesting: u64,
     pub modules: u64,
     pub components: u64,
-    /// Written down, or made when all is instantiated, whichever is more.
+    /// Written down, or made when the component is instantiated, whichever is more.
     pub instances: u64,
     pub functions: u64,
     /// The largest function body: nothing is checked inside one straight line of code.
@@ -25,25 +37,38 @@ pub struct BridgeScan {
     pub exports: u64,
     pub memories: u64,
     pub tables: u64,
+    /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
+    pub linking_steps: u64,
+    /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
+    pub metadata_bytes: u64,
     /// Found only: 1 when the component-model async built-ins are used.
     pub concurrency: u64,
 }
 
-/// Scans `bytes`; stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, and
-/// with `Malformed` where the sections do not parse.
+/// Scans `bytes`, and stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, with
+/// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
+/// and with `Halted` when `cancelled` becomes true (null: never). `footprint` is filled in when the scan succeeds.
 ///
 /// # Safety
-/// `bytes` is readable for the call.
+/// `bytes` is readable for the call, and `cancelled` lives as long.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_prescan(
     bytes: BridgeSlice,
     limits: &BridgeScan,
+    deadline_ns: u64,
+    cancelled: Option<&'static AtomicBool>,
     found: &mut BridgeScan,
+    footprint: &mut BridgeFootprint,
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || {
+        let mut watch = Watch::new(deadline_ns, cancelled, limits.linking_steps);
         // SAFETY: the caller's promise above.
-        scan(unsafe { bytes.bytes() }, limits, found)
+        let bytes = unsafe { bytes.bytes() };
+        let outcome = scan(bytes, limits, found, &mut watch);
+        found.linking_steps = watch.steps();
+        *footprint = outcome?;
+        Ok(())
     })
     .is_some()
 }
@@ -64,14 +89,18 @@ pub fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
     Failure::new(BridgeCause::Malformed, error.message()).with_code(error.offset() as u64)
 }
 
-fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(), Failure> {
+fn scan(
+    bytes: &[u8],
+    limits: &BridgeScan,
+    found: &mut BridgeScan,
+    watch: &mut Watch,
+) -> Result<BridgeFootprint, Failure> {
     let mut depth = 0u64;
-    let mut expansion = Expansion::default();
+    let mut reader = Reader::new();
     for payload in Parser::new(0).parse_all(bytes) {
+        watch.items(1)?;
         let payload = payload.map_err(malformed)?;
-        expansion.read(&payload).map_err(malformed)?;
-        at_most("instances", expansion.instances().max(expansion.named()), limits.instances)?;
-        match payload {
+        match &payload {
             Payload::ModuleSection { .. } => {
                 depth += 1;
                 count("modules", &mut found.modules, 1, limits.modules)?;
@@ -82,7 +111,7 @@ fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(),
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CodeSectionStart { count: n, .. } => {
-                count("functions", &mut found.functions, n, limits.functions)?;
+                count("functions", &mut found.functions, *n, limits.functions)?;
             }
             Payload::CodeSectionEntry(body) => {
                 found.body_bytes = found.body_bytes.max(body.range().len() as u64);
@@ -94,12 +123,14 @@ fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(),
                 let contents = BinaryReader::new(&bytes[s.range()], s.range().start);
                 let (types, around) = (found.types, depth);
                 let inside = scan_types::read(contents, |inside| {
+                    watch.items(1)?;
                     at_most("types", types + inside.types, limits.types)?;
                     at_most("nesting", around + inside.nesting, limits.nesting)
                 })?;
                 found.types += inside.types;
                 found.nesting = found.nesting.max(depth + inside.nesting);
                 found.concurrency |= u64::from(inside.concurrency);
+                reader.types(s.range().len() as u64, &inside);
             }
             Payload::InstanceSection(s) => count("instances", &mut found.instances, s.count(), limits.instances)?,
             Payload::ComponentInstanceSection(s) => {
@@ -111,30 +142,18 @@ fn scan(bytes: &[u8], limits: &BridgeScan, found: &mut BridgeScan) -> Result<(),
             Payload::ComponentExportSection(s) => count("exports", &mut found.exports, s.count(), limits.exports)?,
             Payload::MemorySection(s) => count("memories", &mut found.memories, s.count(), limits.memories)?,
             Payload::TableSection(s) => count("tables", &mut found.tables, s.count(), limits.tables)?,
-            Payload::ComponentCanonicalSection(s) => {
-                for function in s {
-                    if needs_concurrency(&function.map_err(malformed)?) {
-                        found.concurrency = 1;
-                    }
-                }
-            }
             _ => {}
         }
         found.nesting = found.nesting.max(depth);
         at_most("nesting", found.nesting, limits.nesting)?;
+        reader.read(&payload, watch)?;
+        found.metadata_bytes = reader.kept_bytes();
+        at_most("metadata_bytes", found.metadata_bytes, limits.metadata_bytes)?;
     }
-    found.instances = found.instances.max(expansion.instances());
-    Ok(())
-}
-
-fn needs_concurrency(function: &CanonicalFunction) -> bool {
-    match function {
-        CanonicalFunction::Lift { options, .. } | CanonicalFunction::Lower { options, .. } => {
-            options.iter().any(|o| matches!(o, CanonicalOption::Async | CanonicalOption::Callback(_)))
-        }
-        CanonicalFunction::ResourceNew { .. }
-        | CanonicalFunction::ResourceDrop { .. }
-        | CanonicalFunction::ResourceRep { .. } => false,
-        _ => true,
-    }
+    found.concurrency |= u64::from(reader.concurrency());
+    let made = linking::link(&reader.finish(), watch, limits.instances)?;
+    found.instances = found.instances.max(made.footprint.instances);
+    found.metadata_bytes = found.metadata_bytes.saturating_add(made.metadata_bytes);
+    at_most("metadata_bytes", found.metadata_bytes, limits.metadata_bytes)?;
+    Ok(made.footprint)
 }

@@ -3,9 +3,13 @@
 use crate::calls::BridgeCalls;
 use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::function::BridgeFunction;
+use crate::lanes::LaneUse;
+use crate::ledger::{BridgeHostResource, Ledger};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::BridgePrepared;
+use crate::returning::Returning;
 use crate::serve::{Arguments, Papers, Task, serve};
+use crate::stacks::Polled;
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
 use crate::store::{BridgeBudget, BridgeCpuLimit, BridgePhase, Data, Shared};
 use crate::typed::{BridgeAnswer, LIFTED};
@@ -60,7 +64,10 @@ pub struct BridgeRun {
     sliced: bool,
     pub shared: Arc<Shared>,
     waker: Waker,
-    tokio: Option<tokio::runtime::Handle>,
+    lane: Option<LaneUse>,
+    ledger: &'static Ledger,
+    /// Where what it frees may have to wait for more.
+    returning: Option<Returning>,
 }
 
 // One run is polled by one thread at a time, by any thread in turn: the compiler proves that this is sound.
@@ -82,6 +89,7 @@ pub unsafe extern "C" fn bridge_run_new(
 ) -> *mut BridgeRun {
     raw(guarded(failure, || {
         let shared = Arc::<Shared>::default();
+        shared.stack_paid.store(true, Relaxed);
         // SAFETY: the caller's promise above.
         let mut wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
         if prepared.needs_wasi && wasi.is_none() {
@@ -89,21 +97,26 @@ pub unsafe extern "C" fn bridge_run_new(
         }
         // SAFETY: the caller's promise makes it outlive the server.
         let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
-        let data = Data::new(shared.clone(), prepared.fuel, wasi.as_mut().map(|wasi| wasi.build()));
+        // SAFETY: as above: the prepared component keeps the host.
+        let ledger: &'static Ledger = unsafe { &*Arc::as_ptr(&prepared.host.ledger) };
+        let data = Data::new(shared.clone(), ledger, prepared.fuel, wasi.as_mut().map(|wasi| wasi.build()));
         let mut store = Store::new(&prepared.engine, data);
         if prepared.between_components {
             store.call_hook_async(CrossingBetweenComponents);
         } else {
             store.call_hook(crossing);
         }
-        let tokio = wasi.as_ref().map(|wasi| prepared.host.lane(&wasi.directories)).transpose()?;
+        let lane = wasi.as_ref().map(|wasi| prepared.host.lanes.enter(&wasi.directories)).transpose()?;
         Ok(BridgeRun {
             server: Some(Box::pin(serve(store, pre))),
             busy: false,
             sliced: false,
             waker: Waker::from(shared.clone()),
             shared,
-            tokio,
+            lane,
+            ledger,
+            // SAFETY: the caller's promise makes it outlive the run.
+            returning: Returning::of(unsafe { &*std::ptr::from_ref(prepared) }),
         })
     }))
 }
@@ -152,11 +165,12 @@ impl BridgeRun {
     fn step(&mut self) -> bool {
         let Some(server) = self.server.as_mut() else { return true };
         LIFTED.set(false);
-        let tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
+        let _tokio = self.lane.as_ref().map(LaneUse::enter);
+        let polled = Polled::new(&self.shared);
         let mut cx = Context::from_waker(&self.waker);
-        let polled = catch_unwind(AssertUnwindSafe(|| server.as_mut().poll(&mut cx)));
-        drop(tokio);
-        if let Err(panic) = polled {
+        let outcome = catch_unwind(AssertUnwindSafe(|| server.as_mut().poll(&mut cx)));
+        drop(polled);
+        if let Err(panic) = outcome {
             self.end(Some(Failure::from_panic(panic)));
         }
         let returned = self.desk(|papers| papers.result.as_ref().map(Result::is_ok));
@@ -178,9 +192,13 @@ impl BridgeRun {
 
     /// Unwinds the guest's stack and frees its store. A panic on the way stays here: the run is over anyway.
     fn end(&mut self, why: Option<Failure>) {
-        let _tokio = self.tokio.as_ref().map(|tokio| tokio.enter());
+        let _tokio = self.lane.as_ref().map(LaneUse::enter);
         let server = self.server.take();
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(server)));
+        if let Some(returning) = &self.returning {
+            returning.freed(self.shared.memory_peak.load(Relaxed));
+        }
+        self.ledger.give_back(BridgeHostResource::Memory, self.shared.charged.swap(0, Relaxed));
         if LIFTED.get() {
             self.shared.set_phase(BridgePhase::PostReturn);
         }

@@ -16,6 +16,10 @@ pub struct TypesFound {
     /// The deepest; 1 for types with none inside.
     pub nesting: u64,
     pub concurrency: bool,
+    /// Resource types that are defined.
+    pub resources: u64,
+    /// There are types of handles.
+    pub handles: bool,
 }
 
 enum Around {
@@ -29,7 +33,7 @@ const INSTANCE: u8 = 0x42;
 const TYPE: u8 = 0x01;
 
 /// Reads a component type section's `contents`, until `go_on` says of what was found so far that it is too much: then
-/// the rest is not looked at.
+/// the rest is not looked at. It is asked after each type and each declaration.
 pub fn read(
     mut contents: BinaryReader<'_>,
     mut go_on: impl FnMut(&TypesFound) -> Result<(), Failure>,
@@ -39,23 +43,23 @@ pub fn read(
     let mut open: Vec<(Around, u32)> = Vec::new();
     for _ in 0..contents.read_var_u32().map_err(malformed)? {
         read_type(&mut contents, &mut open, &mut found).map_err(malformed)?;
-        go_on(&found)?;
         while let Some((around, left)) = open.last_mut() {
             if *left == 0 {
                 open.pop();
                 continue;
             }
             *left -= 1;
+            go_on(&found)?;
             if contents.clone().read_u8().map_err(malformed)? == TYPE {
                 contents.read_u8().map_err(malformed)?;
                 read_type(&mut contents, &mut open, &mut found).map_err(malformed)?;
-                go_on(&found)?;
             } else if let Around::Component = around {
                 ComponentTypeDeclaration::from_reader(&mut contents).map_err(malformed)?;
             } else {
                 InstanceTypeDeclaration::from_reader(&mut contents).map_err(malformed)?;
             }
         }
+        go_on(&found)?;
     }
     Ok(found)
 }
@@ -72,14 +76,17 @@ fn read_type(
         COMPONENT => Around::Component,
         INSTANCE => Around::Instance,
         _ => {
-            let ty = ComponentType::from_reader(contents)?;
-            found.concurrency |= match ty {
-                ComponentType::Func(function) => function.async_,
-                ComponentType::Defined(defined) => {
-                    matches!(defined, ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_))
+            match ComponentType::from_reader(contents)? {
+                ComponentType::Func(function) => found.concurrency |= function.async_,
+                ComponentType::Defined(ComponentDefinedType::Future(_) | ComponentDefinedType::Stream(_)) => {
+                    found.concurrency = true;
                 }
-                _ => false,
-            };
+                ComponentType::Defined(ComponentDefinedType::Own(_) | ComponentDefinedType::Borrow(_)) => {
+                    found.handles = true;
+                }
+                ComponentType::Resource { .. } => found.resources += 1,
+                _ => {}
+            }
             return Ok(());
         }
     };

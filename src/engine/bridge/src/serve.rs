@@ -66,7 +66,10 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
             (Ok(()), Some(instance)) => Ok(instance),
             (Ok(()), None) => {
                 store.data().shared.set_phase(BridgePhase::Instantiate);
-                pre.instantiate_async(&mut store).await.map_err(Failure::from)
+                match store.data_mut().take_instances() {
+                    Err(error) => Err(error.into()),
+                    Ok(()) => pre.instantiate_async(&mut store).await.map_err(Failure::from),
+                }
             }
         };
         if let Ok(instance) = instance {

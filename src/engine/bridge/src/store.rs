@@ -2,15 +2,15 @@
 
 pub mod crossing;
 
-use crate::bounds::OpenFiles;
+use crate::bounds::{Listings, OpenFiles};
 use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
+use crate::ledger::{BridgeHostResource, Ledger};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::serve::Desk;
 use crate::value::Handles;
 use crate::waker::RunWaker;
 use rustix::time::{ClockId, clock_gettime};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::task::Wake;
@@ -58,6 +58,10 @@ pub struct Shared {
     pub memory_peak: AtomicU64,
     pub memory_refused: AtomicU64,
     pub refused_request: AtomicU64,
+    /// What this run has taken from the ledger beyond what was paid for it, given back when its store is gone.
+    pub charged: AtomicU64,
+    /// Its first stack is paid for, and is not there.
+    pub stack_paid: AtomicBool,
     pub denials: Denials,
     /// There from the first host call on.
     calls: OnceLock<Arc<Calls>>,
@@ -168,6 +172,12 @@ pub struct BridgeBudget {
     /// Monotonic; 0 for none (only the tests of this crate do that).
     pub deadline_ns: u64,
     pub memory_bytes_max: u64,
+    /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
+    pub memory_bytes_paid: u64,
+    /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
+    pub instance_bytes: u64,
+    pub instance_bytes_counted: u64,
+    pub instance_bytes_max: u64,
     pub stop_on_refused_growth: bool,
     pub instances_max: u32,
     pub memories_max: u32,
@@ -204,8 +214,7 @@ pub struct Granted {
     http: WasiHttpCtx,
     hooks: NoRequests,
     table: ResourceTable,
-    /// Entries that each open listing of a directory holds.
-    pub listings: HashMap<u32, u64>,
+    pub listings: Listings,
     pub open_files: OpenFiles,
     /// Of one call.
     pub random_bytes_max: u64,
@@ -213,6 +222,9 @@ pub struct Granted {
 
 pub struct Data {
     pub shared: Arc<Shared>,
+    ledger: &'static Ledger,
+    /// What of its memory is paid for.
+    paid_to: u64,
     pub budget: BridgeBudget,
     pub fuel_metered: bool,
     granted: Option<Box<Granted>>,
@@ -247,7 +259,7 @@ pub struct Data {
 
 impl Data {
     /// `wasi`: the context and the random bytes that one call may ask for.
-    pub fn new(shared: Arc<Shared>, fuel_metered: bool, wasi: Option<(WasiCtx, u64)>) -> Self {
+    pub fn new(shared: Arc<Shared>, ledger: &'static Ledger, fuel_metered: bool, wasi: Option<(WasiCtx, u64)>) -> Self {
         let granted = wasi.map(|(wasi, random_bytes_max)| {
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
@@ -256,13 +268,15 @@ impl Data {
                 http,
                 hooks: NoRequests(shared.clone()),
                 table: ResourceTable::new(),
-                listings: HashMap::new(),
-                open_files: OpenFiles::default(),
+                listings: Listings::new(ledger),
+                open_files: OpenFiles::new(ledger),
                 random_bytes_max,
             })
         });
         Self {
             shared,
+            ledger,
+            paid_to: 0,
             budget: BridgeBudget::default(),
             fuel_metered,
             granted,
@@ -328,6 +342,32 @@ impl Data {
         self.shared.owe((bytes as u64).saturating_mul(self.budget.host_byte_fuel));
     }
 
+    /// The component is about to be instantiated, which nothing can look into: what its instances take is counted before.
+    pub fn take_instances(&mut self) -> Result<()> {
+        let BridgeBudget { instance_bytes, instance_bytes_counted, instance_bytes_max, .. } = self.budget;
+        if instance_bytes > instance_bytes_max {
+            let message = "the instances take more host memory than granted".into();
+            return Err(Stopped { cause: BridgeCause::InstanceBytes, code: instance_bytes, message }.into());
+        }
+        if instance_bytes_counted > 0 && !self.grow(instance_bytes_counted)? {
+            let code = self.shared.refused_request.load(Relaxed);
+            let message = "the instances take more memory than granted".into();
+            return Err(Stopped { cause: BridgeCause::RefusedGrowth, code, message }.into());
+        }
+        Ok(())
+    }
+
+    /// Charges what is not paid for yet.
+    fn pay_for(&mut self, memory: u64) -> Result<()> {
+        let paid_to = self.paid_to.max(self.budget.memory_bytes_paid);
+        if memory > paid_to {
+            self.ledger.grow(BridgeHostResource::Memory, memory - paid_to)?;
+            self.shared.charged.fetch_add(memory - paid_to, Relaxed);
+            self.paid_to = memory;
+        }
+        Ok(())
+    }
+
     /// What is allowed here counts as grown, also when the operating system then refuses it: Wasmtime reports failures
     /// without saying of which request, so taking one back would let a guest uncount what it really has.
     fn grow(&mut self, bytes: u64) -> Result<bool> {
@@ -346,6 +386,7 @@ impl Data {
             }
             return Ok(false);
         }
+        self.pay_for(next)?;
         self.shared.memory_now.store(next, Relaxed);
         self.shared.memory_peak.fetch_max(next, Relaxed);
         Ok(true)

@@ -10,6 +10,7 @@ use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
 use crate::ffi::{BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
+use crate::ledger::{BridgeLedger, BridgeTally, Ledger};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::run::*;
@@ -20,6 +21,7 @@ use crate::waker::{BridgeWake, bridge_run_wake_to};
 use crate::wasi::bridge_wasi_new;
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -27,10 +29,13 @@ const SETTINGS: BridgeEngineConfig = BridgeEngineConfig {
     fuel: true,
     concurrency: false,
     pool_slots: 0,
+    pool_memories: 0,
+    pool_tables: 0,
     pool_memories_per_component: 1,
     pool_tables_per_component: 1,
     pool_table_elements: 1000,
     pool_memory_bytes: 1 << 32,
+    pool_decommit_batch: 1,
     wasm_stack_bytes: 256 << 10,
     fiber_stack_bytes: 512 << 10,
 };
@@ -43,6 +48,10 @@ const BUDGET: BridgeBudget = BridgeBudget {
     host_byte_fuel: 1,
     deadline_ns: 0,
     memory_bytes_max: 1 << 20,
+    memory_bytes_paid: 1 << 20,
+    instance_bytes: 0,
+    instance_bytes_counted: 0,
+    instance_bytes_max: 1 << 20,
     stop_on_refused_growth: false,
     instances_max: 10,
     memories_max: 10,
@@ -75,6 +84,25 @@ fn message(failure: &BridgeFailure) -> String {
     String::from_utf8_lossy(unsafe { bytes.bytes() }).into_owned()
 }
 
+/// A ledger that has more of everything than a test takes.
+fn plenty() -> Arc<Ledger> {
+    const fn plenty() -> BridgeTally {
+        BridgeTally {
+            capacity: AtomicU64::new(u64::MAX),
+            used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+        }
+    }
+    static ROW: [BridgeTally; 5] = [const { plenty() }; 5];
+    let row = ROW.as_ptr();
+    // SAFETY: the row is there for ever.
+    Arc::new(unsafe {
+        Ledger::new(BridgeLedger { process: row, engine: row, data: std::ptr::null_mut(), release: ignore })
+    })
+}
+
 struct Guest {
     engine: BridgeEngine,
     component: BridgeComponent,
@@ -83,10 +111,10 @@ struct Guest {
 
 impl Guest {
     fn new(wat: &str, functions: &[&str]) -> Self {
-        let host = Host::start(BridgeHostConfig { workers: 1, blocking_threads: 1 });
+        let host = Host::start(BridgeHostConfig { workers: 1, blocking_threads: 1 }, plenty());
         let host = BridgeHost(Arc::new(host.map_err(|_| "no threads").unwrap()));
-        let raw = Engine::new(&config(&SETTINGS).unwrap()).unwrap();
-        let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true };
+        let raw = Engine::new(&config(&SETTINGS)).unwrap();
+        let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true, decommit_batch: 0 };
         let bytes = bytes_of_wat(wat).unwrap();
         let component = BridgeComponent { component: Component::from_binary(&raw, &bytes).unwrap() };
         let offered: Vec<_> = functions

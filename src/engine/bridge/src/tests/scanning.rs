@@ -1,18 +1,35 @@
-//! What the pre-scan counts.
+//! What the pre-scan counts, and where it stops. What instantiation makes is in scanning/linking.rs.
+
+mod linking;
 
 use super::{LIFT, core, failure, message};
 use crate::ffi::BridgeSlice;
+use crate::outcome::BridgeCause;
+use crate::prescan::footprint::BridgeFootprint;
 use crate::prescan::{BridgeScan, bridge_prescan};
+use crate::store::now_ns;
 use crate::text::bytes_of_wat;
+use std::sync::atomic::AtomicBool;
 
-/// Scans WAT within `most`: what was found, and the reason where that was too much.
-fn scan(wat: &str, most: &BridgeScan) -> Result<BridgeScan, String> {
-    let bytes = bytes_of_wat(wat).unwrap();
-    let (mut found, mut why) = (BridgeScan::default(), failure());
+/// Why a scan ended early: cause, message, figure.
+type Why = (BridgeCause, String, u64);
+
+fn scan_bytes(
+    bytes: &[u8],
+    most: &BridgeScan,
+    deadline_ns: u64,
+    cancelled: Option<&'static AtomicBool>,
+) -> Result<(BridgeScan, BridgeFootprint), Why> {
+    let (mut found, mut footprint, mut why) = (BridgeScan::default(), BridgeFootprint::default(), failure());
     let slice = BridgeSlice { data: bytes.as_ptr(), size: bytes.len() };
     // SAFETY: the bytes live for the call.
-    let good = unsafe { bridge_prescan(slice, most, &mut found, &mut why) };
-    if good { Ok(found) } else { Err(message(&why)) }
+    let good = unsafe { bridge_prescan(slice, most, deadline_ns, cancelled, &mut found, &mut footprint, &mut why) };
+    if good { Ok((found, footprint)) } else { Err((why.cause, message(&why), why.code)) }
+}
+
+/// Scans WAT within `most`: what was found, and the limit that was passed.
+fn scan(wat: &str, most: &BridgeScan) -> Result<BridgeScan, String> {
+    scan_bytes(&bytes_of_wat(wat).unwrap(), most, 0, None).map(|(found, _)| found).map_err(|(_, name, _)| name)
 }
 
 const MOST: BridgeScan = BridgeScan {
@@ -27,6 +44,8 @@ const MOST: BridgeScan = BridgeScan {
     exports: 99,
     memories: 9,
     tables: 9,
+    linking_steps: 100_000,
+    metadata_bytes: 1 << 20,
     concurrency: 0,
 };
 
@@ -58,74 +77,97 @@ fn the_scan_counts_types_in_types() {
 }
 
 #[test]
-fn the_scan_counts_the_instances_that_a_component_becomes() {
-    let scan = |wat: &str| match scan(wat, &MOST) {
-        Ok(found) => (true, found.instances, String::new()),
-        Err(why) => (false, 0, why),
-    };
-    let refused = (false, "instances".to_owned());
-    let twice = |inner: &str, depth: usize| {
-        (1..depth).fold(inner.to_owned(), |inner, n| {
-            format!(
-                "(component $c{n} {inner} (instance (instantiate $c{})) (instance (instantiate $c{})))",
-                n - 1,
-                n - 1
-            )
-        })
-    };
-    // 1 + 2 * (1 + 2 * 1), and the root.
-    assert_eq!(scan(&format!("(component {} (instance (instantiate $c2)))", twice("(component $c0)", 3))).1, 8);
-    let (good, _, why) = scan(&format!("(component {} (instance (instantiate $c19)))", twice("(component $c0)", 20)));
-    assert_eq!((good, why), refused);
-    let core = "(component $c0 (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
-    assert_eq!(scan(&format!("(component {core} (instance (instantiate $c0)))")).1, 4);
+fn instances_that_are_written_down_count_also_where_nothing_instantiates_them() {
+    let inside = "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
+    assert_eq!(scan(&format!("(component {inside})"), &MOST).unwrap().instances, 2);
+    assert_eq!(scan(&format!("(component {inside})"), &BridgeScan { instances: 1, ..MOST }).unwrap_err(), "instances");
+    assert_eq!(scan("(component)", &MOST).unwrap().instances, 1);
+}
 
-    // The same by components that are handed on: each use of $P doubles what it is given.
-    let handed_on = |times: usize| {
-        let mut text = r#"(component (component $big)
-            (component $P (import "x" (component $x))
-                (component $y (alias outer $P $x (component $z)) (instance (instantiate $z)) (instance (instantiate $z)))
-                (export "y" (component $y)))
-            (instance $p0 (instantiate $P (with "x" (component $big)))) (alias export $p0 "y" (component $y0))"#
-            .to_owned();
-        for n in 1..times {
-            text += &format!(
-                r#"(instance $p{n} (instantiate $P (with "x" (component $y{})))) (alias export $p{n} "y" (component $y{n}))"#,
-                n - 1
-            );
+/// One module with a thousand globals that nothing instantiates: a loaded component keeps it all the same.
+#[test]
+fn what_a_loaded_component_keeps_is_counted_as_it_is_read() {
+    let most = BridgeScan { metadata_bytes: u64::MAX, ..MOST };
+    let kept = |fields: &str| scan(&format!("(component (core module {fields}))"), &most).unwrap().metadata_bytes;
+    let empty = kept("");
+    assert_eq!(kept(&"(global i32 (i32.const 1))".repeat(1_000)) - empty, 80_000);
+    assert_eq!(kept(r#"(@custom "name" "\01\05\02\00\01a\01\01b")"#) - empty, 2 * 12);
+    // A table of one kilobyte's text and an image of a megabyte's elements, four bytes each, at the most.
+    let table = kept("(table 3 funcref)");
+    assert_eq!(kept("(func) (table 3 funcref (ref.func 0))") - table, 3 * 4 + functions(1));
+    assert_eq!(kept("(func) (table 3 funcref) (elem (i32.const 2) func 0)") - table, 3 * 4 + functions(1));
+    assert_eq!(kept("(func) (table 999999999 funcref) (elem (i32.const 2) func 0)") - table, (4 << 20) + functions(1));
+
+    let globals = format!("(component (core module {}))", "(global i32 (i32.const 1))".repeat(1_000));
+    assert_eq!(scan(&globals, &BridgeScan { metadata_bytes: 80_000, ..MOST }).unwrap_err(), "metadata_bytes");
+    assert_eq!(scan("(component)", &BridgeScan { metadata_bytes: 4_000, ..MOST }).unwrap_err(), "metadata_bytes");
+}
+
+/// What a module keeps for `n` functions of one type.
+fn functions(n: u64) -> u64 {
+    let kept = |n: u64| {
+        let module = format!("(component (core module {}))", "(func)".repeat(n as usize));
+        scan(&module, &MOST).unwrap().metadata_bytes
+    };
+    kept(n) - kept(0)
+}
+
+#[test]
+fn a_module_keeps_its_arguments_once_for_each_instance() {
+    let kept = |times: usize| {
+        let imports = r#"(import "i" "f" (func))"#.repeat(50);
+        let instances = r#"(core instance (instantiate $m (with "i" (instance $i))))"#.repeat(times);
+        let wat = format!(
+            r#"(component (core module $e (func (export "f"))) (core instance $i (instantiate $e))
+                (core module $m {imports}) {instances})"#
+        );
+        scan(&wat, &MOST).unwrap().metadata_bytes
+    };
+    assert_eq!(kept(9) - kept(8), 80 + 50 * 32);
+}
+
+#[test]
+fn instances_in_instances_that_the_root_exports_are_kept_each_time() {
+    let doubled = |times: usize| {
+        let mut text = r#"(component (core module $m) (instance $i0 (export "m" (core module $m)))"#.to_owned();
+        for n in 1..=times {
+            text +=
+                &format!(r#"(instance $i{n} (export "a" (instance $i{})) (export "b" (instance $i{})))"#, n - 1, n - 1);
         }
-        text + &format!("(instance (instantiate $y{})))", times - 1)
+        text + &format!(r#"(export "e" (instance $i{times})))"#)
     };
-    assert!(scan(&handed_on(2)).0);
-    let (good, _, why) = scan(&handed_on(30));
-    assert_eq!((good, why), refused);
+    let most = BridgeScan { metadata_bytes: u64::MAX, ..MOST };
+    let kept = |times| scan(&doubled(times), &most).unwrap().metadata_bytes;
+    assert!(kept(40) > 1 << 48);
+    assert_eq!(kept(70), u64::MAX);
+    assert_eq!(scan(&doubled(40), &MOST).unwrap_err(), "metadata_bytes");
+}
 
-    // And through several hands: 2^6 uses of what makes 2^6.
-    let big = twice("(component $c0)", 7);
-    let hands = (1..7).fold(
-        r#"(component $q0 (import "x" (component $x)) (instance (instantiate $x)))"#.to_owned(),
-        |inner, n| {
-            let use_it = format!(r#"(instance (instantiate $q{} (with "x" (component $x))))"#, n - 1);
-            format!(r#"(component $q{n} (import "x" (component $x)) {inner} {use_it} {use_it})"#)
-        },
-    );
-    let (good, _, why) =
-        scan(&format!(r#"(component {big} {hands} (instance (instantiate $q6 (with "x" (component $c6)))))"#));
-    assert_eq!((good, why), refused);
-
-    // And in instances that export them.
-    let wrapped = |times: usize| {
-        let mut text = r#"(component (component $big) (instance $i0 (export "c" (component $big)))
-            (component $P (import "x" (instance $x (export "c" (component)))) (alias export $x "c" (component $c))
-                (component $y (alias outer $P $c (component $z)) (instance (instantiate $z)) (instance (instantiate $z)))
-                (export "c" (component $y)))"#
-            .to_owned();
-        for n in 1..times {
-            text += &format!(r#"(instance $i{n} (instantiate $P (with "x" (instance $i{}))))"#, n - 1);
-        }
-        text + &format!(r#"(alias export $i{} "c" (component $last)) (instance (instantiate $last)))"#, times - 1)
+#[test]
+fn a_scan_ends_at_its_deadline_and_when_it_is_cancelled() {
+    static GOES_ON: AtomicBool = AtomicBool::new(false);
+    static CANCELLED: AtomicBool = AtomicBool::new(true);
+    let bytes = bytes_of_wat("(component)").unwrap();
+    let cause = |deadline_ns, cancelled| {
+        scan_bytes(&bytes, &MOST, deadline_ns, cancelled).map_or_else(|why| why.0, |_| BridgeCause::None)
     };
-    assert!(scan(&wrapped(2)).0);
-    let (good, _, why) = scan(&wrapped(30));
-    assert_eq!((good, why), refused);
+    assert_eq!(cause(0, None), BridgeCause::None);
+    assert_eq!(cause(now_ns() + 60_000_000_000, Some(&GOES_ON)), BridgeCause::None);
+    assert_eq!(cause(1, Some(&GOES_ON)), BridgeCause::Deadline);
+    assert_eq!(cause(0, Some(&CANCELLED)), BridgeCause::Halted);
+}
+
+#[test]
+fn a_section_that_does_not_hold_what_it_is_for_is_malformed() {
+    const MODULE: &[u8] = b"\0asm\x01\0\0\0";
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    let nested = |section: u8, inside: &[u8]| {
+        let bytes = [COMPONENT, &[section, inside.len() as u8], inside].concat();
+        scan_bytes(&bytes, &MOST, 0, None).map_err(|(cause, ..)| cause).map(|(found, _)| found.instances)
+    };
+    assert_eq!(nested(1, MODULE), Ok(1));
+    assert_eq!(nested(4, COMPONENT), Ok(1));
+    assert_eq!(nested(1, COMPONENT), Err(BridgeCause::Malformed));
+    assert_eq!(nested(4, MODULE), Err(BridgeCause::Malformed));
+    assert_eq!(nested(1, &[]), Err(BridgeCause::Malformed));
 }

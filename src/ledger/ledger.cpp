@@ -1,0 +1,217 @@
+#include "ledger/ledger.hpp"
+
+#include <algorithm>
+
+#include "ledger/capacity.hpp"
+
+namespace airssys::wasm {
+
+std::string_view name(HostResource resource) noexcept {
+  static constexpr std::array<std::string_view, ledger::kOfTheProcess> kNames = {"memory", "mappings", "address_space",
+                                                                                 "file_descriptors", "threads"};
+  return kNames.at(static_cast<std::size_t>(resource));
+}
+
+namespace ledger {
+
+namespace {
+
+constexpr auto kRelaxed = std::memory_order_relaxed;
+
+/// Of its capacity, what growth leaves for those that want to begin.
+constexpr std::uint64_t kKeptPart = 8;
+
+std::uint64_t saturating(std::uint64_t a, std::uint64_t b) noexcept {
+  std::uint64_t sum = 0;
+  return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+/// The ledger of this process. Never destroyed: threads that a kernel does not give back may outlive every object.
+struct Process {
+  Tallies tallies;
+  std::mutex mutex;
+  unsigned accounts = 0;
+
+  static Process& get() {
+    static auto* const process = new Process;
+    return *process;
+  }
+};
+
+void set_capacity(Tally& tally, std::uint64_t capacity) noexcept {
+  tally.capacity.store(capacity, kRelaxed);
+  tally.kept.store(capacity / kKeptPart, kRelaxed);
+}
+
+ResourceAccounts rows(const Tallies& tallies) noexcept {
+  const auto row = [&](Kind kind) { return tallies.at(static_cast<std::size_t>(kind)).figures(); };
+  return {row(Kind::Memory), row(Kind::Mappings), row(Kind::AddressSpace), row(Kind::FileDescriptors),
+          row(Kind::Threads)};
+}
+
+}  // namespace
+
+Amounts& Amounts::operator+=(const Amounts& more) noexcept {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    of.at(i) = saturating(of.at(i), more.of.at(i));
+  }
+  return *this;
+}
+
+Amounts Amounts::times(std::uint64_t n) const noexcept {
+  Amounts out;
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    if (__builtin_mul_overflow(of.at(i), n, &out.of.at(i))) {
+      out.of.at(i) = UINT64_MAX;
+    }
+  }
+  return out;
+}
+
+bool Tally::take(std::uint64_t n, std::uint64_t leave) noexcept {
+  auto now = used.load(kRelaxed);
+  do {
+    const auto there = capacity.load(kRelaxed);
+    const auto most = there - std::min(there, leave);
+    if (now > most || n > most - now) {
+      refused.fetch_add(1, kRelaxed);
+      return false;
+    }
+  } while (!used.compare_exchange_weak(now, now + n, kRelaxed));
+  auto highest = peak.load(kRelaxed);
+  while (now + n > highest && !peak.compare_exchange_weak(highest, now + n, kRelaxed)) {
+  }
+  return true;
+}
+
+ResourceAccount Tally::figures() const noexcept {
+  return {capacity.load(kRelaxed), used.load(kRelaxed), peak.load(kRelaxed), refused.load(kRelaxed)};
+}
+
+Account::Account(Tallies& process, const HostShares& shares, std::unique_ptr<Tallies> simulated)
+    : simulated_(std::move(simulated)), process_(process) {
+  const std::array<std::optional<std::uint64_t>, kOfTheProcess> wanted = {
+      shares.memory ? std::optional(shares.memory->count) : std::nullopt, shares.mappings,
+      shares.address_space ? std::optional(shares.address_space->count) : std::nullopt, shares.file_descriptors,
+      shares.threads};
+  for (std::size_t i = 0; i < kOfTheProcess; ++i) {
+    const auto there = process.at(i).capacity.load(kRelaxed);
+    set_capacity(own_.at(i), std::min(wanted.at(i).value_or(there), there));
+  }
+}
+
+std::shared_ptr<Account> Account::open(const HostShares& shares) {
+  auto& process = Process::get();
+  const std::lock_guard lock(process.mutex);
+  if (process.accounts == 0) {
+    const auto capacity = measure_capacity(System{});
+    for (std::size_t i = 0; i < kOfTheProcess; ++i) {
+      // What threads keep that the kernel has not given back is taken already.
+      set_capacity(process.tallies.at(i), saturating(capacity.of.at(i), process.tallies.at(i).used.load(kRelaxed)));
+    }
+  }
+  std::shared_ptr<Account> account(new Account(process.tallies, shares, nullptr));
+  ++process.accounts;
+  return account;
+}
+
+std::shared_ptr<Account> Account::simulated(const Amounts& capacity) {
+  auto tallies = std::make_unique<Tallies>();
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    set_capacity(tallies->at(i), capacity.of.at(i));
+  }
+  auto& there = *tallies;
+  return std::shared_ptr<Account>(new Account(there, {}, std::move(tallies)));
+}
+
+Account::~Account() {
+  if (!simulated_) {
+    auto& process = Process::get();
+    const std::lock_guard lock(process.mutex);
+    --process.accounts;
+  }
+}
+
+std::optional<Shortage> Account::short_of(const Tally& tally, Kind kind, std::uint64_t n) const noexcept {
+  const auto i = static_cast<std::size_t>(kind);
+  const auto capacity = tally.capacity.load(kRelaxed);
+  return Shortage{kind, n, tally.used.load(kRelaxed), capacity,
+                  i < kOfTheProcess && capacity < process_.at(i).capacity.load(kRelaxed)};
+}
+
+std::optional<Shortage> Account::take(const Amounts& amounts) noexcept { return take(amounts, false); }
+std::optional<Shortage> Account::admit(const Amounts& amounts) noexcept { return take(amounts, true); }
+
+std::optional<Shortage> Account::take(const Amounts& amounts, bool leave_descriptors) noexcept {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    const auto n = amounts.of.at(i);
+    if (n == 0) {
+      continue;
+    }
+    const auto kind = static_cast<Kind>(i);
+    const bool of_the_process = i < kOfTheProcess;
+    const auto leave = [&](const Tally& tally) {
+      return leave_descriptors && kind == Kind::FileDescriptors ? tally.kept.load(kRelaxed) : 0;
+    };
+    std::optional<Shortage> shortage;
+    if (!own_.at(i).take(n, leave(own_.at(i)))) {
+      shortage = short_of(own_.at(i), kind, n);
+    } else if (of_the_process && !process_.at(i).take(n, leave(process_.at(i)))) {
+      own_.at(i).give_back(n);
+      shortage = short_of(process_.at(i), kind, n);
+    }
+    if (shortage) {
+      Amounts taken = amounts;
+      std::fill(taken.of.begin() + static_cast<std::ptrdiff_t>(i), taken.of.end(), 0);
+      give_back(taken);
+      return shortage;
+    }
+  }
+  return {};
+}
+
+std::optional<Shortage> Account::grow(Kind kind, std::uint64_t n) noexcept {
+  const auto i = static_cast<std::size_t>(kind);
+  auto& own = own_.at(i);
+  auto& process = process_.at(i);
+  if (!own.take(n, own.kept.load(kRelaxed))) {
+    return short_of(own, kind, n);
+  }
+  if (i < kOfTheProcess && !process.take(n, process.kept.load(kRelaxed))) {
+    own.give_back(n);
+    return short_of(process, kind, n);
+  }
+  return {};
+}
+
+void Account::give_back(const Amounts& amounts) noexcept {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    if (const auto n = amounts.of.at(i); n > 0) {
+      own_.at(i).give_back(n);
+      if (i < kOfTheProcess) {
+        process_.at(i).give_back(n);
+      }
+    }
+  }
+}
+
+std::optional<Shortage> Account::never_fits(const Amounts& amounts) const noexcept {
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    const auto kept = static_cast<Kind>(i) == Kind::FileDescriptors ? own_.at(i).kept.load(kRelaxed) : 0;
+    if (const auto n = amounts.of.at(i); n > 0 && n > own_.at(i).capacity.load(kRelaxed) - kept) {
+      return short_of(own_.at(i), static_cast<Kind>(i), n);
+    }
+  }
+  return {};
+}
+
+void Account::add_capacity(Kind kind, std::uint64_t more) noexcept {
+  own_.at(static_cast<std::size_t>(kind)).capacity.fetch_add(more, kRelaxed);
+}
+
+ResourceAccounts Account::figures() const noexcept { return rows(own_); }
+ResourceAccounts Account::process_figures() const noexcept { return rows(process_); }
+
+}  // namespace ledger
+
+}  // namespace airssys::wasm

@@ -226,6 +226,9 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
   // Input, output, status, a copy of each for the child, a pidfd, an alarm.
   constexpr std::uint64_t kDescriptors = 8;
   constexpr std::chrono::milliseconds kLookAgain{10};
+  // For runs that may end; another child is waited for as long as the load may last.
+  constexpr std::chrono::seconds kForRuns{1};
+  const auto began = steady_clock::now();
   ledger::Amounts cost;
   cost[ledger::Kind::FileDescriptors] = kDescriptors;
   // The compiler has a thread for each processor. They are of another process, and the same pids limit.
@@ -238,7 +241,8 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
     if (patience.stop.stop_requested()) {
       return std::unexpected(load_cancelled());
     }
-    if (shortage->for_ever() || steady_clock::now() >= patience.deadline) {
+    const auto now = steady_clock::now();
+    if (shortage->for_ever() || now >= patience.deadline || (paid_.load() == 0 && now - began >= kForRuns)) {
       return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
     }
     std::this_thread::sleep_for(kLookAgain);
@@ -263,6 +267,13 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
   if (!paid) {
     return std::unexpected(paid.error());
   }
+  const struct Counted {
+    std::atomic<unsigned>& children;
+    explicit Counted(std::atomic<unsigned>& all) : children(all) { ++children; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --children; }
+  } counted(paid_);
   auto input = memory_file("component");
   auto output = memory_file("artefact");
   if (!input || !output) {

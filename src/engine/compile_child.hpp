@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/limits.hpp>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -68,6 +69,8 @@ class ChildCompiler {
 
   static constexpr int kChildrenMax = 2;
   [[nodiscard]] Result<ledger::Reservation> pay_for_a_child(const Patience& patience) const;
+  /// Children that are paid for: what they give back is worth waiting for.
+  std::atomic<unsigned> paid_ = 0;
   std::filesystem::path helper_;
   std::shared_ptr<ledger::Account> account_;
   Places places_{kChildrenMax};

@@ -104,9 +104,11 @@ struct Lane {
 }
 
 impl Lane {
-    /// With as many threads for blocking calls as the ledger has, at least one.
+    /// With as many threads for blocking calls as the ledger has, half of them if they are few, at least one: compilers and
+    /// other lanes need threads too.
     fn start(workers: u64, blocking: u64, ledger: &Arc<Ledger>) -> Result<Self, Failure> {
-        let mut blocking = blocking.max(1);
+        let left = ledger.left(BridgeHostResource::Threads).saturating_sub(workers);
+        let mut blocking = blocking.min(left / 2).max(1);
         while let Err(shortage) = pay(ledger, workers + blocking) {
             if blocking == 1 {
                 return Err(shortage.into());

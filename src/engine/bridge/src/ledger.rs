@@ -137,6 +137,12 @@ impl Ledger {
         Ok(())
     }
 
+    /// What could still be taken, if nobody else took any.
+    pub fn left(&self, resource: BridgeHostResource) -> u64 {
+        let left = |tally: &BridgeTally| tally.capacity.load(Relaxed).saturating_sub(tally.used.load(Relaxed));
+        self.tallies(resource).into_iter().map(left).min().unwrap_or(0)
+    }
+
     pub fn give_back(&self, resource: BridgeHostResource, n: u64) {
         if n > 0 {
             self.tallies(resource).into_iter().for_each(|tally| _ = tally.used.fetch_sub(n, Relaxed));

@@ -123,12 +123,12 @@ Try<std::shared_ptr<Host>> Host::start(unsigned workers, unsigned blocking_threa
                                        std::shared_ptr<ledger::Account> account) {
   using Kept = std::shared_ptr<ledger::Account>;
   const bridge::BridgeHostConfig config{workers, blocking_threads};
-  auto kept = std::make_unique<Kept>(std::move(account));
-  const bridge::BridgeLedger ledger{.process = raw((*kept)->process()),
-                                    .engine = raw((*kept)->tallies()),
-                                    .data = kept.get(),
-                                    .release = [](void* data) { delete static_cast<Kept*>(data); }};
-  static_cast<void>(kept.release());  // The bridge has it from here on, whatever comes of it.
+  // The bridge has it from here on, whatever comes of it.
+  auto* const kept = new Kept(std::move(account));
+  const bridge::BridgeLedger ledger{
+      .process = raw((*kept)->process()), .engine = raw((*kept)->tallies()), .data = kept, .release = [](void* data) {
+        delete static_cast<Kept*>(data);
+      }};
   OutFailure failure;
   HostHandle handle(bridge::bridge_host_new(&config, ledger, failure));
   if (!handle) {

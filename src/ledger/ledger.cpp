@@ -38,6 +38,12 @@ struct Process {
   }
 };
 
+bool has(const Tally& tally, std::uint64_t n, std::uint64_t leave) noexcept {
+  const auto there = tally.capacity.load(kRelaxed), used = tally.used.load(kRelaxed);
+  const auto most = there - std::min(there, leave);
+  return used <= most && n <= most - used;
+}
+
 void set_capacity(Tally& tally, std::uint64_t capacity) noexcept {
   tally.capacity.store(capacity, kRelaxed);
   tally.kept.store(capacity / kKeptPart, kRelaxed);
@@ -143,28 +149,41 @@ std::optional<Shortage> Account::take(const Amounts& amounts) noexcept { return 
 std::optional<Shortage> Account::admit(const Amounts& amounts) noexcept { return take(amounts, true); }
 
 std::optional<Shortage> Account::take(const Amounts& amounts, bool leave_descriptors) noexcept {
+  const auto leave = [&](std::size_t i, const Tally& tally) {
+    return leave_descriptors && static_cast<Kind>(i) == Kind::FileDescriptors ? tally.kept.load(kRelaxed) : 0;
+  };
+  const auto shortage = [&](std::size_t i, const Tally& tally) {
+    auto out = short_of(tally, static_cast<Kind>(i), amounts.of.at(i));
+    out->capacity -= std::min(out->capacity, leave(i, tally));
+    return out;
+  };
+  // First without taking anything: what is given back at once would be missing to others for a moment.
+  for (std::size_t i = 0; i < kKinds; ++i) {
+    const auto n = amounts.of.at(i);
+    for (auto* tally : {&own_.at(i), i < kOfTheProcess ? &process_.at(i) : &own_.at(i)}) {
+      if (n > 0 && !has(*tally, n, leave(i, *tally))) {
+        tally->refused.fetch_add(1, kRelaxed);
+        return shortage(i, *tally);
+      }
+    }
+  }
   for (std::size_t i = 0; i < kKinds; ++i) {
     const auto n = amounts.of.at(i);
     if (n == 0) {
       continue;
     }
-    const auto kind = static_cast<Kind>(i);
-    const bool of_the_process = i < kOfTheProcess;
-    const auto leave = [&](const Tally& tally) {
-      return leave_descriptors && kind == Kind::FileDescriptors ? tally.kept.load(kRelaxed) : 0;
-    };
-    std::optional<Shortage> shortage;
-    if (!own_.at(i).take(n, leave(own_.at(i)))) {
-      shortage = short_of(own_.at(i), kind, n);
-    } else if (of_the_process && !process_.at(i).take(n, leave(process_.at(i)))) {
+    std::optional<Shortage> lacking;
+    if (!own_.at(i).take(n, leave(i, own_.at(i)))) {
+      lacking = shortage(i, own_.at(i));
+    } else if (i < kOfTheProcess && !process_.at(i).take(n, leave(i, process_.at(i)))) {
       own_.at(i).give_back(n);
-      shortage = short_of(process_.at(i), kind, n);
+      lacking = shortage(i, process_.at(i));
     }
-    if (shortage) {
+    if (lacking) {
       Amounts taken = amounts;
       std::fill(taken.of.begin() + static_cast<std::ptrdiff_t>(i), taken.of.end(), 0);
       give_back(taken);
-      return shortage;
+      return lacking;
     }
   }
   return {};
@@ -174,12 +193,17 @@ std::optional<Shortage> Account::grow(Kind kind, std::uint64_t n) noexcept {
   const auto i = static_cast<std::size_t>(kind);
   auto& own = own_.at(i);
   auto& process = process_.at(i);
+  const auto shortage = [&](const Tally& tally) {
+    auto out = short_of(tally, kind, n);
+    out->capacity -= std::min(out->capacity, tally.kept.load(kRelaxed));
+    return out;
+  };
   if (!own.take(n, own.kept.load(kRelaxed))) {
-    return short_of(own, kind, n);
+    return shortage(own);
   }
   if (i < kOfTheProcess && !process.take(n, process.kept.load(kRelaxed))) {
     own.give_back(n);
-    return short_of(process, kind, n);
+    return shortage(process);
   }
   return {};
 }
@@ -198,8 +222,11 @@ void Account::give_back(const Amounts& amounts) noexcept {
 std::optional<Shortage> Account::never_fits(const Amounts& amounts) const noexcept {
   for (std::size_t i = 0; i < kKinds; ++i) {
     const auto kept = static_cast<Kind>(i) == Kind::FileDescriptors ? own_.at(i).kept.load(kRelaxed) : 0;
-    if (const auto n = amounts.of.at(i); n > 0 && n > own_.at(i).capacity.load(kRelaxed) - kept) {
-      return short_of(own_.at(i), static_cast<Kind>(i), n);
+    const auto most = own_.at(i).capacity.load(kRelaxed) - kept;
+    if (const auto n = amounts.of.at(i); n > most) {
+      auto shortage = short_of(own_.at(i), static_cast<Kind>(i), n);
+      shortage->capacity = most;
+      return shortage;
     }
   }
   return {};

@@ -73,9 +73,10 @@ Amounts pool_cost(const engine::Settings& settings) {
   out[Kind::AddressSpace] = memories * kMemoryAddresses + slots * (engine::stack_bytes(settings) + kPage) +
                             tables * engine::kPoolTableElements * kTableElementBytes;
   if (!settings.large) {
-    // What waits to be given back to the kernel: the run that freed it is over.
+    // What waits to be given back to the kernel, memories or stacks: the run that freed it is over.
     const auto queues = std::clamp(std::thread::hardware_concurrency(), 1U, kQueuesMost);
-    out[Kind::Memory] = (engine::kPoolDecommitBatch - 1) * std::uint64_t{queues} * kSmallMemoryBytes;
+    out[Kind::Memory] = (engine::kPoolDecommitBatch - 1) * std::uint64_t{queues} *
+                        std::max(kSmallMemoryBytes, engine::stack_bytes(settings));
   }
   return out;
 }
@@ -112,15 +113,16 @@ std::uint64_t RunCost::paid_bytes(const ResourceLimits& limits) const noexcept {
 Amounts RunCost::needs(const ResourceLimits& limits, const WasiGrants* grants) const {
   const auto memories = std::min<std::uint64_t>(footprint.memories, limits.max_memories);
   Amounts out;
+  const auto blocks = std::min<std::uint64_t>(
+      {footprint.core_instances, limits.max_instances, footprint.instance_bytes / kMappedBlock});
   out[Kind::Memory] = paid_bytes(limits) - kGuestBytes;
+  out[Kind::Mappings] = blocks;
   if (pool) {
     out[*pool] = memories - std::min<std::uint64_t>(memories, 1);
   } else {
     const auto tables = std::min<std::uint64_t>(footprint.tables, limits.max_tables);
-    const auto blocks = std::min<std::uint64_t>(
-        {footprint.core_instances, limits.max_instances, footprint.instance_bytes / kMappedBlock});
     const auto images = std::min(memories, footprint.memory_images);
-    out[Kind::Mappings] = memories * kMemoryMappings + images * kImageMappings + kStackMappings + tables + blocks;
+    out[Kind::Mappings] += memories * kMemoryMappings + images * kImageMappings + kStackMappings + tables;
     out[Kind::AddressSpace] = saturating(memories * (kMemoryAddresses + kGuardBefore) + stack_bytes + kPage,
                                          std::min(footprint.instance_bytes, limits.max_instance_bytes.count));
   }

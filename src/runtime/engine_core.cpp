@@ -229,8 +229,9 @@ Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHan
   const auto& loaded = *component.loaded();
   const auto linked = loaded.prepared();
   const bool wasi = linked && (*linked)->needs_wasi();
-  const auto cost = loader_.place_cost() + loaded.cost().needs(context.limits, wasi ? &context.wasi : nullptr);
-  if (const auto shortage = account_->take(cost)) {
+  const auto cost = loader_.place_cost() + residue_cost(config_.pool) +
+                    loaded.cost().needs(context.limits, wasi ? &context.wasi : nullptr);
+  if (const auto shortage = account_->admit(cost)) {
     instance_places_->give_back();
     return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
   }

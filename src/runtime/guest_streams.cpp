@@ -49,11 +49,12 @@ std::optional<ledger::Shortage> GuestStreams::drain() {
   }
   if (output_ && captured_.any()) {
     const auto taken = output_->take(captured_);
-    if (account_ != nullptr && taken.size() > 0) {
-      if (auto shortage = account_->grow(ledger::Kind::Memory, taken.size())) {
+    // Twice, since a text that grows is copied now and then.
+    if (const auto bytes = taken.size() * 2; account_ != nullptr && bytes > 0) {
+      if (auto shortage = account_->grow(ledger::Kind::Memory, bytes)) {
         return shortage;
       }
-      charged_ += taken.size();
+      charged_ += bytes;
     }
     engine::OutputPieces pieces(taken);
     while (const auto piece = pieces.next()) {

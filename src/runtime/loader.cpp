@@ -158,9 +158,16 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
     account_->add_capacity(pool_kind(settings.large),
                            std::uint64_t{settings.pool_slots} * (engine::kPoolMemoriesPerSlot - 1));
   }
+  // Components and instances may outlive us, and with them their pool: what it takes is given back after it is gone.
+  struct Paid {
+    ledger::Reservation taken;
+    std::shared_ptr<engine::Engine> engine;
+  };
+  const auto paid = std::make_shared<Paid>(std::move(taken), std::move(*made));
+  std::shared_ptr<engine::Engine> out(paid, paid->engine.get());
   const std::lock_guard lock(mutex_);
-  engines_.push_back({settings, std::move(taken), *made});
-  return std::move(*made);
+  engines_.push_back({settings, {}, out});
+  return out;
 }
 
 /// Null where the process has no room for it: runs without a pool are slower, and admitted one by one.

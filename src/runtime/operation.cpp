@@ -130,7 +130,8 @@ engine::Poll Operation::poll(Clock::time_point began) {
   if (polled == engine::Poll::Done) {
     collect();
   }
-  return polled;
+  // One that is to end does not wait for anything first.
+  return shortage_ && polled == engine::Poll::Waiting ? engine::Poll::Slice : polled;
 }
 
 void Operation::answer_host_calls() {

@@ -115,7 +115,10 @@ bool Scheduler::admit_freely(const Operation& operation) {
 
 /// The next places, when all that are paid for are taken.
 bool Scheduler::pay_for_a_place(Queued& queued) {
-  auto more = places_.unpaid();
+  // One that was short of something pays for no more than its own.
+  auto more = queued.shortage ? std::min<std::uint64_t>(places_.unpaid(), 1) : places_.unpaid();
+  // With none to pay for, it is a place that it waits for.
+  queued.shortage.reset();
   while (more > 0) {
     const auto most = std::max(paid_most_, places_.paid() + more);
     const auto cost = limits_.place.times(more) + limits_.residue.times(most - paid_most_);
@@ -132,11 +135,16 @@ bool Scheduler::pay_for_a_place(Queued& queued) {
 
 /// A place, and what it needs; or what the ledger lacks is written down.
 bool Scheduler::admit(Queued& queued) {
+  if (queued.shortage && account_) {
+    // Perhaps it lacks what was paid for places that nobody uses.
+    account_->give_back(limits_.place.times(places_.refund(0)));
+  }
   if (!places_.take() && !(pay_for_a_place(queued) && places_.take())) {
     return false;
   }
   queued.shortage = account_ && !queued.needs->none() ? account_->admit(*queued.needs) : std::nullopt;
   if (!queued.shortage) {
+    queued.short_since = {};
     return true;
   }
   static_cast<void>(places_.give_back());  // The lock is held already.
@@ -150,9 +158,7 @@ std::optional<Error> Scheduler::refusal(const ledger::Amounts& needs) const {
 }
 
 Error Scheduler::why_it_waited(const Queued& queued, Clock::time_point created) const {
-  // Those behind one that the ledger has no room for wait for the same.
-  const auto& shortage = queued.shortage || queue_.empty() ? queued.shortage : queue_.front().shortage;
-  return shortage ? ledger::exhausted(*shortage, Phase::Queue) : queue_timeout(created);
+  return queued.shortage ? ledger::exhausted(*queued.shortage, Phase::Queue) : queue_timeout(created);
 }
 
 void Scheduler::settle() { places_.by_the_lock(closing_ || !queue_.empty()); }
@@ -328,7 +334,7 @@ void Scheduler::leave(const ExecutionCore& core) {
 /// Admits those that have waited longest. Under the lock.
 void Scheduler::hand_on_places() {
   places_.by_the_lock(true);
-  any_short_ = false;
+  const bool were_short = std::exchange(any_short_, false);
   const auto now = queue_.empty() ? Clock::time_point() : Clock::now();
   int passing = 0;
   for (auto at = queue_.begin(); at != queue_.end() && !closing_;) {
@@ -347,7 +353,7 @@ void Scheduler::hand_on_places() {
     if (!at->shortage) {
       break;
     }
-    if (!std::exchange(any_short_, true) && idle_ > 0) {
+    if (!std::exchange(any_short_, true) && !were_short && idle_ > 0) {
       // Somebody has to look again.
       work_.notify_one();
     }
@@ -359,8 +365,9 @@ void Scheduler::hand_on_places() {
     }
     ++at;
   }
-  if (queue_.empty()) {
-    if (const auto back = places_.refund(closing_ ? 0 : Places::kPaidAtOnce); back > 0 && account_) {
+  const auto unused = places_.paid() - places_.taken();
+  if (queue_.empty() && unused > Places::kPaidAtOnce + Places::kUnusedMost) {
+    if (const auto back = places_.refund(Places::kPaidAtOnce); back > 0 && account_) {
       account_->give_back(limits_.place.times(back));
     }
   }

@@ -454,10 +454,13 @@ TEST_F(WasiTest, ADeadMountKeepsNobodyWaitingButThoseWhoWereGrantedIt) {
     std::ofstream(directory / name / "file") << "x";
   }
   const Lease lease(directory / "dead" / "file");
-  for (int i = 0; i < 2; ++i) {
+  std::array<std::uint64_t, 2> taken{};
+  for (auto& descriptors : taken) {
     EXPECT_THAT(host.run(open_file, "run", {}, granted("dead")), Stops("timeout"));
     EXPECT_EQ(code_of(host.run(open_file, "run", {}, granted("fine"))), 0U);
+    descriptors = host.statistics().engine.file_descriptors.used;
   }
+  EXPECT_EQ(taken[0], taken[1]) << "an open that was not waited for is given back to the ledger";
 }
 
 /// Lists the first preopened directory `times` times, with `after` the listing that is in local `s`.

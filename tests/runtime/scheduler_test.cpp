@@ -473,12 +473,33 @@ class SchedulerLedgerTest : public SchedulerTest {
 
 TEST_F(SchedulerLedgerTest, ARunThatDoesNotFitWaitsUntilAnotherEnds) {
   start(104);
-  const auto first = heavy({wait_and_be_woken(30ms), done()}, 80);
+  const auto first = heavy({wait_forever()}, 80);
   const auto second = heavy({done()}, 80);
+  EXPECT_EQ(second->wait_for(50ms), nullptr);
   EXPECT_EQ(second->state(), ExecutionState::Queued);
+  first->cancel();
   EXPECT_EQ(reason(second->wait()), "returned");
-  EXPECT_EQ(reason(first->wait()), "returned");
-  EXPECT_GE(second->wait().usage().queued, 20ms);
+}
+
+// Whoever looks again and again whether there is room now does not wake others for it.
+TEST_F(SchedulerLedgerTest, WaitingForTheLedgerTakesALookNowAndThen) {
+  start(104, {.workers = 4});
+  const auto first = heavy({wait_forever()}, 80);
+  const auto second = heavy({done()}, 80);
+  EXPECT_EQ(second->wait_for(200ms), nullptr);
+  // 20 of 10 ms, by each worker that happens to be awake, each time a place and what is claimed.
+  EXPECT_LT(account->figures().memory.refused, 400U);
+  first->cancel();
+  EXPECT_EQ(reason(second->wait()), "returned");
+}
+
+// Places that are paid for and free are no reason to wait.
+TEST_F(SchedulerLedgerTest, UnusedPlacesAreGivenBackToWhoeverNeedsTheMemory) {
+  start(104);
+  FakeOperation here({done()}, budget());
+  scheduler->run_here(here, {});
+  EXPECT_EQ(account->figures().memory.used, runtime::Places::kPaidAtOnce);
+  EXPECT_EQ(reason(heavy({done()}, 103)->wait()), "returned");
 }
 
 TEST_F(SchedulerLedgerTest, ALightRunPassesAHeavyOneForAWhileAndNotForEver) {
@@ -517,17 +538,19 @@ TEST_F(SchedulerLedgerTest, WhatNeverFitsDoesNotWait) {
   EXPECT_TRUE(here.report());
 }
 
-// Fifty at once, and then one after the other: the places that were paid for are given back.
+// A hundred at once, and then one after the other: the places that were paid for are given back.
 TEST_F(SchedulerLedgerTest, PlacesArePaidForAsTheyAreTaken) {
   start(40, {.workers = 2, .concurrent_max = 100});
   std::vector<std::shared_ptr<ExecutionCore>> runs;
   for (int i = 0; i < 100; ++i) {
-    runs.push_back(submit(core({wait_and_be_woken(2ms), done()})));
-  }
-  for (const auto& run : runs) {
-    EXPECT_EQ(reason(run->wait()), "returned");
+    runs.push_back(submit(core({wait_forever()})));
   }
   EXPECT_EQ(account->figures().memory.peak, 40U);
+  EXPECT_EQ(scheduler->running(), 40U);
+  for (const auto& run : runs) {
+    run->cancel();
+    EXPECT_EQ(reason(run->wait()), "cancelled");
+  }
   EXPECT_GT(account->figures().memory.refused, 0U);
   for (int i = 0; i < 50; ++i) {
     FakeOperation here({done()}, budget());

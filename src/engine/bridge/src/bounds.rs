@@ -212,13 +212,10 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
                     let message = "more directory entries than granted".into();
                     return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
                 }
-                let ledger = cx.data_mut().granted().listings.ledger;
-                ledger.grow(BridgeHostResource::Memory, found.bytes)?;
+                cx.data_mut().granted().listings.charge(found)?;
                 let result = HostDescriptor::read_directory(&mut cx.data_mut().filesystem(), dir).await;
-                match &result {
-                    Ok(listing) => _ = cx.data_mut().granted().listings.held.insert(listing.rep(), found),
-                    Err(_) => ledger.give_back(BridgeHostResource::Memory, found.bytes),
-                }
+                let listing = result.as_ref().ok().map(Resource::rep);
+                cx.data_mut().granted().listings.read(found, listing);
                 settle(&mut cx, result, String::new())
             })
         },
@@ -234,12 +231,14 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
 /// process's, and one guest could take all of them: each is charged to the ledger before it is opened.
 pub struct OpenFiles {
     files: Vec<Weak<std::fs::File>>,
+    /// Charged and not open yet: the run may end in between.
+    opening: u64,
     ledger: &'static Ledger,
 }
 
 impl OpenFiles {
     pub fn new(ledger: &'static Ledger) -> Self {
-        Self { files: Vec::new(), ledger }
+        Self { files: Vec::new(), opening: 0, ledger }
     }
 
     /// Gives back those that nothing uses any more.
@@ -252,17 +251,19 @@ impl OpenFiles {
     /// Charges one more, to be followed by `opened`.
     fn charge(&mut self, most: u64) -> Result<()> {
         self.forget_closed();
-        let next = self.files.len() as u64 + 1;
+        let next = self.files.len() as u64 + self.opening + 1;
         if next > most {
             let message = "more open files than granted".into();
             return Err(Stopped { cause: BridgeCause::OpenFiles, code: next, message }.into());
         }
         self.ledger.grow(BridgeHostResource::FileDescriptors, 1)?;
+        self.opening += 1;
         Ok(())
     }
 
     /// What was charged is open, or was not opened.
     fn opened(&mut self, file: Option<Weak<std::fs::File>>) {
+        self.opening -= 1;
         match file {
             Some(file) => self.files.push(file),
             None => self.ledger.give_back(BridgeHostResource::FileDescriptors, 1),
@@ -272,13 +273,15 @@ impl OpenFiles {
 
 impl Drop for OpenFiles {
     fn drop(&mut self) {
-        self.ledger.give_back(BridgeHostResource::FileDescriptors, self.files.len() as u64);
+        self.ledger.give_back(BridgeHostResource::FileDescriptors, self.files.len() as u64 + self.opening);
     }
 }
 
 /// The entries in all listings that a guest holds, charged to the ledger before they are read.
 pub struct Listings {
     held: HashMap<u32, Listing>,
+    /// Charged and not read yet: the run may end in between.
+    reading: u64,
     ledger: &'static Ledger,
 }
 
@@ -290,11 +293,27 @@ struct Listing {
 
 impl Listings {
     pub fn new(ledger: &'static Ledger) -> Self {
-        Self { held: HashMap::new(), ledger }
+        Self { held: HashMap::new(), reading: 0, ledger }
     }
 
     fn entries(&self) -> u64 {
         self.held.values().map(|listing| listing.entries).sum()
+    }
+
+    /// Charges what is about to be read, to be followed by `read`.
+    fn charge(&mut self, found: Listing) -> Result<()> {
+        self.ledger.grow(BridgeHostResource::Memory, found.bytes)?;
+        self.reading += found.bytes;
+        Ok(())
+    }
+
+    /// What was charged is held, or was not read.
+    fn read(&mut self, found: Listing, listing: Option<u32>) {
+        self.reading -= found.bytes;
+        match listing {
+            Some(listing) => _ = self.held.insert(listing, found),
+            None => self.ledger.give_back(BridgeHostResource::Memory, found.bytes),
+        }
     }
 
     fn remove(&mut self, listing: u32) {
@@ -306,7 +325,8 @@ impl Listings {
 
 impl Drop for Listings {
     fn drop(&mut self) {
-        self.ledger.give_back(BridgeHostResource::Memory, self.held.values().map(|listing| listing.bytes).sum());
+        let held: u64 = self.held.values().map(|listing| listing.bytes).sum();
+        self.ledger.give_back(BridgeHostResource::Memory, held + self.reading);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::engine::BridgeHostConfig;
 use crate::ledger::{BridgeHostResource, BridgeShortage, Ledger};
 use crate::outcome::{BridgeCause, Failure};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{EnterGuard, Handle, Runtime};
@@ -66,6 +67,14 @@ impl Threads {
         } else if counted.closing {
             self.give_back(1);
         }
+        self.close_descriptors(&counted);
+    }
+
+    /// The last thread holds them open, also one that is blocked.
+    fn close_descriptors(&self, counted: &Counted) {
+        if counted.closing && counted.live == 0 {
+            self.ledger.give_back(BridgeHostResource::FileDescriptors, LANE_DESCRIPTORS);
+        }
     }
 
     /// No further thread is paid for; those that live give themselves back when they end.
@@ -74,7 +83,7 @@ impl Threads {
         counted.closing = true;
         self.give_back(counted.paid.saturating_sub(counted.live));
         counted.late = counted.live.saturating_sub(counted.paid);
-        self.ledger.give_back(BridgeHostResource::FileDescriptors, LANE_DESCRIPTORS);
+        self.close_descriptors(&counted);
     }
 }
 
@@ -118,20 +127,25 @@ impl Lane {
         let state = Mutex::new(Counted { paid: workers + blocking, ..Counted::default() });
         let threads = Arc::new(Threads { ledger: ledger.clone(), state });
         let (starting, stopping) = (threads.clone(), threads.clone());
-        let built = tokio::runtime::Builder::new_multi_thread()
+        let mut built = tokio::runtime::Builder::new_multi_thread();
+        built
             .worker_threads(workers as usize)
             .max_blocking_threads(blocking as usize)
             .thread_name("airssys-wasm-io")
             .on_thread_start(move || starting.started())
             .on_thread_stop(move || stopping.stopped())
             .enable_time()
-            .enable_io()
-            .build();
-        match built {
-            Ok(runtime) => Ok(Self { runtime: Some(runtime), threads }),
-            Err(error) => {
+            .enable_io();
+        // Without a thread for its workers tokio panics.
+        match catch_unwind(AssertUnwindSafe(|| built.build())) {
+            Ok(Ok(runtime)) => Ok(Self { runtime: Some(runtime), threads }),
+            Ok(Err(error)) => {
                 threads.close();
                 Err(Failure::new(BridgeCause::OutOfMemory, error.to_string()))
+            }
+            Err(panic) => {
+                threads.close();
+                Err(Failure::from_panic(panic))
             }
         }
     }
@@ -271,7 +285,7 @@ impl Drop for LaneUse {
             lane.users -= 1;
         }
         let retired = state.retire(IDLE_LANES_MAX);
-        // Ending threads takes time: not under the lock.
+        // Not under the lock: ending threads takes time.
         drop(state);
         drop(retired);
     }

@@ -124,7 +124,7 @@ impl Ledger {
             resource,
             needed: n,
             used: tally.used.load(Relaxed),
-            capacity: tally.capacity.load(Relaxed),
+            capacity: tally.capacity.load(Relaxed).saturating_sub(leave(tally)),
             by_share: tally.capacity.load(Relaxed) < process.capacity.load(Relaxed),
         };
         if !engine.take(n, leave(engine)) {

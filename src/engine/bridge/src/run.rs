@@ -195,8 +195,9 @@ impl BridgeRun {
         let _tokio = self.lane.as_ref().map(LaneUse::enter);
         let server = self.server.take();
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(server)));
-        if let Some(returning) = &self.returning {
-            returning.freed(self.shared.memory_peak.load(Relaxed));
+        if let Some(returning) = self.returning.take() {
+            let memory = self.shared.memory_peak.load(Relaxed);
+            _ = catch_unwind(AssertUnwindSafe(|| returning.freed(memory)));
         }
         self.ledger.give_back(BridgeHostResource::Memory, self.shared.charged.swap(0, Relaxed));
         if LIFTED.get() {

@@ -37,6 +37,7 @@ struct Counted {
     paid: u64,
     live: u64,
     closing: bool,
+    descriptors_back: bool,
     /// Started after the lane closed: not paid for.
     late: u64,
 }
@@ -67,12 +68,12 @@ impl Threads {
         } else if counted.closing {
             self.give_back(1);
         }
-        self.close_descriptors(&counted);
+        self.close_descriptors(&mut counted);
     }
 
-    /// The last thread holds them open, also one that is blocked.
-    fn close_descriptors(&self, counted: &Counted) {
-        if counted.closing && counted.live == 0 {
+    /// The last thread holds them open, also one that is blocked. Once: a thread may start after all others have stopped.
+    fn close_descriptors(&self, counted: &mut Counted) {
+        if counted.closing && counted.live == 0 && !std::mem::replace(&mut counted.descriptors_back, true) {
             self.ledger.give_back(BridgeHostResource::FileDescriptors, LANE_DESCRIPTORS);
         }
     }
@@ -83,7 +84,7 @@ impl Threads {
         counted.closing = true;
         self.give_back(counted.paid.saturating_sub(counted.live));
         counted.late = counted.live.saturating_sub(counted.paid);
-        self.close_descriptors(&counted);
+        self.close_descriptors(&mut counted);
     }
 }
 

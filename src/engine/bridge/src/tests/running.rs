@@ -262,6 +262,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         engine: guest.engine.engine.clone(),
         host: guest.engine.host.clone(),
         fuel: true,
+        decommit_batch: 0,
         needs_wasi: false,
         between_components: false,
     };

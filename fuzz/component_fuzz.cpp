@@ -4,12 +4,24 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace airssys::wasm;
   const std::span bytes(data, size);
-  const engine::Scan most{20, 100, 100, 100, 1'000, 10'000, 1'000, 100, 100, 10, 10, false};
-  if (engine::prescan(bytes, most)) {
+  const engine::Scan most{.nesting = 20,
+                          .modules = 100,
+                          .components = 100,
+                          .instances = 100,
+                          .functions = 1'000,
+                          .body_bytes = 10'000,
+                          .types = 1'000,
+                          .imports = 100,
+                          .exports = 100,
+                          .memories = 10,
+                          .tables = 10,
+                          .linking_steps = 100'000,
+                          .metadata_bytes = 16U << 20U};
+  if (engine::prescan(bytes, most, {})) {
     static_cast<void>(engine::wit_text(bytes));
   }
   const auto from_text = engine::wat_to_bytes({reinterpret_cast<const char*>(data), size});
-  if (from_text && engine::prescan(from_text->bytes(), most)) {
+  if (from_text && engine::prescan(from_text->bytes(), most, {})) {
     static_cast<void>(engine::wit_text(from_text->bytes()));
   }
   return 0;

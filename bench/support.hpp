@@ -70,11 +70,13 @@ inline Raw* raw(const std::string& wat, Duty duty) {
   auto& peer = kept[{wat, duty}];
   if (peer == nullptr) {
     const RuntimeConfig ours;
-    const auto slots = ours.max_concurrent + ours.max_instances;
+    const engine::Settings as_ours{.pool_slots = ours.max_concurrent + ours.max_instances,
+                                   .pool_spare = engine::kPoolSpareLeast};
+    const auto slots = engine::pool_stacks(as_ours);
     const bridge::BridgeEngineConfig settings{.fuel = true,
                                               .concurrency = false,
                                               .pool_slots = slots,
-                                              .pool_memories = slots * engine::kPoolMemoriesPerSlot,
+                                              .pool_memories = engine::pool_memories(as_ours),
                                               .pool_tables = slots * engine::kPoolTablesPerComponent,
                                               .pool_memories_per_component = engine::kPoolMemoriesPerComponent,
                                               .pool_tables_per_component = engine::kPoolTablesPerComponent,

@@ -21,6 +21,9 @@ std::ostream& operator<<(std::ostream& out, const Error& error) {
   if (!error.guest_text.empty()) {
     out << "\n  guest:  " << error.guest_text;
   }
+  if (!error.system_text.empty()) {
+    out << "\n  system: " << error.system_text;
+  }
   if (!error.help.empty()) {
     out << "\n  help:   " << error.help;
   }

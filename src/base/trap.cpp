@@ -58,8 +58,12 @@ std::string_view name(TrapCode code) noexcept {
       std::string_view{"uncaught_exception"},
       std::string_view{"canonical_abi"},
       std::string_view{"host"},
+      std::string_view{"unknown_handle"},
+      std::string_view{"handle_type"},
+      std::string_view{"handle_in_use"},
+      std::string_view{"stream_misuse"},
   };
-  static_assert(kNames.size() == static_cast<std::size_t>(TrapCode::Host) + 1);
+  static_assert(kNames.size() == static_cast<std::size_t>(TrapCode::StreamMisuse) + 1);
   const auto index = static_cast<std::size_t>(code);
   return index < kNames.size() ? kNames.at(index) : "unknown";
 }

@@ -70,7 +70,14 @@ int main(int argc, char** argv) {
     // Before any other thread: those inherit that the signals are blocked.
     const cli::Interrupts interrupts;
     auto engine = WasmEngine::create(config(*options));
-    return engine ? dispatch(*engine, *options, interrupts) : cli::complain(engine.error(), *options);
+    if (!engine) {
+      return cli::complain(engine.error(), *options);
+    }
+    const int status = dispatch(*engine, *options, interrupts);
+    if (const auto why = engine->flush_cache()) {
+      std::cerr << "note: the compiled component was not kept: " << cli::harmless(*why) << '\n';
+    }
+    return status;
   } catch (const std::exception& error) {
     const auto* of_system = dynamic_cast<const std::system_error*>(&error);
     const bool shortage = of_system != nullptr && is_shortage(*of_system);

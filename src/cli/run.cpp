@@ -184,17 +184,16 @@ class ReportFile {
   std::string problem_;
 };
 
-/// `file` takes the place of this program's own stdin, as the shell's < does.
-std::optional<std::string> redirect_stdin(const std::string& file, const std::stop_token& interrupted) {
-  std::error_code absent;
-  if (std::filesystem::is_directory(file, absent)) {
-    return fmt::format("--stdin {}: {}", file, std::strerror(EISDIR));
+/// Why a file cannot be stdin, as far as can be told without opening it, since that is the run's. It is a mistake of
+/// the command line, whatever the guest would have read.
+std::string stdin_problem(const std::string& file) {
+  std::error_code error;
+  const bool directory = std::filesystem::is_directory(file, error);
+  if (!error && !directory && ::access(file.c_str(), R_OK) != 0) {
+    error = std::error_code(errno, std::generic_category());
   }
-  const auto opened = open_file(file, O_RDONLY, interrupted);
-  if (opened && ::dup2(opened->get(), STDIN_FILENO) >= 0) {
-    return {};
-  }
-  return fmt::format("--stdin {}: {}", file, opened ? std::strerror(errno) : opened.error());
+  return error || directory ? fmt::format("--stdin {}: {}", file, std::strerror(directory ? EISDIR : error.value()))
+                            : std::string();
 }
 
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
@@ -224,7 +223,8 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
                         {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
                          .function = std::string_view(options.invoke).substr(0, options.invoke.find('(')),
                          .fuel_metered = !options.epochs,
-                         .wasm_stack_bytes = options.stack.count},
+                         .wasm_stack_bytes = options.stack.count,
+                         .load = component != nullptr ? std::optional(component->load_usage()) : std::nullopt},
                         {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   static_cast<void>(file.write(report));  // What went wrong first decides the exit code.
@@ -246,7 +246,7 @@ int run(const Session& session) {
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
   if (component && !options.stdin_file.empty()) {
-    problem = redirect_stdin(options.stdin_file, interrupted).value_or("");
+    problem = stdin_problem(options.stdin_file);
   }
   if (!problem.empty() && interrupted.stop_requested()) {
     return refuse({Cancelled{}, Phase::Load, std::move(problem), {}, {}, {}}, component ? &*component : nullptr,
@@ -260,7 +260,10 @@ int run(const Session& session) {
     return refuse(component.error(), nullptr, options, file);
   }
   file.clear();
-  const auto& context = options.context;
+  auto context = options.context;
+  if (!options.stdin_file.empty()) {
+    context.wasi.stdin_source = StdinFile{options.stdin_file};
+  }
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
     const auto call = parse_call(engine, *component, options);

@@ -246,6 +246,9 @@ std::string advice(const Error& error, const Options& options) {
 
 namespace {
 
+/// The guest's words come first where the system has some too.
+const std::string& cause(const Error& error) { return error.guest_text.empty() ? error.system_text : error.guest_text; }
+
 void say(std::string_view message, std::string_view cause, std::string_view help) {
   // Not fmt::print: it throws when stderr is closed.
   std::cerr << (colour_wanted() ? "\033[31merror:\033[0m " : "error: ") << harmless(message) << '\n';
@@ -262,7 +265,7 @@ void say(std::string_view message, std::string_view cause, std::string_view help
 void say_error(std::string_view message, std::string_view help) { say(message, {}, help); }
 
 int complain(const Error& error, const Options& options) {
-  say(error.message, error.guest_text, advice(error, options));
+  say(error.message, cause(error), advice(error, options));
   return error.exit_code();
 }
 
@@ -283,7 +286,7 @@ std::string screen(const Report& r, const Options& options, bool colour) {
       text += fmt::format("  {:8}{}\n", title, content);
     }
   };
-  row("cause", harmless(error.guest_text));
+  row("cause", harmless(cause(error)));
   row("where", where(error));
   if (error.phase != Phase::Call && !refused) {
     row("phase", name(error.phase));

@@ -9,8 +9,10 @@
 #include <array>
 #include <bit>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "base/checksum.hpp"
@@ -41,25 +43,101 @@ std::optional<Sum> sum_of(int file, std::uint64_t size) {
   return sum ? std::optional(std::bit_cast<Sum>(*sum)) : std::nullopt;
 }
 
+/// A directory of this user's that nobody else can write to. Where a link leads to, its owner decides, so that of the
+/// cache itself may be one and what is in it may not.
+bool is_mine_alone(const fs::path& directory, bool follow) {
+  struct stat s{};
+  return ::fstatat(AT_FDCWD, directory.c_str(), &s, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(s.st_mode) &&
+         mine_alone(s);
+}
+
+/// Of the room, what is protected may take four parts of five.
+constexpr std::uint64_t kParts = 5, kProtectedParts = 4;
+
+struct Kept {
+  fs::file_time_type used;
+  std::uint64_t size;
+  fs::path path;
+};
+
+/// Somebody is writing it, or has died over it.
+constexpr std::string_view kUnfinished = ".airssys-new-";
+
+bool is_being_written(const fs::path& file, fs::file_time_type changed) {
+  constexpr std::chrono::hours kAtMost{1};
+  return file.filename().string().starts_with(kUnfinished) && fs::file_time_type::clock::now() - changed < kAtMost;
+}
+
+/// The files of a directory, those that were used longest ago first.
+std::vector<Kept> kept_in(const fs::path& directory) {
+  std::vector<Kept> kept;
+  std::error_code error;  // A file that another process removes meanwhile is simply gone.
+  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
+    std::error_code gone;
+    if (at->is_directory(gone)) {
+      continue;
+    }
+    Kept one{at->last_write_time(gone), at->file_size(gone), at->path()};
+    if (!gone && !is_being_written(one.path, one.used)) {
+      kept.push_back(std::move(one));
+    }
+  }
+  std::ranges::sort(kept, {}, &Kept::used);
+  return kept;
+}
+
+std::uint64_t size_of(const std::vector<Kept>& files) {
+  return std::accumulate(files.begin(), files.end(), std::uint64_t{0},
+                         [](auto sum, const auto& file) { return sum + file.size; });
+}
+
 std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, std::strerror(errno)); }
 
 }  // namespace
 
 ArtefactCache::ArtefactCache(fs::path directory, Bytes size_max)
-    : directory_(directory.empty() ? user_cache() : std::move(directory)), size_max_(size_max) {}
+    : directory_(directory.empty() ? user_cache() : std::move(directory)),
+      protected_(directory_ / "again"),
+      size_max_(size_max) {}
 
-std::optional<Artefact> ArtefactCache::find(const std::string& key) const {
-  struct stat directory{};
-  if (::stat(directory_.c_str(), &directory) != 0 || !mine_alone(directory)) {
+std::optional<ArtefactCache::Found> ArtefactCache::find(const std::string& key) const {
+  // A cache is moved on by uses that are not minutes, and a look is cheaper than a note.
+  constexpr std::chrono::minutes kNotedFor{1};
+  // Without a directory of its own the cache would be where the program happens to be.
+  if (directory_.empty() || !is_mine_alone(directory_, true)) {
     return {};
   }
-  base::Fd file(::open((directory_ / key).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  struct stat found{};
-  if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
-    return {};
+  for (const auto& path : {again(key), once(key)}) {
+    if (path.parent_path() == protected_ && !is_mine_alone(protected_, false)) {
+      continue;
+    }
+    base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+    struct stat found{};
+    if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
+      continue;
+    }
+    const auto size = static_cast<std::uint64_t>(found.st_size);
+    const auto noted = std::chrono::system_clock::from_time_t(found.st_mtim.tv_sec);
+    const bool old = std::chrono::abs(std::chrono::system_clock::now() - noted) > kNotedFor;
+    return Found{Artefact{std::move(file), size - std::min(size, sizeof(Sum))}, old || path == once(key)};
   }
-  const auto size = static_cast<std::uint64_t>(found.st_size);
-  return Artefact{std::move(file), size - std::min(size, sizeof(Sum))};
+  return {};
+}
+
+void ArtefactCache::used(const std::string& key) const {
+  if (directory_.empty()) {
+    return;
+  }
+  const auto path = again(key);
+  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) == 0) {
+    return;
+  }
+  // The rename fails where another process has been faster, or has removed it: then there is nothing to protect.
+  if ((::mkdir(protected_.c_str(), S_IRWXU) == 0 || errno == EEXIST) &&
+      ::rename(once(key).c_str(), path.c_str()) == 0) {
+    ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+    demote();
+  }
 }
 
 bool ArtefactCache::is_whole(const Artefact& kept) {
@@ -89,47 +167,58 @@ std::optional<std::string> ArtefactCache::prepare_directory() const {
   return {};
 }
 
-/// Removes the files that were written longest ago until there is room.
-void ArtefactCache::evict(std::uint64_t coming) const {
-  struct Kept {
-    fs::file_time_type written;
-    std::uint64_t size;
-    fs::path path;
-  };
-  std::vector<Kept> kept;
-  std::uint64_t total = coming;
-  std::error_code error;  // A file that another process removes meanwhile is simply gone.
-  for (fs::directory_iterator at(directory_, error), end; !error && at != end; at.increment(error)) {
-    std::error_code gone;
-    Kept one{at->last_write_time(gone), at->file_size(gone), at->path()};
-    if (!gone) {
-      total += one.size;
-      kept.push_back(std::move(one));
-    }
-  }
-  std::ranges::sort(kept, {}, &Kept::written);
+/// Those that were used longest ago lose their protection until the protected ones keep to their share.
+void ArtefactCache::demote() const {
+  const auto kept = kept_in(protected_);
+  auto total = size_of(kept);
   for (const auto& old : kept) {
-    if (total <= size_max_.count) {
+    // The youngest is what has just been used.
+    if (total <= size_max_.count / kParts * kProtectedParts || &old == &kept.back()) {
       return;
     }
-    fs::remove(old.path, error);
-    total -= old.size;
+    // As the youngest of those that were used once.
+    const auto path = once(old.path.filename());
+    if (::rename(old.path.c_str(), path.c_str()) == 0) {
+      ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+      total -= old.size;
+    }
   }
 }
 
-std::optional<std::string> ArtefactCache::store(const std::string& key, const Artefact& artefact) const {
-  if (auto why = prepare_directory()) {
-    return why;
+/// Makes room: first what was used once, the oldest first. What is protected goes only before something that would not
+/// fit beside it, which by its size is no stream of strangers.
+void ArtefactCache::evict(std::uint64_t coming) const {
+  const auto once = kept_in(directory_), again = kept_in(protected_);
+  auto total = coming + size_of(once) + size_of(again);
+  for (const auto* segment : {&once, &again}) {
+    for (const auto& old : *segment) {
+      if (total <= size_max_.count) {
+        return;
+      }
+      std::error_code failed;
+      fs::remove(old.path, failed);
+      total -= failed ? 0 : old.size;
+    }
   }
-  if (artefact.size + sizeof(Sum) > size_max_.count) {
+}
+
+std::optional<std::string> ArtefactCache::refusal(std::uint64_t artefact_bytes) const {
+  if (artefact_bytes + sizeof(Sum) > size_max_.count) {
     return fmt::format("the compiled component is larger than the whole cache may be ({} bytes)", size_max_.count);
+  }
+  return prepare_directory();
+}
+
+std::optional<std::string> ArtefactCache::store(const std::string& key, const Artefact& artefact) const {
+  if (auto why = refusal(artefact.size)) {
+    return why;
   }
   const auto sum = sum_of(artefact.file.get(), artefact.size);
   if (!sum) {
     return os_text("the compiled component");
   }
   evict(artefact.size + sizeof(Sum));
-  const auto bad = copy_to(artefact, directory_ / key, *sum);
+  const auto bad = copy_to(artefact, once(key), *sum);
   return bad ? std::optional(bad->why) : std::nullopt;
 }
 
@@ -140,7 +229,7 @@ std::optional<base::FileError> copy_to(const Artefact& artefact, const fs::path&
   if (const auto there = fs::status(path, absent); fs::exists(there) && !fs::is_regular_file(there)) {
     return base::FileError{"it is there already and is no regular file"};
   }
-  std::string name = (path.parent_path() / ".airssys-new-XXXXXX").string();
+  std::string name = (path.parent_path() / (std::string(kUnfinished) + "XXXXXX")).string();
   const base::Fd file(::mkostemp(name.data(), O_CLOEXEC));
   if (!file) {
     return base::FileError::by_errno();
@@ -163,8 +252,13 @@ std::optional<base::FileError> copy_to(const Artefact& artefact, const fs::path&
 }
 
 void ArtefactCache::forget(const std::string& key) const {
-  std::error_code gone;
-  fs::remove(directory_ / key, gone);
+  if (directory_.empty()) {
+    return;
+  }
+  for (const auto& path : {again(key), once(key)}) {
+    std::error_code gone;
+    fs::remove(path, gone);
+  }
 }
 
 }  // namespace airssys::wasm::engine

@@ -204,21 +204,35 @@ Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
 
 }  // namespace
 
-bool Places::take(steady_clock::time_point deadline, const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  if (!changed_.wait_until(lock, stop, deadline, [&] { return free_ > 0; })) {
-    return false;
+Result<CompileQueue::Place> ChildCompiler::wait_for_place(bool small, const Patience& patience) {
+  const auto began = steady_clock::now();
+  auto place = queue_.take({patience.principal, small}, patience.stop);
+  if (place) {
+    return std::move(*place);
   }
-  --free_;
-  return true;
+  const auto& limits = queue_.limits();
+  switch (place.error()) {
+    case CompileQueue::Refused::Full: return std::unexpected(compile_queue_full(limits.waiting_max));
+    case CompileQueue::Refused::Late:
+      return std::unexpected(compile_queue_timeout(limits.timeout, steady_clock::now() - began));
+    case CompileQueue::Refused::Stopped: break;
+  }
+  return std::unexpected(load_cancelled());
 }
 
-void Places::give_back() {
-  {
-    const std::lock_guard lock(mutex_);
-    ++free_;
+/// Waiting is no part of the load's own time.
+Result<ChildCompiler::Admission> ChildCompiler::admit(bool small, Patience& patience) {
+  const auto began = steady_clock::now();
+  auto place = wait_for_place(small, patience);
+  if (!place) {
+    return std::unexpected(std::move(place.error()));
   }
-  changed_.notify_one();
+  auto paid = pay_for_a_child(patience);
+  if (!paid) {
+    return std::unexpected(std::move(paid.error()));
+  }
+  patience.has_queued(steady_clock::now() - began);
+  return Admission{std::move(*place), Counted(paid_), std::move(*paid)};
 }
 
 /// Waits for what a child takes of the process: others give it back.
@@ -226,7 +240,7 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
   // Input, output, status, a copy of each for the child, a pidfd, an alarm.
   constexpr std::uint64_t kDescriptors = 8;
   constexpr std::chrono::milliseconds kLookAgain{10};
-  // For runs that may end; another child is waited for as long as the load may last.
+  // For runs that may end; another child is waited for as long as it may take to get a place.
   constexpr std::chrono::seconds kForRuns{1};
   const auto began = steady_clock::now();
   ledger::Amounts cost;
@@ -234,6 +248,8 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
   // The compiler has a thread for each processor. They are of another process, and the same pids limit.
   cost[ledger::Kind::Threads] = 1 + std::max(1U, std::thread::hardware_concurrency());
   for (;;) {
+    // Before the look at the ledger: the last one may end in between.
+    const bool others = paid_.load() > 0;
     const auto shortage = account_->take(cost);
     if (!shortage) {
       return ledger::Reservation(account_, cost);
@@ -242,7 +258,7 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
       return std::unexpected(load_cancelled());
     }
     const auto now = steady_clock::now();
-    if (shortage->for_ever() || now >= patience.deadline || (paid_.load() == 0 && now - began >= kForRuns)) {
+    if (shortage->for_ever() || now - began >= queue_.limits().timeout || (!others && now - began >= kForRuns)) {
       return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
     }
     std::this_thread::sleep_for(kLookAgain);
@@ -251,29 +267,10 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
 
 Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> given, const protocol::Command& command,
                                                   const LoadLimits& limits, const Patience& patience) {
-  const auto late = [&] { return load_late(limits); };
   auto helper = find_helper(helper_);
   if (!helper) {
     return std::unexpected(std::move(helper.error()));
   }
-  if (!places_.take(patience.deadline, patience.stop)) {
-    return std::unexpected(patience.stop.stop_requested() ? load_cancelled() : late());
-  }
-  const struct Leave {
-    Places& places;
-    ~Leave() { places.give_back(); }
-  } leave{places_};
-  const auto paid = pay_for_a_child(patience);
-  if (!paid) {
-    return std::unexpected(paid.error());
-  }
-  const struct Counted {
-    std::atomic<unsigned>& children;
-    explicit Counted(std::atomic<unsigned>& all) : children(all) { ++children; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-    ~Counted() { --children; }
-  } counted(paid_);
   auto input = memory_file("component");
   auto output = memory_file("artefact");
   if (!input || !output) {
@@ -300,7 +297,7 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
     return std::unexpected(load_cancelled());
   }
   if (ending == Ending::Late) {
-    return std::unexpected(late());
+    return std::unexpected(load_late(limits));
   }
   const auto size = static_cast<std::uint64_t>(std::max<off_t>(::lseek(output->get(), 0, SEEK_END), 0));
   switch (status_from(status.get())) {
@@ -322,7 +319,19 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
 }
 
 Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,
-                                        const LoadLimits& limits, const Patience& patience) {
+                                        const LoadLimits& limits, Patience& patience,
+                                        const std::function<std::optional<Artefact>()>& made_meanwhile) {
+  constexpr std::chrono::milliseconds kNoWait{1};
+  const auto before = patience.queued;
+  const auto admission = admit(bytes.size() <= kSmallToCompile, patience);
+  if (!admission) {
+    return std::unexpected(admission.error());
+  }
+  if (patience.queued - before > kNoWait) {
+    if (auto made = made_meanwhile()) {
+      return std::move(*made);
+    }
+  }
   auto done = work(bytes, protocol::compiling(settings, limits), limits, patience);
   if (!done) {
     return std::unexpected(std::move(done.error()));
@@ -330,9 +339,12 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   return seal(std::move(done->file), done->size);
 }
 
-Result<base::Buffer> ChildCompiler::translate(std::string_view text, const LoadLimits& limits,
-                                              const Patience& patience) {
+Result<base::Buffer> ChildCompiler::translate(std::string_view text, const LoadLimits& limits, Patience& patience) {
   const std::span input(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+  const auto admission = admit(text.size() <= kSmallToCompile, patience);
+  if (!admission) {
+    return std::unexpected(admission.error());
+  }
   const auto done = work(input, protocol::translating(limits), limits, patience);
   if (!done) {
     return std::unexpected(done.error());

@@ -27,21 +27,18 @@ const bridge::BridgeTally* raw(const ledger::Tallies& tallies) {
 }
 
 bridge::BridgeEngineConfig raw(const Settings& settings) {
-  return {
-      .fuel = settings.fuel,
-      .concurrency = settings.concurrency,
-      .pool_slots = settings.pool_slots,
-      .pool_memories = settings.pool_slots * kPoolMemoriesPerSlot,
-      .pool_tables = settings.pool_slots * kPoolTablesPerComponent,
-      .pool_memories_per_component = kPoolMemoriesPerComponent,
-      .pool_tables_per_component = kPoolTablesPerComponent,
-      .pool_table_elements = kPoolTableElements,
-      .pool_memory_bytes = kPoolMemoryBytes,
-      // What waits in a batch, or is just being given back by another thread, is missing to a run that has a place and
-      // would then find no slot (HostTest.NoSlotOfThePoolRemembersItsLastGuest): one by one, until slots are spare.
-      .pool_decommit_batch = 1,
-      .wasm_stack_bytes = settings.wasm_stack_bytes,
-      .fiber_stack_bytes = stack_bytes(settings)};
+  return {.fuel = settings.fuel,
+          .concurrency = settings.concurrency,
+          .pool_slots = pool_stacks(settings),
+          .pool_memories = pool_memories(settings),
+          .pool_tables = pool_stacks(settings) * kPoolTablesPerComponent,
+          .pool_memories_per_component = kPoolMemoriesPerComponent,
+          .pool_tables_per_component = kPoolTablesPerComponent,
+          .pool_table_elements = kPoolTableElements,
+          .pool_memory_bytes = kPoolMemoryBytes,
+          .pool_decommit_batch = settings.large ? 1 : kPoolDecommitBatch,
+          .wasm_stack_bytes = settings.wasm_stack_bytes,
+          .fiber_stack_bytes = stack_bytes(settings)};
 }
 
 class BridgedHost final : public Host {

@@ -27,8 +27,9 @@ using Try = std::expected<T, Failure>;
 struct Settings {
   bool fuel = true;
   bool concurrency = false;
-  /// Of the pool: as many stacks, twice as many memories. 0: no pool.
+  /// Runs that the pool has room for: as many stacks, twice as many memories, and a few spare ones. 0: no pool.
   std::uint32_t pool_slots = 0;
+  std::uint32_t pool_spare = 0;
   /// For guests with large memories: each is given back to the kernel at once, those of small ones some at a time.
   bool large = false;
   std::uint64_t wasm_stack_bytes = 512U << 10U;
@@ -43,8 +44,18 @@ inline constexpr std::uint32_t kPoolTablesPerComponent = 8;
 inline constexpr std::uint32_t kPoolMemoriesPerComponent = 8;
 inline constexpr std::uint32_t kPoolMemoriesPerSlot = 2;
 inline constexpr std::uint64_t kPoolMemoryBytes = 1ULL << 32U;
-/// Freed memories and stacks that the pool of small guests gives back to the kernel at once.
-inline constexpr std::uint32_t kPoolDecommitBatch = 8;
+/// Freed memories and stacks that the pool of small guests gives back to the kernel at once, and the least of its spare
+/// slots: what a thread is just giving back is missing to a run that has a place, so there is enough for 16 threads
+/// that do, and for all workers.
+inline constexpr std::uint32_t kPoolDecommitBatch = 8, kPoolSpareLeast = 16 * kPoolDecommitBatch;
+
+/// Of a pool with these settings, the spare ones among them.
+[[nodiscard]] constexpr std::uint32_t pool_stacks(const Settings& settings) noexcept {
+  return settings.pool_slots + settings.pool_spare;
+}
+[[nodiscard]] constexpr std::uint32_t pool_memories(const Settings& settings) noexcept {
+  return settings.pool_slots * kPoolMemoriesPerSlot + settings.pool_spare;
+}
 
 /// The stack of a run: the guest's part, and on top of it that of the host's functions.
 [[nodiscard]] std::uint64_t stack_bytes(const Settings& settings) noexcept;
@@ -113,6 +124,7 @@ struct Wasi {
   std::vector<DirectoryGrant> directories;
   std::optional<std::string> stdin_bytes;
   bool stdin_inherited = false;
+  std::optional<std::string> stdin_file;
   /// Where `written` goes; the other stream is discarded.
   std::shared_ptr<Output> output;
   Streams written;

@@ -1,7 +1,6 @@
 #include <airssys/wasm/encoding.hpp>
 #include <utility>
 
-#include "base/fd.hpp"
 #include "engine/bridged.hpp"
 
 /// The door's runs: what a component with its imports linked makes.
@@ -124,6 +123,7 @@ class FreshRun final : public BridgedRun {
  public:
   explicit FreshRun(RunHandle handle) : BridgedRun(handle.get()), handle_(std::move(handle)) {}
   void let_go() noexcept override { delete this; }
+  [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
   RunHandle handle_;
@@ -144,6 +144,7 @@ class BridgedStore final : public Store {
     using BridgedRun::begin_again;
     using BridgedRun::BridgedRun;
     void let_go() noexcept override { end(); }
+    [[nodiscard]] bool owns_store() const noexcept override { return false; }
   };
   Try<RunPtr> begun(bool good, OutFailure& failure);
 
@@ -229,16 +230,11 @@ Try<WasiHandle> grant(const Wasi& wasi) {
     good = good && bridge::bridge_wasi_variable(handle.get(), slice(name), slice(value), failure);
   }
   for (const auto& directory : wasi.directories) {
-    if (good && !bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
-                                               directory.writable, failure)) {
-      auto why = failure.take();
-      // For want of descriptors or memory is not the directory's fault.
-      const bool exhausted = why.cause == Cause::OutOfMemory ||
-                             (why.cause == Cause::Os && base::lacks_descriptors(static_cast<int>(why.code)));
-      why.cause = exhausted ? why.cause : Cause::Grant;
-      why.message.insert(0, directory.host + ": ");
-      return std::unexpected(std::move(why));
-    }
+    good = good && bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
+                                                 directory.writable, failure);
+  }
+  if (wasi.stdin_file) {
+    bridge::bridge_wasi_stdin_file(handle.get(), slice(*wasi.stdin_file));
   }
   if (!good) {
     return std::unexpected(failure.take());

@@ -77,8 +77,9 @@ Error compiler_gave_up(std::string why) {
           Phase::Load,
           "the compiler gave up on this component",
           "the component may be valid: please report it with the component",
-          std::move(why),
-          {}};
+          {},
+          {},
+          std::move(why)};
 }
 
 Error compile_error(Failure failure, const LoadLimits& limits) {
@@ -88,6 +89,24 @@ Error compile_error(Failure failure, const LoadLimits& limits) {
 
 Error load_late(const LoadLimits& limits) {
   return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
+}
+
+Error compile_queue_full(std::uint64_t most) {
+  return {QueueFull{most},
+          Phase::Load,
+          fmt::format("{} loads wait for a place to compile, and no more may wait", most),
+          "load it later, or raise RuntimeConfig::compile.max_queued",
+          {},
+          {}};
+}
+
+Error compile_queue_timeout(std::chrono::nanoseconds limit, std::chrono::nanoseconds waited) {
+  return {QueueTimeout{limit, waited},
+          Phase::Load,
+          fmt::format("no place to compile became free in {}", base::show_duration(limit)),
+          "load it later, or raise RuntimeConfig::compile.queue_timeout or compile.children",
+          {},
+          {}};
 }
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
@@ -124,7 +143,7 @@ Error load_error(Failure failure, const LoadLimits& limits) {
                           "the compiled component cannot be mapped: " + failure.message);
   }
   if (failure.cause == Cause::Panic) {
-    return {HostBug{}, Phase::Load, "a bug in airssys-wasm ended this load", {}, std::move(failure.message), {}};
+    return {HostBug{}, Phase::Load, "a bug in airssys-wasm ended this load", {}, {}, {}, std::move(failure.message)};
   }
   LoadFailed kind;
   if (failure.cause == Cause::Malformed) {

@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/limits.hpp>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ namespace airssys::wasm::engine {
 [[nodiscard]] Error compile_error(Failure failure, const LoadLimits& limits);
 /// The load's own time is over: `load_timeout`.
 [[nodiscard]] Error load_late(const LoadLimits& limits);
+/// As many loads wait for a place to compile as may wait; or none became free in time.
+[[nodiscard]] Error compile_queue_full(std::uint64_t most);
+[[nodiscard]] Error compile_queue_timeout(std::chrono::nanoseconds limit, std::chrono::nanoseconds waited);
 
 /// `HostExhausted` when it is for want of descriptors or memory, else `LoadFailed`.
 [[nodiscard]] Error unreadable(const std::string& path, const base::FileError& why);

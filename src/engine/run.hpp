@@ -57,9 +57,12 @@ enum class Cause : std::uint32_t {
   CpuTime,
   Exhausted,
   InstanceBytes,
-  Other,
-  /// C++'s own: what was to be granted is not there; the message names it.
+  GuestUnknownHandle,
+  GuestHandleType,
+  GuestHandleInUse,
+  GuestStreamMisuse,
   Grant,
+  Other,
   /// C++'s own: nobody reads what ended runs have written to this process's streams; `code` is how many bytes may wait.
   OutputUnread
 };
@@ -210,6 +213,8 @@ class Run {
   [[nodiscard]] virtual std::shared_ptr<HostCalls> host_calls() = 0;
   /// Whoever holds it is through with it: it frees itself, or goes back to the store that it is an operation of.
   virtual void let_go() noexcept = 0;
+  /// `let_go` takes a store with it, which takes time.
+  [[nodiscard]] virtual bool owns_store() const noexcept = 0;
 };
 
 struct LetGo {

@@ -102,7 +102,7 @@ class Groups {
         continue;
       }
       auto path = line.substr(second + 1);
-      if (mount.root != "/" && path.starts_with(mount.root)) {
+      if (mount.root != "/" && (path + "/").starts_with(mount.root + "/")) {
         path.erase(0, mount.root.size());
       }
       const fs::path top = root / fs::path(mount.at).relative_path();

@@ -50,12 +50,16 @@ class Classifier {
     switch (failure.cause) {
       case Cause::BadUtf8:
       case Cause::Allocator:
+      case Cause::Value:
+      case Cause::GuestUnknownHandle:
+      case Cause::GuestHandleType:
+      case Cause::GuestHandleInUse:
+      case Cause::GuestStreamMisuse:
+      case Cause::Other: error.guest_text = std::move(failure.message); break;
       case Cause::Os:
       case Cause::OutOfMemory:
       case Cause::Panic:
-      case Cause::Value:
-      case Cause::Grant:
-      case Cause::Other: error.guest_text = std::move(failure.message); break;
+      case Cause::Grant: error.system_text = std::move(failure.message); break;
       default: break;
     }
     error.backtrace = engine::decode_frames(failure.frames.bytes());
@@ -181,6 +185,10 @@ class Classifier {
       case Cause::Os:
         return make(HostExhausted{"operating system", static_cast<int>(failure.code)}, "the operating system refused");
       case Cause::BadUtf8: return trapped(TrapCode::CanonicalAbi);
+      case Cause::GuestUnknownHandle: return trapped(TrapCode::UnknownHandle);
+      case Cause::GuestHandleType: return trapped(TrapCode::HandleType);
+      case Cause::GuestHandleInUse: return trapped(TrapCode::HandleInUse);
+      case Cause::GuestStreamMisuse: return trapped(TrapCode::StreamMisuse);
       case Cause::HostFunction:
         return make(HostFailed{std::string(readings_.host_function), failure.code},
                     fmt::format("host function {} failed: {}", readings_.host_function, failure.message));
@@ -195,8 +203,10 @@ class Classifier {
       case Cause::HandleGivenTwice:
         return make(BadCall{}, "one handle is given away twice, or given away and lent, in the same call");
       case Cause::Grant: {
-        auto error = make(BadCall{}, "a directory cannot be granted");
-        error.help = "name a directory that is there and that you may read";
+        const bool directory = failure.code == 0;
+        auto error =
+            make(BadCall{}, directory ? "a directory cannot be granted" : "the file for stdin cannot be opened");
+        error.help = fmt::format("name a {} that is there and that you may read", directory ? "directory" : "file");
         return error;
       }
       case Cause::OutputUnread: {

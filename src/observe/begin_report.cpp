@@ -22,6 +22,7 @@ void begin_report(Report& report, const ReportSubject& about, const CallBudget& 
   report.function = about.function;
   report.budget = allowed;
   report.wasm_stack = Bytes{about.wasm_stack_bytes};
+  report.load = about.load;
   report.resource_usage.fuel_precision = about.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/report.hpp>
+#include <optional>
 #include <string_view>
 
 namespace airssys::wasm::observe {
@@ -11,6 +12,8 @@ struct ReportSubject {
   std::string_view function;
   bool fuel_metered = true;
   std::uint64_t wasm_stack_bytes = 0;
+  /// Nothing where no component was loaded.
+  std::optional<LoadUsage> load{};
 };
 
 /// Writes down all that is known before anything runs: id, start, component, function, limits. In place, since a report

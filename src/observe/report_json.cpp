@@ -83,6 +83,7 @@ Json stop(const Error& error) {
           {"trap_code", trap_code(error.kind)},
           {"message", error.message},
           {"guest_text", error.guest_text.empty() ? Json(nullptr) : Json(error.guest_text)},
+          {"system_text", error.system_text.empty() ? Json(nullptr) : Json(error.system_text)},
           {"limits", std::visit(Limits{}, error.kind)},
           {"exit_status", exited != nullptr ? Json(exited->status) : Json(nullptr)},
           {"backtrace", std::move(frames)}};
@@ -111,6 +112,12 @@ Json limits(const Report& r) {
           {"tables", l.max_tables}};
 }
 
+Json load(const std::optional<LoadUsage>& load) {
+  return load
+             ? Json{{"wall_ns", ns(load->wall_time)}, {"queued_ns", ns(load->queued)}, {"from_cache", load->from_cache}}
+             : Json(nullptr);
+}
+
 Json usage(const ResourceUsage& u) {
   const bool metered = u.fuel_precision != FuelPrecision::None;
   return {{"fuel", metered ? Json(u.fuel.units) : Json(nullptr)},
@@ -120,6 +127,8 @@ Json usage(const ResourceUsage& u) {
           {"running_ns", ns(u.running)},
           {"waiting_ns", ns(u.waiting)},
           {"queued_ns", ns(u.queued)},
+          {"starting_ns", ns(u.starting)},
+          {"teardown_ns", ns(u.teardown)},
           {"memory_peak_bytes", u.memory_peak.count},
           {"memory_refused", u.memory_refused},
           {"host_calls", Json(u.host_calls)},
@@ -147,6 +156,7 @@ std::string to_json(const Report& r) {
   const Json after{{"limits", limits(r)},
                    {"stop", r ? Json(nullptr) : stop(r.error())},
                    {"usage", usage(r.usage())},
+                   {"load", load(r.load)},
                    {"denials", std::move(denials)}};
   // The result between the two is written and never a tree: it can be large.
   auto text = wit::json_text(before);

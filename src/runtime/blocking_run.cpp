@@ -28,6 +28,7 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
     }
     began = *admitted;
   }
+  operation.has_place(began);
   const PlaceHeld held{*this, operation.needs()};
   if (caller) {
     operation.cancelled_by(caller->cancelled());

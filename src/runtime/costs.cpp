@@ -25,6 +25,8 @@ constexpr std::uint64_t kMappedBlock = 128U << 10U;
 
 /// What the bridge's pools keep of each freed slot: engine.rs, `pool`.
 constexpr std::uint64_t kMemoryKept = 64U << 10U, kTableKept = 4U << 10U, kStackKept = 16U << 10U;
+constexpr std::uint64_t kSlotKept =
+    engine::kPoolMemoriesPerSlot * kMemoryKept + engine::kPoolTablesPerComponent * kTableKept + kStackKept;
 /// Wasmtime keeps freed slots in a queue for each of up to 16 processors.
 constexpr unsigned kQueuesMost = 16;
 
@@ -52,8 +54,7 @@ Amounts residue_cost(bool pooled) {
   constexpr std::uint64_t kPools = 2;
   Amounts out;
   if (pooled) {
-    out[Kind::Memory] = kPools * (engine::kPoolMemoriesPerSlot * kMemoryKept +
-                                  engine::kPoolTablesPerComponent * kTableKept + kStackKept);
+    out[Kind::Memory] = kPools * kSlotKept;
   }
   return out;
 }
@@ -65,8 +66,7 @@ Amounts place_cost(const engine::Settings& settings) {
 }
 
 Amounts pool_cost(const engine::Settings& settings) {
-  const std::uint64_t slots = settings.pool_slots;
-  const auto memories = slots * engine::kPoolMemoriesPerSlot;
+  const std::uint64_t slots = engine::pool_stacks(settings), memories = engine::pool_memories(settings);
   const auto tables = slots * engine::kPoolTablesPerComponent;
   Amounts out;
   out[Kind::Mappings] = memories * (kMemoryMappings + kImageMappings) + slots * kStackMappings;
@@ -76,7 +76,8 @@ Amounts pool_cost(const engine::Settings& settings) {
     // What waits to be given back to the kernel, memories or stacks: the run that freed it is over.
     const auto queues = std::clamp(std::thread::hardware_concurrency(), 1U, kQueuesMost);
     out[Kind::Memory] = (engine::kPoolDecommitBatch - 1) * std::uint64_t{queues} *
-                        std::max(kSmallMemoryBytes, engine::stack_bytes(settings));
+                            std::max(kSmallMemoryBytes, engine::stack_bytes(settings)) +
+                        settings.pool_spare * kSlotKept;
   }
   return out;
 }
@@ -128,7 +129,8 @@ Amounts RunCost::needs(const ResourceLimits& limits, const WasiGrants* grants) c
   }
   if (grants != nullptr) {
     out[Kind::FileDescriptors] = grants->directories.size();
-    if (std::holds_alternative<StdinInherited>(grants->stdin_source)) {
+    if (std::holds_alternative<StdinInherited>(grants->stdin_source) ||
+        std::holds_alternative<StdinFile>(grants->stdin_source)) {
       out[Kind::FileDescriptors] += kStdinDescriptors;
     } else if (const auto* bytes = std::get_if<StdinBytes>(&grants->stdin_source)) {
       out[Kind::Memory] = saturating(out[Kind::Memory], bytes->bytes.size());

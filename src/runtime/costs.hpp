@@ -24,7 +24,8 @@ inline constexpr std::uint64_t kSmallMemoryBytes = 2U << 20U;
 /// stacks, in both of them.
 [[nodiscard]] ledger::Amounts residue_cost(bool pooled);
 [[nodiscard]] ledger::Amounts place_cost(const engine::Settings& settings);
-/// Of the pool that these settings make, beside what its places take.
+/// Of the pool that these settings make, beside what its places take: addresses and mappings of all its slots, what its
+/// spare slots keep, and what waits there to be given back to the kernel.
 [[nodiscard]] ledger::Amounts pool_cost(const engine::Settings& settings);
 /// Threads of ours.
 [[nodiscard]] ledger::Amounts thread_cost(std::uint64_t threads);

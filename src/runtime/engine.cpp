@@ -72,20 +72,22 @@ WasmEngine& WasmEngine::operator=(WasmEngine&&) noexcept = default;
 WasmEngine::~WasmEngine() = default;
 
 Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, std::string name,
-                                                   const std::stop_token& stop) {
-  return core_->load(bytes, std::move(name), stop);
+                                                   const std::stop_token& stop, std::string principal) {
+  return core_->load(bytes, std::move(name), {stop, std::move(principal)});
 }
 
-Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop) {
-  return core_->load_text(wat, std::move(name), stop);
+Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop,
+                                              std::string principal) {
+  return core_->load_text(wat, std::move(name), {stop, std::move(principal)});
 }
 
-Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop) {
+Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop,
+                                              std::string principal) {
   const auto bytes = read_file(path, core_->load_limits().max_bytes.count);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  return core_->load(*bytes, path.filename().string(), stop);
+  return core_->load(*bytes, path.filename().string(), {stop, std::move(principal)});
 }
 
 Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) {
@@ -93,8 +95,8 @@ Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path
 }
 
 Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                          const std::stop_token& stop) {
-  const auto compiled = core_->compile(bytes, stop);
+                                          const std::stop_token& stop, std::string principal) {
+  const auto compiled = core_->compile(bytes, {stop, std::move(principal)});
   if (!compiled) {
     return std::unexpected(compiled.error());
   }
@@ -256,6 +258,8 @@ std::string to_json(const Value& value) { return wit::to_json(value); }
 Statistics WasmEngine::statistics() const { return core_->statistics(); }
 
 FlushedOutput WasmEngine::flush_output() { return core_->flush_output(); }
+
+std::optional<std::string> WasmEngine::flush_cache() { return core_->flush_cache(); }
 
 Result<std::string> to_wave(const Value& value) {
   // Through the door each byte would become a value of 40 bytes.

@@ -27,7 +27,7 @@ Error setting(std::string_view field, std::string_view why) {
 }
 
 std::optional<Error> nonsense(const RuntimeConfig& config) {
-  constexpr unsigned kMost = 100'000, kThreadsMost = 1'024;
+  constexpr unsigned kMost = 100'000, kThreadsMost = 1'024, kChildrenMost = 64;
   constexpr Fuel kSliceMost{10'000'000};
   if (config.workers == 0 || config.workers > kThreadsMost) {
     return setting("workers", "must be 1 to 1024");
@@ -65,6 +65,15 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
   if (config.compile.mode != CompileIsolation::Mode::Child &&
       config.compile.mode != CompileIsolation::Mode::InProcess) {
     return setting("compile.mode", "must be Child or InProcess");
+  }
+  if (config.compile.children == 0 || config.compile.children > kChildrenMost) {
+    return setting("compile.children", "must be 1 to 64");
+  }
+  if (config.compile.max_queued > kMost) {
+    return setting("compile.max_queued", "must be at most 100000");
+  }
+  if (config.compile.queue_timeout.count() <= 0 || config.compile.queue_timeout > kTimeMost) {
+    return setting("compile.queue_timeout", "must be positive and at most a year");
   }
   if (auto good = validate(config.load); !good) {
     return setting("load", "must make sense: " + good.error().message);
@@ -115,8 +124,9 @@ Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
                                  Phase::Load,
                                  "threads cannot be started",
                                  {},
-                                 std::move(host.error().message),
-                                 {}});
+                                 {},
+                                 {},
+                                 std::move(host.error().message)});
   }
   ground.host = std::move(*host);
   return ground;
@@ -124,7 +134,7 @@ Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
 
 Statistics EngineCore::statistics() {
   return {account_->process_figures(), account_->figures(), scheduler_->running(), scheduler_->queued(),
-          loader_.gave_up()};
+          loader_.compiling(),         loader_.queued(),    loader_.gave_up(),     loader_.not_kept()};
 }
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
@@ -168,12 +178,12 @@ HostFunctions EngineCore::host_functions() {
 }
 
 Result<ComponentHandle> EngineCore::load(std::span<const std::uint8_t> bytes, std::string name,
-                                         const std::stop_token& stop) {
-  return loader_.load(bytes, std::move(name), host_functions(), stop);
+                                         const LoadCaller& caller) {
+  return loader_.load(bytes, std::move(name), host_functions(), caller);
 }
 
-Result<ComponentHandle> EngineCore::load_text(std::string_view text, std::string name, const std::stop_token& stop) {
-  return loader_.load_text(text, std::move(name), host_functions(), stop);
+Result<ComponentHandle> EngineCore::load_text(std::string_view text, std::string name, const LoadCaller& caller) {
+  return loader_.load_text(text, std::move(name), host_functions(), caller);
 }
 
 Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path& path) {
@@ -183,9 +193,10 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
 /// Fills in what is known before the run.
 void EngineCore::begin_run(Report& report, Result<CallPlan>& plan, const ComponentHandle& component,
                            std::string_view function, const ExecutionContext& context) const {
-  observe::begin_report(report,
-                        {component.id(), function, core_settings_.fuel_metered, core_settings_.wasm_stack_bytes},
-                        {context.limits, context.timeout});
+  observe::begin_report(
+      report,
+      {component.id(), function, core_settings_.fuel_metered, core_settings_.wasm_stack_bytes, component.load_usage()},
+      {context.limits, context.timeout});
   auto good = validate(report.budget);
   if (good) {
     good = validate(context.wasi);

@@ -27,12 +27,12 @@ class EngineCore {
   ~EngineCore();
 
   [[nodiscard]] Result<ComponentHandle> load(std::span<const std::uint8_t> bytes, std::string name,
-                                             const std::stop_token& stop);
-  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view text, std::string name, const std::stop_token& stop);
+                                             const LoadCaller& caller);
+  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view text, std::string name, const LoadCaller& caller);
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
   /// The compiled form, for the command's `compile`.
-  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
-    return loader_.compile(bytes, stop);
+  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const LoadCaller& caller) {
+    return loader_.compile(bytes, caller);
   }
 
   /// For components loaded from now on.
@@ -50,6 +50,7 @@ class EngineCore {
                                                       std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
   FlushedOutput flush_output() { return relay_->flush(); }
+  std::optional<std::string> flush_cache() { return loader_.flush_cache(); }
   [[nodiscard]] Statistics statistics();
 
  private:

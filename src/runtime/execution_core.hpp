@@ -70,6 +70,7 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   [[nodiscard]] Clock::time_point deadline() const noexcept { return operation_->deadline(); }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return operation_->cpu_time(); }
   [[nodiscard]] const ledger::Amounts& needs() const { return operation_->needs(); }
+  void has_place(Clock::time_point now) noexcept { operation_->has_place(now); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return operation_->created(); }
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }

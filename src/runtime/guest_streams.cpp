@@ -25,6 +25,9 @@ engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const Res
   if (const auto* bytes = std::get_if<StdinBytes>(&grants.stdin_source)) {
     out.stdin_bytes = bytes->bytes;
   }
+  if (const auto* file = std::get_if<StdinFile>(&grants.stdin_source)) {
+    out.stdin_file = file->host.string();
+  }
   out.stdin_inherited = std::holds_alternative<StdinInherited>(grants.stdin_source);
   if (grants.coarse_clock) {
     out.coarse_clock_ns = static_cast<std::uint64_t>(grants.coarse_clock->count());

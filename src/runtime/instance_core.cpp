@@ -67,7 +67,9 @@ void InstanceCore::ended(bool spent) noexcept {
 void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::string_view function,
                               const CallBudget& budget) {
   const auto& settings = neighbours_.settings;
-  observe::begin_report(report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes}, budget);
+  observe::begin_report(
+      report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes, component_->load()},
+      budget);
   report.budget.limits.max_output = max_output_;
   report.budget.limits.max_random = max_random_;
   if (auto good = validate(report.budget); !good) {

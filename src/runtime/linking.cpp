@@ -175,8 +175,10 @@ Error misfit(const wit::Description& description, engine::Failure failure) {
                   engine::is_wasi(import) ? "this host has WASI 0.2.12 and its earlier versions" : "");
   if (failure.cause == Cause::Panic) {
     error.kind = HostBug{};
+    error.system_text = std::move(failure.message);
+  } else {
+    error.guest_text = std::move(failure.message);
   }
-  error.guest_text = std::move(failure.message);
   return error;
 }
 

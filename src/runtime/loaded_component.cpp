@@ -16,6 +16,7 @@ ComponentHandle::ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loade
 const ComponentId& ComponentHandle::id() const noexcept { return loaded_->id(); }
 Bytes ComponentHandle::size() const noexcept { return {loaded_->size()}; }
 const std::vector<std::string>& ComponentHandle::notes() const noexcept { return loaded_->notes(); }
+const LoadUsage& ComponentHandle::load_usage() const noexcept { return loaded_->load(); }
 std::optional<RequiredResources> ComponentHandle::required_resources() const {
   auto required = loaded_->component().required();
   if (required) {

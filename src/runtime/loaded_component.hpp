@@ -49,6 +49,7 @@ class LoadedComponent {
     std::shared_ptr<const engine::Host> owner;
     /// What a run of it takes of the process.
     RunCost cost{};
+    LoadUsage load{};
   };
   LoadedComponent(Identity identity, DescribedComponent component, std::shared_ptr<const std::vector<HostEntry>> host,
                   std::vector<std::string> notes);
@@ -63,6 +64,7 @@ class LoadedComponent {
   [[nodiscard]] const engine::Component& component() const noexcept { return *component_; }
 
   [[nodiscard]] const RunCost& cost() const noexcept { return identity_.cost; }
+  [[nodiscard]] const LoadUsage& load() const noexcept { return identity_.load; }
   [[nodiscard]] const engine::Host* owner() const noexcept { return identity_.owner.get(); }
 
   [[nodiscard]] Result<std::string> wit() const;

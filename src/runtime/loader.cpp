@@ -108,8 +108,11 @@ Loader::Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host,
     : config_(config),
       host_(std::move(host)),
       account_(std::move(account)),
-      compiler_(config_.compile.helper, account_),
-      cache_(config_.cache_directory, config_.cache_max) {}
+      compiler_(config_.compile, account_),
+      cache_(config_.cache_directory, config_.cache_max),
+      cache_writer_({[this](const auto& key, const auto& artefact) { return cache_.store(key, artefact); },
+                     [this](const auto& key) { cache_.used(key); }},
+                    account_) {}
 
 void Loader::tick() {
   const std::lock_guard lock(mutex_);
@@ -127,6 +130,9 @@ engine::Settings Loader::pool_settings(bool large) const {
   auto out = settings(false);
   out.pool_slots = config_.max_concurrent + config_.max_instances;
   out.large = large;
+  if (!large) {
+    out.pool_spare = std::max(engine::kPoolSpareLeast, config_.workers * engine::kPoolDecommitBatch);
+  }
   return out;
 }
 
@@ -150,8 +156,9 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
                                  Phase::Load,
                                  "an engine with these settings cannot be had",
                                  "set RuntimeConfig::pool to false",
-                                 std::move(made.error().message),
-                                 {}});
+                                 {},
+                                 {},
+                                 std::move(made.error().message)});
   }
   if (settings.pool_slots > 0) {
     // Of its memories each place owns one.
@@ -166,7 +173,7 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
   const auto paid = std::make_shared<Paid>(std::move(taken), std::move(*made));
   std::shared_ptr<engine::Engine> out(paid, paid->engine.get());
   const std::lock_guard lock(mutex_);
-  engines_.push_back({settings, {}, out});
+  engines_.push_back({settings, out});
   return out;
 }
 
@@ -176,7 +183,7 @@ std::shared_ptr<engine::Engine> Loader::pool_for(bool large) {
   return pool ? std::move(*pool) : nullptr;
 }
 
-Result<base::Buffer> Loader::translate(std::string_view text, const engine::Patience& patience) {
+Result<base::Buffer> Loader::translate(std::string_view text, engine::Patience& patience) {
   if (text.starts_with(kElf)) {
     return std::unexpected(load_failed("this is native code, not a component",
                                        "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
@@ -245,10 +252,10 @@ Result<void> Loader::small_enough(const engine::Artefact& artefact) const {
              : std::unexpected(engine::load_limit(engine::kArtefactBytes, most, artefact.size, "bytes"));
 }
 
-Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency) {
+Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency, const Look& made_meanwhile) {
   const auto how = settings(concurrency);
   auto artefact = config_.compile.mode == CompileIsolation::Mode::Child
-                      ? compiler_.compile(source.bytes, how, config_.load, source.patience)
+                      ? compiler_.compile(source.bytes, how, config_.load, source.patience, made_meanwhile)
                       : compile_here(source, how);
   const auto* failed = artefact ? nullptr : std::get_if<LoadFailed>(&artefact.error().kind);
   if (failed != nullptr && failed->compiler_gave_up) {
@@ -271,8 +278,8 @@ Result<engine::Artefact> Loader::compile_here(const Source& source, const engine
   return artefact;
 }
 
-Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop) {
-  const auto patience = this->patience(stop);
+Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, const LoadCaller& caller) {
+  auto patience = this->patience(caller);
   base::Buffer from_text;
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
     auto translated = translate({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, patience);
@@ -286,7 +293,7 @@ Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, c
   if (!found) {
     return std::unexpected(found.error());
   }
-  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency);
+  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency, [] { return std::nullopt; });
   if (!artefact) {
     return std::unexpected(std::move(artefact.error()));
   }
@@ -340,41 +347,75 @@ RunCost Loader::run_cost(const engine::Footprint& footprint, std::optional<ledge
 }
 
 Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, const engine::Scan& found,
-                                          std::vector<std::string>& notes) {
+                                          LoadNotes& notes) {
   const auto key = cache_key(digest, found.concurrency);
   const auto map = [&](const engine::Artefact& artefact) {
     return map_and_describe(artefact.path(), found.concurrency, found.footprint, {source.bytes.size(), artefact.size});
   };
-  if (config_.cache) {
-    if (const auto kept = cache_.find(key)) {
-      if (auto fits = small_enough(*kept); !fits) {
-        return std::unexpected(std::move(fits.error()));
-      }
-      if (engine::ArtefactCache::is_whole(*kept)) {
-        auto component = map(*kept);
-        // Another Wasmtime's, or another processor's, is compiled anew.
-        if (component || !is_unusable(component.error())) {
-          return component;
-        }
-      }
-      cache_.forget(key);
+  if (const auto kept = cached(key)) {
+    if (auto fits = small_enough(*kept); !fits) {
+      return std::unexpected(std::move(fits.error()));
     }
+    auto component = map(*kept);
+    // Another Wasmtime's, or another processor's, is compiled anew.
+    if (component || !is_unusable(component.error())) {
+      notes.from_cache = true;
+      return component;
+    }
+    cache_.forget(key);
   }
-  const auto artefact = compile(source, found.concurrency);
+  const auto artefact = compile(source, found.concurrency, [&] {
+    auto made = cached(key);
+    notes.from_cache = made.has_value();
+    return made;
+  });
   if (!artefact) {
     return std::unexpected(artefact.error());
   }
   auto component = map(*artefact);
-  if (component && config_.cache) {
-    if (const auto why = cache_.store(key, *artefact)) {
-      notes.push_back("the compiled component was not kept: " + *why);
-    }
+  if (component && config_.cache && !notes.from_cache) {
+    keep(key, *artefact, notes);
   }
   return component;
 }
 
-engine::Patience Loader::patience(const std::stop_token& stop) const {
-  return {std::chrono::steady_clock::now() + config_.load.timeout, stop};
+/// What the cache has under this key, whole; that it was of use is noted there.
+std::optional<engine::Artefact> Loader::cached(const std::string& key) {
+  if (!config_.cache) {
+    return {};
+  }
+  if (auto waits = cache_writer_.find(key)) {
+    cache_writer_.used(key);
+    return waits;
+  }
+  auto found = cache_.find(key);
+  if (!found) {
+    return {};
+  }
+  if (!engine::ArtefactCache::is_whole(found->artefact)) {
+    cache_.forget(key);
+    return {};
+  }
+  if (found->worth_noting) {
+    cache_writer_.used(key);
+  }
+  return std::move(found->artefact);
+}
+
+void Loader::keep(const std::string& key, const engine::Artefact& artefact, LoadNotes& notes) {
+  auto why = cache_.refusal(artefact.size);
+  if (!why) {
+    why = cache_writer_.store(key, artefact);
+  }
+  if (why) {
+    ++not_kept_;
+    notes.texts.push_back("the compiled component was not kept: " + *why);
+  }
+}
+
+engine::Patience Loader::patience(const LoadCaller& caller) const {
+  const auto now = std::chrono::steady_clock::now();
+  return {now, now + config_.load.timeout, caller.stop, caller.principal};
 }
 
 Result<ComponentHandle> Loader::finish_load(const Source& source) {
@@ -390,33 +431,36 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
     return std::unexpected(source.patience.stop.stop_requested() ? engine::load_cancelled()
                                                                  : engine::load_late(config_.load));
   }
-  std::vector<std::string> notes;
+  LoadNotes notes;
   auto component = obtain(source, *digest, *found, notes);
   if (!component) {
     return std::unexpected(std::move(component.error()));
   }
-  LoadedComponent::Identity identity{{source.name, base::hex(*digest)},
-                                     source.bytes.size(),
-                                     {source.bytes.begin(), source.bytes.end()},
-                                     found->components > 0 || found->concurrency,
-                                     host_,
-                                     run_cost(found->footprint, component->pool)};
-  return ComponentHandle(
-      std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host, std::move(notes)));
+  LoadedComponent::Identity identity{
+      {source.name, base::hex(*digest)},
+      source.bytes.size(),
+      {source.bytes.begin(), source.bytes.end()},
+      found->components > 0 || found->concurrency,
+      host_,
+      run_cost(found->footprint, component->pool),
+      {std::chrono::steady_clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};
+  return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host,
+                                                           std::move(notes.texts)));
 }
 
 Result<ComponentHandle> Loader::load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
-                                     const std::stop_token& stop) {
+                                     const LoadCaller& caller) {
   if (!bytes.empty() && bytes.front() != kFirstOfBinary) {
     return load_text({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, std::move(name), std::move(host),
-                     stop);
+                     caller);
   }
-  return finish_load({bytes, std::move(name), std::move(host), patience(stop)});
+  auto patience = this->patience(caller);
+  return finish_load({bytes, std::move(name), std::move(host), patience});
 }
 
 Result<ComponentHandle> Loader::load_text(std::string_view text, std::string name, HostFunctions host,
-                                          const std::stop_token& stop) {
-  const auto patience = this->patience(stop);
+                                          const LoadCaller& caller) {
+  auto patience = this->patience(caller);
   const auto bytes = translate(text, patience);
   if (!bytes) {
     return std::unexpected(bytes.error());
@@ -425,6 +469,7 @@ Result<ComponentHandle> Loader::load_text(std::string_view text, std::string nam
 }
 
 Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& path, HostFunctions host) {
+  const auto began = std::chrono::steady_clock::now();
   const auto file = base::open_regular(path);
   if (!file) {
     return std::unexpected(engine::unreadable(path.string(), file.error()));
@@ -452,8 +497,13 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   if (!component) {
     return std::unexpected(is_unusable(component.error()) ? not_ours() : std::move(component.error()));
   }
-  LoadedComponent::Identity identity{{path.filename().string(), {}},       size, {}, true, host_,
-                                     run_cost(*footprint, component->pool)};
+  LoadedComponent::Identity identity{{path.filename().string(), {}},
+                                     size,
+                                     {},
+                                     true,
+                                     host_,
+                                     run_cost(*footprint, component->pool),
+                                     {std::chrono::steady_clock::now() - began, {}, true}};
   return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), std::move(host),
                                                            std::vector<std::string>{}));
 }

@@ -4,6 +4,7 @@
 #include <airssys/wasm/engine.hpp>
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -18,12 +19,19 @@
 #include "engine/compile_child.hpp"
 #include "engine/door.hpp"
 #include "ledger/ledger.hpp"
+#include "runtime/cache_writer.hpp"
 #include "runtime/costs.hpp"
 #include "runtime/loaded_component.hpp"
 
 namespace airssys::wasm::runtime {
 
 using HostFunctions = std::shared_ptr<const std::vector<HostEntry>>;
+
+/// Who loads: how it can be stopped, and in whose name it waits for a place to compile.
+struct LoadCaller {
+  std::stop_token stop{};
+  std::string principal{};
+};
 
 /// A compiled form, and what the component makes and keeps.
 struct CompiledComponent {
@@ -41,12 +49,12 @@ class Loader {
   Loader(const RuntimeConfig& config, std::shared_ptr<engine::Host> host, std::shared_ptr<ledger::Account> account);
 
   [[nodiscard]] Result<ComponentHandle> load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
-                                             const std::stop_token& stop);
+                                             const LoadCaller& caller);
   [[nodiscard]] Result<ComponentHandle> load_text(std::string_view text, std::string name, HostFunctions host,
-                                                  const std::stop_token& stop);
+                                                  const LoadCaller& caller);
   [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path, HostFunctions host);
   /// The compiled form, for the command's `compile`.
-  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const std::stop_token& stop);
+  [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const LoadCaller& caller);
   /// That it loaded this component, and no other engine's loader.
   [[nodiscard]] bool owns(const ComponentHandle& component) const noexcept {
     return component.loaded()->owner() == host_.get();
@@ -55,6 +63,10 @@ class Loader {
   void tick();
   /// Components on which the compiler gave up.
   [[nodiscard]] std::uint64_t gave_up() const noexcept { return gave_up_.load(); }
+  [[nodiscard]] std::uint64_t compiling() { return compiler_.running(); }
+  [[nodiscard]] std::uint64_t queued() { return compiler_.waiting(); }
+  [[nodiscard]] std::uint64_t not_kept() { return not_kept_.load() + cache_writer_.failed(); }
+  [[nodiscard]] std::optional<std::string> flush_cache() { return cache_writer_.flush(); }
   /// What each place for a run takes of the process.
   [[nodiscard]] ledger::Amounts place_cost() const { return runtime::place_cost(settings(false)); }
 
@@ -63,19 +75,21 @@ class Loader {
     std::span<const std::uint8_t> bytes;
     std::string name;
     HostFunctions host;
-    engine::Patience patience;
+    engine::Patience& patience;
   };
   /// Of an engine without a pool.
   [[nodiscard]] engine::Settings settings(bool concurrency) const;
   [[nodiscard]] engine::Settings pool_settings(bool large) const;
-  [[nodiscard]] engine::Patience patience(const std::stop_token& stop) const;
+  [[nodiscard]] engine::Patience patience(const LoadCaller& caller) const;
   [[nodiscard]] std::string cache_key(const base::Digest& digest, bool concurrency) const;
   [[nodiscard]] Result<std::shared_ptr<engine::Engine>> engine_for(const engine::Settings& settings);
   [[nodiscard]] std::shared_ptr<engine::Engine> pool_for(bool large);
   [[nodiscard]] Result<base::Buffer> parse(std::string_view text) const;
-  [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const engine::Patience& patience);
+  [[nodiscard]] Result<base::Buffer> translate(std::string_view text, engine::Patience& patience);
   [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes, const engine::Patience& patience) const;
-  [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency);
+  using Look = std::function<std::optional<engine::Artefact>()>;
+  /// `made_meanwhile`: where others that compile the same would have put it.
+  [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency, const Look& made_meanwhile);
   [[nodiscard]] Result<engine::Artefact> compile_here(const Source& source, const engine::Settings& how) const;
   [[nodiscard]] Result<void> small_enough(const engine::Artefact& artefact) const;
   struct Mapped {
@@ -91,8 +105,15 @@ class Loader {
                                                             const engine::Footprint& footprint,
                                                             const LoadedSizes& sizes);
   [[nodiscard]] RunCost run_cost(const engine::Footprint& footprint, std::optional<ledger::Kind> pool) const;
+  /// Notes in its load what came of the cache.
+  struct LoadNotes {
+    std::vector<std::string> texts;
+    bool from_cache = false;
+  };
   [[nodiscard]] Result<DescribedComponent> obtain(const Source& source, const base::Digest& digest,
-                                                  const engine::Scan& found, std::vector<std::string>& notes);
+                                                  const engine::Scan& found, LoadNotes& notes);
+  [[nodiscard]] std::optional<engine::Artefact> cached(const std::string& key);
+  void keep(const std::string& key, const engine::Artefact& artefact, LoadNotes& notes);
   [[nodiscard]] Result<ComponentHandle> finish_load(const Source& source);
 
   const RuntimeConfig& config_;
@@ -100,14 +121,16 @@ class Loader {
   const std::shared_ptr<ledger::Account> account_;
   engine::ChildCompiler compiler_;
   engine::ArtefactCache cache_;
+  CacheWriter cache_writer_;
   std::atomic<std::uint64_t> gave_up_ = 0;
+  /// Beside those that the writer could not write.
+  std::atomic<std::uint64_t> not_kept_ = 0;
   /// One engine is made at a time.
   std::mutex making_;
   /// Only as long as a look takes: the clock of runs without fuel ticks under it.
   std::mutex mutex_;
   struct Made {
     engine::Settings settings;
-    ledger::Reservation taken;
     std::shared_ptr<engine::Engine> engine;
   };
   std::vector<Made> engines_;

@@ -51,6 +51,15 @@ std::unique_lock<std::mutex> Operation::watched() const {
   return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<std::mutex>();
 }
 
+void Operation::has_place(Clock::time_point now) noexcept {
+  placed_ns_.store(since_epoch(now), std::memory_order_relaxed);
+}
+
+nanoseconds Operation::queued(Clock::time_point now) const {
+  const auto placed = placed_ns_.load(std::memory_order_relaxed);
+  return nanoseconds((placed == 0 ? since_epoch(now) : placed) - since_epoch(created_));
+}
+
 bool Operation::begin(Clock::time_point now) {
   last_look_ = now;
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
@@ -147,10 +156,11 @@ void Operation::answer_host_calls() {
 
 void Operation::stop(limits::HostStop why) {
   open_to_faults();
-  auto halted = run_->cancel();
-  const bool broken = halted.cause != engine::Cause::Halted;
   rest();
   last_look_ = Clock::now();
+  auto halted = run_->cancel();
+  teardown_ = Clock::now() - last_look_;
+  const bool broken = halted.cause != engine::Cause::Halted;
   const auto last = readings(last_look_);
   report_.result = std::unexpected(limits::stopped(why, std::move(halted), allowed(), last));
   finish(last, broken);
@@ -212,7 +222,9 @@ ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
   usage.wall_time = readings.elapsed;
   usage.running = std::min(nanoseconds(running_ns_.load(std::memory_order_relaxed)), readings.elapsed);
   usage.waiting = readings.elapsed - usage.running;
-  usage.queued = nanoseconds(began_ns_.load(std::memory_order_relaxed) - since_epoch(created_));
+  const Clock::time_point began{nanoseconds(began_ns_.load(std::memory_order_relaxed))};
+  usage.queued = queued(began);
+  usage.starting = began - created_ - usage.queued;
   usage.memory_peak = Bytes{readings.counters.memory_peak};
   usage.memory_refused = readings.counters.memory_refused;
   usage.slices = readings.counters.slices;
@@ -231,7 +243,10 @@ ResourceUsage Operation::usage() const {
     return *at_the_end_;
   }
   ResourceUsage usage;
-  usage.queued = Clock::now() - created_;
+  const auto now = Clock::now();
+  usage.queued = queued(now);
+  // A place may have been given since `now`.
+  usage.starting = std::max(nanoseconds(0), now - created_ - usage.queued);
   return usage;
 }
 
@@ -256,7 +271,18 @@ void Operation::finish(const limits::Readings& last, bool fuel_lost) {
       report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
     }
   }
-  // The guest's memory goes before anybody hears that it is over.
+  // Most calls of a kept instance free nothing, and each look at the clock costs as much as a part of theirs.
+  const bool frees = run_ != nullptr && (run_->owns_store() || !report_);
+  const auto began = frees ? Clock::now() : Clock::time_point();
+  free_run();
+  job_.complete(report_);
+  if (frees) {
+    report_.resource_usage.teardown = teardown_ + (Clock::now() - began);
+  }
+}
+
+/// The guest's memory goes before anybody hears that it is over.
+void Operation::free_run() {
   engine::RunPtr run;
   {
     const auto lock = watched();
@@ -265,8 +291,6 @@ void Operation::finish(const limits::Readings& last, bool fuel_lost) {
       at_the_end_ = report_.resource_usage;
     }
   }
-  run.reset();
-  job_.complete(report_);
 }
 
 }  // namespace airssys::wasm::runtime

@@ -69,6 +69,8 @@ class Operation {
 
   /// Whose word ends it. By the stepping thread.
   void cancelled_by(const std::atomic<bool>& cancelled) noexcept { cancelled_ = &cancelled; }
+  /// Waiting for a place is over. By whoever gives the place, before it begins.
+  void has_place(Clock::time_point now) noexcept;
   /// Before it begins: others may look (`usage`), under this lock.
   void watched_under(std::mutex& watch) noexcept { watch_ = &watch; }
 
@@ -119,9 +121,11 @@ class Operation {
   void collect();
   void fail(engine::Failure failure, const limits::Readings& last);
   void finish(const limits::Readings& last, bool fuel_lost = false);
+  void free_run();
   [[nodiscard]] limits::Readings figures(Clock::time_point now) const;
   [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
   [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings) const;
+  [[nodiscard]] std::chrono::nanoseconds queued(Clock::time_point now) const;
   [[nodiscard]] std::unique_lock<std::mutex> watched() const;
 
   Job& job_;
@@ -132,6 +136,8 @@ class Operation {
 
   Clock::time_point created_ = Clock::now();
   // Written by the stepping thread, read by `usage` from others.
+  /// 0: it still waits for a place.
+  std::atomic<std::int64_t> placed_ns_ = 0;
   std::atomic<std::int64_t> began_ns_ = 0;
   std::atomic<std::int64_t> running_ns_ = 0;
   std::atomic<std::int64_t> cpu_ns_ = 0;
@@ -146,6 +152,8 @@ class Operation {
   std::optional<Held> held_;
   Clock::time_point last_look_;
   Clock::time_point deadline_ = Clock::time_point::max();
+  /// What giving back its memory has taken so far.
+  std::chrono::nanoseconds teardown_{};
   /// Under the watch when others may look: it disappears at the end.
   engine::RunPtr run_;
   /// What the ledger lacked for it.

@@ -170,6 +170,7 @@ std::uint64_t Scheduler::queued() {
 
 /// Gives a started run the place that was taken for it.
 void Scheduler::seat(Core core) {
+  core->has_place(Clock::now());
   core->seat = seats_.size();
   core->admit();
   ready_.push(core, core->cpu_time());
@@ -408,7 +409,7 @@ Error Scheduler::queue_timeout(Clock::time_point created) const {
   const auto waited = Clock::now() - created;
   return {QueueTimeout{limits_.queue_timeout, waited},
           Phase::Queue,
-          fmt::format("no execution slot became free in {}", base::show_duration(limits_.queue_timeout)),
+          fmt::format("no place to run became free in {}", base::show_duration(limits_.queue_timeout)),
           {},
           {},
           {}};

@@ -48,7 +48,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// How long others may pass one that the ledger has no room for, and how many of them are looked at.
   static constexpr std::chrono::milliseconds kPassedFor{250};
   static constexpr int kPassingMost = 64;
-  /// What others give back to the ledger nobody tells us of.
+  /// How often the ledger is looked at while something is short: nobody tells us what other engines give back.
   static constexpr std::chrono::milliseconds kLookAgain{10};
 
   [[nodiscard]] static std::shared_ptr<Scheduler> start(const SchedulerLimits& limits,

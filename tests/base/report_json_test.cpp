@@ -42,12 +42,15 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
                            .running = 204ns,
                            .waiting = 205ns,
                            .queued = 206ns,
+                           .starting = 221ns,
+                           .teardown = 218ns,
                            .memory_peak = 207_B,
                            .memory_refused = 208,
                            .host_calls = {{"wasi", 209}},
                            .bytes_in = 210_B,
                            .bytes_out = 211_B,
                            .slices = 212};
+  report.load = LoadUsage{.wall_time = 219ns, .queued = 220ns, .from_cache = true};
   report.denials = {{"filesystem", "/etc", 213}};
   report.result = Value(std::int32_t{42});
   auto json = Json::parse(to_json(report));
@@ -62,8 +65,9 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
       "async_resources": 109, "host_calls": 110, "directory_entries": 111, "open_files": 112, "instances": 113,
       "memories": 114, "tables": 115},
     "usage": {"fuel": 201, "fuel_precision": "lower_bound", "cpu_ns": 202, "wall_ns": 203, "running_ns": 204,
-      "waiting_ns": 205, "queued_ns": 206, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
+      "waiting_ns": 205, "queued_ns": 206, "starting_ns": 221, "teardown_ns": 218, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
       "bytes_in": 210, "bytes_out": 211, "slices": 212},
+    "load": {"wall_ns": 219, "queued_ns": 220, "from_cache": true},
     "denials": [{"capability": "filesystem", "target": "/etc", "count": 213}]})"));
 }
 

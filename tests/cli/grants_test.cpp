@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <pty.h>
 #include <spawn.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,7 +17,7 @@
 
 #include "support/child.hpp"
 #include "support/scratch.hpp"
-#include "support/wasi_guest.hpp"
+#include "support/wasi_command.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -27,38 +28,11 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using Json = nlohmann::json;
 
-/// What the core modules below can call. Answers of WASI go to 16 and 32, the guest's data lies at 64, a line break
-/// at 8.
-const std::string kCore = std::string(kWasiCore) + R"(
- (data (i32.const 8) "\n")
- (global $o (mut i32) (i32.const 0))
- (func $out (param $at i32) (param $size i32)
-   (if (i32.eqz (global.get $o)) (then (global.set $o (call $stdout))))
-   (call $write (global.get $o) (local.get $at) (local.get $size) (i32.const 48)))
- (func $line (param $at i32) (param $size i32) (call $out (local.get $at) (local.get $size)) (call $out (i32.const 8) (i32.const 1)))
- (func $lines (param $texts i32) (param $n i32)
-   (block $end (loop $next (br_if $end (i32.eqz (local.get $n)))
-     (call $line (i32.load (local.get $texts)) (i32.load offset=4 (local.get $texts)))
-     (local.set $texts (i32.add (local.get $texts) (i32.const 8))) (local.set $n (i32.sub (local.get $n) (i32.const 1))) (br $next))))
-)";
-
-/// A command whose core body is this, with this at 64; 0 is wasi:cli/run's ok and 1 its err.
-std::string command(std::string_view body, std::string_view data = "") {
-  return "(component " + std::string(kWasi) + "(core module $m " + kCore + R"((data (i32.const 64) ")" +
-         std::string(data) + R"(") (func (export "run") (result i32) (local $s i32) )" + std::string(body) + R"())
- (core instance $i (instantiate $m (with "w" (instance $wasi))))
- (func $run (result (result)) (canon lift (core func $i "run")))
- (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs))))";
-}
-
 const std::string kArguments = command(R"((call $arguments (i32.const 16))
   (call $lines (i32.load (i32.const 16)) (i32.load (i32.const 20))) (i32.const 0))");
 /// Names and values on lines of their own.
 const std::string kVariables = command(R"((call $variables (i32.const 16))
   (call $lines (i32.load (i32.const 16)) (i32.shl (i32.load (i32.const 20)) (i32.const 1))) (i32.const 0))");
-const std::string kCat = command(R"((local.set $s (call $stdin))
-  (block $end (loop $more (call $read (local.get $s) (i64.const 4096) (i32.const 16)) (br_if $end (i32.load8_u (i32.const 16)))
-    (call $out (i32.load (i32.const 20)) (i32.load (i32.const 24))) (br $more))) (i32.const 0))");
 /// Shows the first directory's name in the guest and the content of its `file`, and makes a `copy` of that there.
 const std::string kCopy = command(R"((call $dirs (i32.const 16)) (local.set $s (i32.load (i32.const 16)))
   (call $line (i32.load offset=4 (local.get $s)) (i32.load offset=8 (local.get $s)))
@@ -352,9 +326,11 @@ Json steady(const std::string& line) {
   auto report = Json::parse(line);
   report.erase("id");
   report.erase("started_at");
-  for (const auto* time : {"cpu_ns", "wall_ns", "running_ns", "waiting_ns", "queued_ns"}) {
+  for (const auto* time :
+       {"cpu_ns", "wall_ns", "running_ns", "waiting_ns", "queued_ns", "starting_ns", "teardown_ns"}) {
     report["usage"].erase(time);
   }
+  report.erase("load");
   return report;
 }
 
@@ -508,11 +484,14 @@ TEST_F(GrantsTest, TwoAtOnceShareACacheThatIsNotThereYet) {
     EXPECT_EQ(ended.err, "");
     EXPECT_EQ(ended.status, 0);
   }
-  std::vector<std::filesystem::file_time_type> kept;
   const auto look = [&] {
-    kept.clear();
-    for (const auto& file : std::filesystem::directory_iterator(directory / "cache" / "airssys-wasm" / "artefacts")) {
-      kept.push_back(file.last_write_time());
+    std::vector<ino_t> kept;
+    for (const auto& file :
+         std::filesystem::recursive_directory_iterator(directory / "cache" / "airssys-wasm" / "artefacts")) {
+      struct stat found{};
+      if (file.is_regular_file() && ::stat(file.path().c_str(), &found) == 0) {
+        kept.push_back(found.st_ino);
+      }
     }
     return kept;
   };

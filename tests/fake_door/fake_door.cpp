@@ -187,6 +187,7 @@ class FakeRun final : public Run {
   [[nodiscard]] std::vector<Denial> denials() const override { return {}; }
   [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override { return calls_; }
   void let_go() noexcept override { delete this; }
+  [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
   Poll fail(Cause cause, std::uint64_t code) {

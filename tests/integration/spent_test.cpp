@@ -122,7 +122,7 @@ std::vector<Stop> stops() {
       {"memory_refused", "grow", tweaked([](auto& b) { b.limits.stop_on_refused_growth = true; }), "memory_limit",
        memory_is({})},
       {"trap", "divide", budget(), "trap", trap_is(TrapCode::IntegerDivisionByZero)},
-      {"handle_dropped_twice", "drop-twice", budget(), "trap", trap_is(TrapCode::Host)},
+      {"handle_dropped_twice", "drop-twice", budget(), "trap", trap_is(TrapCode::UnknownHandle)},
       {"full_stack", "deep", tweaked([](auto& b) { b.limits.max_fuel = Fuel{1ULL << 60U}; }), "stack_overflow",
        [](const Report& r) { EXPECT_EQ(kind_of<StackOverflow>(r).limit, 512_KiB); }},
       {"cpu_time", "spin", tweaked([](auto& b) {
@@ -240,7 +240,7 @@ TEST_F(SpentTest, AStopTokenSpendsABlockingCallThatWaitsInTheHost) {
 TEST_F(SpentTest, AHandleThatTheGuestDropsTwiceIsRefusedByTheHost) {
   const auto report = engine.run(load(kGuest), "drop-twice", {}, small());
   ASSERT_THAT(report, Stops("trap"));
-  EXPECT_EQ(kind_of<Trapped>(report).code, TrapCode::Host);
+  EXPECT_EQ(kind_of<Trapped>(report).code, TrapCode::UnknownHandle);
   EXPECT_EQ(report.error().phase, Phase::Call);
   EXPECT_EQ(notes_, 1);
 }

@@ -33,7 +33,7 @@ TEST(WordingTest, OfAQueueThatIsTooSlow) {
   auto engine = WasmEngine::create(settings).value();
   const auto guest = engine.load_text(kEndless).value();
   const auto loop = engine.start(guest, "run", {}, with_deadline(10s));
-  EXPECT_EQ(said(engine.run(guest, "run", {}, small())), "no execution slot became free in 20 ms");
+  EXPECT_EQ(said(engine.run(guest, "run", {}, small())), "no place to run became free in 20 ms");
   loop.cancel();
 }
 

@@ -82,6 +82,15 @@ TEST_F(CapacityTest, TheFirstVersionOfGroupsBoundsThemToo) {
   EXPECT_EQ(measured(Kind::Threads), 35U);
 }
 
+// Its name begins as the mount's root does, and it is another group.
+TEST_F(CapacityTest, AGroupBesideTheMountIsNotInIt) {
+  write("proc/self/mountinfo", "32 1 0:28 /docker/x /sys/fs/cgroup/pids rw - cgroup pids rw,pids\n");
+  write("proc/self/cgroup", "8:pids:/docker/xyz\n");
+  write("sys/fs/cgroup/pids/yz/pids.max", "10\n");
+  write("sys/fs/cgroup/pids/yz/pids.current", "0\n");
+  EXPECT_EQ(measured(Kind::Threads), 99'995U - 99'995 / 8);
+}
+
 TEST_F(CapacityTest, AStrictKernelPromisesNoMoreThanItCommits) {
   write("proc/sys/vm/overcommit_memory", "2\n");
   EXPECT_EQ(measured(Kind::Memory), kGiB / 8 * 7);

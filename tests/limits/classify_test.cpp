@@ -154,6 +154,12 @@ const std::vector<Row> kRows = {
     {Cause::UnknownHandle, 0, in(RunPhase::Link), "bad_call"},
     {Cause::HandleType, 0, in(RunPhase::Link), "bad_call"},
     {Cause::HandleGivenTwice, 0, in(RunPhase::Link), "bad_call"},
+    {Cause::GuestUnknownHandle, 0, half(), "trap unknown_handle"},
+    {Cause::GuestUnknownHandle, 0, half(), "trap unknown_handle", true},
+    {Cause::GuestUnknownHandle, 0, refused(in(RunPhase::Instantiate)), "trap unknown_handle", true},
+    {Cause::GuestHandleType, 0, half(), "trap handle_type", true},
+    {Cause::GuestHandleInUse, 0, half(), "trap handle_in_use", true},
+    {Cause::GuestStreamMisuse, 0, half(), "trap stream_misuse", true},
     {Cause::Grant, 0, in(RunPhase::Link), "bad_call"},
     {Cause::OutputUnread, 64U << 20U, in(RunPhase::Link), "unread output 0"},
     {Cause::NoFunction, 0, in(RunPhase::Link), "bad_call"},
@@ -226,11 +232,21 @@ TEST(Classify, AReturnIsHeldAgainstTheBudget) {
   EXPECT_EQ(what(busy), "cpu 70 70");
 }
 
+TEST(Classify, WordsOfTheSystemAreNotTheGuests) {
+  for (const auto cause : {Cause::Os, Cause::OutOfMemory, Cause::Panic, Cause::Grant}) {
+    const auto error = failed({cause, 0, false, "of the system", {}}, allowed(), half());
+    EXPECT_EQ(error.system_text, "of the system") << static_cast<int>(cause);
+    EXPECT_EQ(error.guest_text, "");
+    EXPECT_THAT(error.message, ::testing::Not(::testing::HasSubstr("of the system")));
+  }
+}
+
 TEST(Classify, WordsOfTheGuestStayApart) {
-  for (const auto cause :
-       {Cause::Other, Cause::BadUtf8, Cause::Os, Cause::OutOfMemory, Cause::Panic, Cause::Value, Cause::Grant}) {
+  for (const auto cause : {Cause::Other, Cause::BadUtf8, Cause::Value, Cause::Allocator, Cause::GuestUnknownHandle,
+                           Cause::GuestHandleType, Cause::GuestHandleInUse, Cause::GuestStreamMisuse}) {
     const auto error = failed({cause, 0, false, "of the guest", {}}, allowed(), half());
     EXPECT_EQ(error.guest_text, "of the guest") << static_cast<int>(cause);
+    EXPECT_EQ(error.system_text, "");
     EXPECT_THAT(error.message, ::testing::Not(::testing::HasSubstr("of the guest")));
   }
   EXPECT_EQ(failed({Cause::Deadline, 0, false, "no news", {}}, allowed(), half()).guest_text, "");

@@ -21,6 +21,7 @@ class FakeRun final : public engine::Run {
 
   void wake_to(const std::shared_ptr<engine::WakeTarget>& target) override { waker_ = target; }
   void let_go() noexcept override { delete this; }
+  [[nodiscard]] bool owns_store() const noexcept override { return true; }
   engine::Poll poll(const engine::CpuLimit& /*cpu*/) override {
     EXPECT_FALSE(polling_.exchange(true)) << "two threads poll one run";
     engine::Counters now = counters();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <future>
 #include <semaphore>
 
 #include "runtime/fake_run.hpp"
@@ -190,6 +191,26 @@ TEST_F(SchedulerTest, TheQueueHasALengthAndAPatience) {
   EXPECT_GE(queued->wait().usage().queued, 50ms);
   blocker->cancel();
   EXPECT_EQ(reason(submit(core({done()}))->wait()), "returned");
+}
+
+// A place was free all the time: it waited for the worker.
+TEST_F(SchedulerTest, WaitingForAWorkerIsNotWaitingForAPlace) {
+  start({.workers = 1, .concurrent_max = 2});
+  std::promise<void> busy, go_on;
+  const auto first = submit(core({[&](auto&, const auto&) {
+    busy.set_value();
+    go_on.get_future().wait();
+    return engine::Poll::Done;
+  }}));
+  busy.get_future().wait();
+  const auto second = submit(core({done()}));
+  std::this_thread::sleep_for(20ms);
+  EXPECT_GE(second->usage().starting, 20ms) << "also while it goes on";
+  go_on.set_value();
+  const auto usage = second->wait().usage();
+  EXPECT_GE(usage.starting, 20ms);
+  EXPECT_LT(usage.queued, usage.starting);
+  EXPECT_EQ(reason(first->wait()), "returned");
 }
 
 TEST_F(SchedulerTest, APlaceThatBecomesFreeGoesToTheOneThatWaitedLongest) {

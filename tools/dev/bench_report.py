@@ -130,6 +130,15 @@ late("the same, every core busy with other threads", "lateness_busy")
 late("the same, among 1,000 loops", "lateness_among_1000_loops", 20e3)
 late("an honest request of about 1 ms, idle", "honest_idle")
 late("the same, among 1,000 loops", "honest_among_1000_loops", 20e3, beside="honest_idle")
+for name, what in (("of_nothing", "nothing: a run of hello after the other"), ("of_a_filled_memory", "memory.fill of 128 MiB"),
+                   ("of_a_copied_memory", "memory.fill and memory.copy of 128 MiB"), ("of_a_table", "table.grow by 8 million elements"),
+                   ("of_a_lift", "a lift of 16 MiB of host memory"), ("of_instances", "instances that take 8 MiB of the host"),
+                   ("of_a_transcoded_text", "UTF-16 text of 16 MiB that becomes UTF-8 of another component")):
+    figures = MEDIAN.get(f"neighbour/{name}/iterations:200/real_time")
+    if figures:
+        row(f"a neighbour's wait for the only worker (p50 / p99 / max), beside {what}",
+            " / ".join(f"{figures[key] / 1e3:.2f}" for key in ("p50_us", "p99_us", "max_us")) + " ms",
+            f"{figures['operation_us'] / 1e3:.2f} ms a run")
 for guest in ("sieve", "fib", "memory"):
     against(f"price of fuel: {guest} beside no meter", f"metered/{guest}_fuel", f"unmetered/{guest}")
     against(f"price of epochs: {guest} beside no meter", f"metered/{guest}_epoch", f"unmetered/{guest}")

@@ -3,6 +3,7 @@
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/type.hpp>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -46,6 +47,15 @@ struct RequiredResources {
   Bytes metadata_bytes{};
 };
 
+/// What loading a component took.
+struct LoadUsage {
+  /// From the call to the handle. What it waited for a place to compile is a part of it.
+  std::chrono::nanoseconds wall_time{};
+  std::chrono::nanoseconds queued{};
+  /// It was compiled earlier: it came from the cache, or from a file for `load_precompiled`.
+  bool from_cache = false;
+};
+
 /// A loaded component: compiled code and what is known about it. Cheap to copy; all copies share one.
 ///
 /// Threads: immutable, safe from any thread. It may outlive its engine but can then only be destroyed.
@@ -60,6 +70,7 @@ class ComponentHandle {
   [[nodiscard]] std::vector<FunctionExport> functions() const;
   [[nodiscard]] std::vector<ImportedItem> imports() const;
   [[nodiscard]] std::optional<RequiredResources> required_resources() const;
+  [[nodiscard]] const LoadUsage& load_usage() const noexcept;
   /// Whether WASI and the host functions that its engine had when it was loaded offer all that it imports. Errors:
   /// LinkFailed, as a run would end; HostExhausted.
   [[nodiscard]] Result<void> check_imports() const;

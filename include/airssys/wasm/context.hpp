@@ -3,6 +3,7 @@
 #include <airssys/wasm/limits.hpp>
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,7 +12,8 @@
 
 namespace airssys::wasm {
 
-/// A directory of the host shown to the guest under another name.
+/// A directory of the host shown to the guest under another name. It is opened when the run begins and under its
+/// limits: where that blocks (a dead network mount), the run ends in time.
 struct DirectoryGrant {
   std::string host;
   std::string guest;
@@ -26,7 +28,12 @@ struct StdinInherited {};
 struct StdinBytes {
   std::string bytes;
 };
-using StdinGrant = std::variant<StdinClosed, StdinInherited, StdinBytes>;
+/// A file of the host, a FIFO or a device, opened when the run begins and under its limits. The first writer of a FIFO
+/// is waited for when the guest reads.
+struct StdinFile {
+  std::filesystem::path host;
+};
+using StdinGrant = std::variant<StdinClosed, StdinInherited, StdinBytes, StdinFile>;
 
 /// Where the guest's output goes. Captured output ends up in the `Report` (not in its JSON form); inherited output is
 /// relayed to the process's own stream by a thread of the library, so a slow reader slows the guest, never a worker.

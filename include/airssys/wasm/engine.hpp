@@ -34,7 +34,15 @@ struct CompileIsolation {
   };
   Mode mode = Mode::Child;
   /// The helper; empty: beside this program, then in the libexec directory of the installation.
-  std::filesystem::path helper;
+  std::filesystem::path helper{};
+  /// Children at a time: 1 to 64. Where there are several, one of them takes only components of up to 256 KiB, which so
+  /// wait for each other and not for large ones.
+  unsigned children = 3;
+  /// Loads that wait for a place beyond that, at most 100,000, and how long (up to a year) for each child; a text of
+  /// more than 32 KiB takes two. Waiting is no part of `LoadLimits::timeout`. Places go round by principal, and where
+  /// too many wait, the last of the principal with the most gives way.
+  unsigned max_queued = 1'000;
+  std::chrono::nanoseconds queue_timeout{std::chrono::seconds{60}};
 };
 
 /// How a guest's work is metered, which is compiled into its code.
@@ -67,9 +75,9 @@ struct RuntimeConfig {
   /// Instances that are kept at a time, at most 100,000; each holds its memory as long as it lives.
   unsigned max_instances = 100;
   /// Memories, tables and stacks that are ready for each concurrent run and each kept instance, which makes a fresh run
-  /// five times cheaper. A pool reserves twice 4 GiB of address space (not memory) and ten mappings for each of them;
-  /// components whose memories begin with more than 2 MiB have a pool of their own. A component that does not fit runs
-  /// outside the pools, and so do all where the ledger has no room for them.
+  /// five times cheaper. There are two pools, for components whose memories begin with up to 2 MiB and for the others.
+  /// For each run, a pool reserves twice 4 GiB of address space (not memory) and ten mappings. A component that does
+  /// not fit runs outside the pools, and so do all where the ledger has no room for a pool.
   bool pool = true;
   /// How much of the process this engine may take.
   HostShares shares{};
@@ -86,7 +94,8 @@ struct RuntimeConfig {
   Bytes wasm_stack{512ULL << 10U};
   LoadLimits load{};
   CompileIsolation compile{};
-  /// Keep compiled components on disk: in this directory (empty: the user's cache directory), up to this size.
+  /// Keep compiled components on disk: in this directory (empty: the user's cache directory), up to this size. Those
+  /// that were used more than once are protected from those that were not, in four fifths of it.
   bool cache = true;
   std::filesystem::path cache_directory{};
   Bytes cache_max{2ULL << 30U};
@@ -155,15 +164,18 @@ class WasmEngine {
   WasmEngine& operator=(WasmEngine&&) noexcept;
   ~WasmEngine();
 
-  /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content.
+  /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content. `principal`: in whose name; where loads
+  /// wait for places to compile (`CompileIsolation`), those go round by principal.
   ///
-  /// Errors: LoadFailed with the limit or the offset. Cancellation: `stop` ends the load with Cancelled.
+  /// Errors: LoadFailed with the limit or the offset; QueueFull and QueueTimeout when there is no place to compile.
+  /// Cancellation: `stop` ends the load with Cancelled.
   [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
-                                                       std::string name = "component",
-                                                       const std::stop_token& stop = {});
+                                                       std::string name = "component", const std::stop_token& stop = {},
+                                                       std::string principal = {});
   [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component",
-                                                  const std::stop_token& stop = {});
-  [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {});
+                                                  const std::stop_token& stop = {}, std::string principal = {});
+  [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {},
+                                                  std::string principal = {});
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
   /// only what you compiled yourself. The file is replaced, never rewritten, while a component of it lives.
   ///
@@ -176,7 +188,7 @@ class WasmEngine {
   /// Errors: as `load_component`; BadCall for a path that cannot be written, HostExhausted where there is no room.
   /// Cancellation: `stop` ends the compiling with Cancelled.
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                              const std::stop_token& stop = {});
+                                              const std::stop_token& stop = {}, std::string principal = {});
 
   /// Offers host functions under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty
   /// name, to components loaded from now on. One of the same name takes the place of an earlier one.
@@ -249,7 +261,13 @@ class WasmEngine {
   /// Blocks until what guests wrote to inherited streams so far has been written, and says what became of it.
   FlushedOutput flush_output();
 
-  /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 30 loads.
+  /// Blocks until the components that were compiled so far are in the cache, which is written in the background. A
+  /// sentence says why the latest that could not be written was not, unless an earlier call has said so. The end of the
+  /// engine waits as well, for as long as the disk takes.
+  std::optional<std::string> flush_cache();
+
+  /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 40 loads
+  /// and four locks.
   [[nodiscard]] Statistics statistics() const;
 
   [[nodiscard]] runtime::EngineCore& core() noexcept { return *core_; }

@@ -21,11 +21,11 @@ enum class Phase : std::uint8_t { Queue, Load, Link, Instantiate, Call, PostRetu
 /// `queue`, `load`, `link`, `instantiate`, `call`, `post_return`, `drop`.
 [[nodiscard]] std::string_view name(Phase phase) noexcept;
 
-/// As many executions wait as may wait.
+/// As many executions wait as may wait; or, in phase load, as many loads for a place to compile.
 struct QueueFull {
   std::uint64_t limit = 0;
 };
-/// No execution slot became free in time.
+/// No place to run became free in time; in phase load, no place to compile.
 struct QueueTimeout {
   std::chrono::nanoseconds limit{}, waited{};
 };
@@ -133,8 +133,8 @@ struct ReasonInfo {
 };
 
 inline constexpr std::array kReasons = {
-    ReasonInfo{"QueueFull", "queue_full", 100, "too many executions wait already"},
-    ReasonInfo{"QueueTimeout", "queue_timeout", 101, "no execution slot became free in time"},
+    ReasonInfo{"QueueFull", "queue_full", 100, "too many executions or loads wait already"},
+    ReasonInfo{"QueueTimeout", "queue_timeout", 101, "no place to run or to compile became free in time"},
     ReasonInfo{"LoadFailed", "load_failed", 102, "the component is malformed or passes a load limit"},
     ReasonInfo{"LinkFailed", "link_failed", 103, "an import cannot be satisfied"},
     ReasonInfo{"BadCall", "bad_call", 104, "unknown function or wrong argument types"},
@@ -177,10 +177,13 @@ struct Error {
   std::string message{};
   /// What to do about it, where we know; ready to show after `help:`.
   std::string help{};
-  /// The cause in the words of the guest, of Wasmtime or of the system, capped. The guest may control any of it: escape
+  /// What the guest is or did, in its words or in Wasmtime's about it, capped. The guest may control any of it: escape
   /// it before it is shown.
   std::string guest_text{};
   std::vector<Frame> backtrace{};
+  /// What the system said (the operating system, Wasmtime or the compiler about itself), capped. Names in it may be a
+  /// stranger's.
+  std::string system_text{};
 
   [[nodiscard]] const ReasonInfo& info() const noexcept { return kReasons.at(kind.index()); }
   /// The stable code: `fuel_exhausted`, `timeout`, ...
@@ -189,7 +192,7 @@ struct Error {
   [[nodiscard]] int exit_code() const noexcept;
 };
 
-/// `message`, then the guest's text and the help on lines of their own where there are any.
+/// `message`, then the guest's text, the system's and the help on lines of their own where there are any.
 std::ostream& operator<<(std::ostream& out, const Error& error);
 
 template <class T>

@@ -31,8 +31,11 @@ struct ResourceLimits {
   Bytes max_instance_bytes{8ULL << 20U};
   /// CPU time of the threads that run the guest. At most the wall clock limit is useful.
   std::chrono::nanoseconds max_cpu_time{std::chrono::seconds{10}};
-  /// Host memory for what is read out of the guest in one go: a call's result, or a host function's arguments, in which
-  /// each element of a list takes some 30 to 50 bytes. One such lift cannot be interrupted: 8 MiB take about 10 ms.
+  /// Host memory for what is read out of the guest in one go: a call's result, or a host function's arguments, as
+  /// dynamic values (`string`, `list<u8>` and numbers that are results take their own size). An element of a list takes
+  /// 32 bytes, a record with two fields some 300, a flags value with 32 labels 2 KiB. The encoded form takes up to as
+  /// much again, and so does text that the guest keeps as UTF-16 or Latin-1. One such lift cannot be interrupted:
+  /// docs/limits.md, "What cannot be interrupted".
   Bytes max_host_buffer{16ULL << 20U};
   /// Bytes that the guest may write to stdout and stderr together, when captured or inherited.
   Bytes max_output{16ULL << 20U};

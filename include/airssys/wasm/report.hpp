@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/component.hpp>
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/identity.hpp>
@@ -39,8 +40,13 @@ struct ResourceUsage {
   std::chrono::nanoseconds wall_time{};
   std::chrono::nanoseconds running{};
   std::chrono::nanoseconds waiting{};
-  /// Before the first slice.
+  /// Until it had a place: from the call on, before anything of it was made.
   std::chrono::nanoseconds queued{};
+  /// From then to the first slice: until a worker took it up. Nothing for callers that block, which run on their own
+  /// thread.
+  std::chrono::nanoseconds starting{};
+  /// After the end: the guest's memory is given back. Neither a part of the wall time nor of the CPU time.
+  std::chrono::nanoseconds teardown{};
   Bytes memory_peak;
   /// Growths that were refused.
   std::uint64_t memory_refused = 0;
@@ -85,6 +91,8 @@ class Report {
   /// The guest's call stack: `RuntimeConfig::wasm_stack`.
   Bytes wasm_stack;
   ResourceUsage resource_usage;
+  /// What loading the component took, once, before this and other executions of it. Nothing where none was loaded.
+  std::optional<LoadUsage> load;
   std::vector<Denial> denials;
   /// Captured output.
   std::string stdout_text, stderr_text;

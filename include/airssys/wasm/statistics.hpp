@@ -55,8 +55,12 @@ struct Statistics {
   ResourceAccounts engine;
   /// Executions that hold a place, and those that wait for one.
   std::uint64_t running = 0, queued = 0;
+  /// Components that are being compiled, and loads that wait for a place to compile.
+  std::uint64_t compiling = 0, loads_queued = 0;
   /// Components on which the compiler gave up, by a panic or a fault of its own.
   std::uint64_t compiler_gave_up = 0;
+  /// Compiled components that the cache did not take, for want of room or because they could not be written.
+  std::uint64_t not_kept = 0;
 };
 
 }  // namespace airssys::wasm

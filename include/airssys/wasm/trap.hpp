@@ -5,7 +5,7 @@
 
 namespace airssys::wasm {
 
-/// Why guest code trapped: Wasmtime's trap names, and two of our own.
+/// Why guest code trapped: Wasmtime's trap names, and six of our own.
 ///
 /// Source: `wasmtime::Trap` of Wasmtime 48, in its order; a test of the bridge compares the names.
 enum class TrapCode : std::uint8_t {
@@ -62,8 +62,19 @@ enum class TrapCode : std::uint8_t {
   /// The guest broke the canonical ABI: a bad string, character, discriminant, pointer or length in what it returned,
   /// or a bad place for a host function's answer (for one of WASI's only where its allocator named that place).
   CanonicalAbi,
-  /// A host function refused what the guest passed: a forged or doubly dropped handle, an absurd length.
+  /// A host function refused what the guest passed: an absurd length, say.
   Host,
+  /// The guest used a handle that it does not have: forged, dropped, or given away.
+  UnknownHandle,
+  /// The guest used a handle as something else than it is: another kind or type, a borrow as its own, the other end of
+  /// a stream or future.
+  HandleType,
+  /// The guest dropped or gave away a handle that is lent or in use, or kept one that was lent to it. Wasmtime's
+  /// WaitableSetDropHasWaiters and WaitableSyncAndAsync are reported as this.
+  HandleInUse,
+  /// The guest read, wrote, cancelled, dropped or gave away a stream or future when it may not: after the other end was
+  /// dropped, say. Wasmtime's ConcurrentFutureStreamOp is reported as this.
+  StreamMisuse,
 };
 
 /// The code in snake case, as reports show it: `integer_division_by_zero`.

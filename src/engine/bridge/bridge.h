@@ -94,8 +94,18 @@ enum class BridgeCause : uint32_t {
   Exhausted = 37,
   /// The component's instances take more host memory than granted; `code` is the figure.
   InstanceBytes = 38,
+  /// The guest used a handle that it does not have: forged, dropped, or given away.
+  GuestUnknownHandle = 39,
+  /// The guest used a handle as something else than it is: another kind or type, a borrow as its own, the other end.
+  GuestHandleType = 40,
+  /// The guest dropped or gave away a handle that is lent or in use, or kept one that was lent to it.
+  GuestHandleInUse = 41,
+  /// The guest read, wrote, cancelled, dropped or gave away a stream or future when it may not.
+  GuestStreamMisuse = 42,
+  /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
+  Grant = 43,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 39,
+  Other = 44,
 };
 
 /// What is counted; the place of its tally in each row.
@@ -143,6 +153,9 @@ struct BridgeRun;
 
 /// The grants of one run, gathered call by call and consumed by `bridge_run_new`.
 struct BridgeWasi;
+
+/// Host bytes for each byte that is charged, in sixteenths.
+struct Ratio;
 
 /// Bytes owned by Rust; C++ reads them in place and gives them back with `bridge_bytes_free`.
 struct BridgeBytes {
@@ -380,6 +393,8 @@ struct BridgeWake {
   void (*wake)(void*);
   void (*release)(void*);
 };
+
+
 
 extern "C" {
 
@@ -640,7 +655,8 @@ bool bridge_wasi_argument(BridgeWasi *wasi, BridgeSlice text, BridgeFailure *fai
 /// `name` and `value` are readable for the call.
 bool bridge_wasi_variable(BridgeWasi *wasi, BridgeSlice name, BridgeSlice value, BridgeFailure *failure);
 
-/// Opens `host` and shows it to the guest as `guest`. Fails with the operating system's error.
+/// Shows the directory `host` to the guest as `guest`. It is opened when the run begins, which fails with Grant when that
+/// cannot be done.
 ///
 /// # Safety
 /// `host` and `guest` are readable for the call.
@@ -655,6 +671,12 @@ bool bridge_wasi_directory(BridgeWasi *wasi,
 void bridge_wasi_stdin_bytes(BridgeWasi *wasi, BridgeSlice bytes);
 
 void bridge_wasi_stdin_inherited(BridgeWasi *wasi);
+
+/// Stdin comes from the file `host`, which is opened as directories are.
+///
+/// # Safety
+/// `host` is readable for the call.
+void bridge_wasi_stdin_file(BridgeWasi *wasi, BridgeSlice host);
 
 /// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.
 void bridge_wasi_output(BridgeWasi *wasi, const BridgeOutput *output, BridgeStream stream);

@@ -2,6 +2,7 @@
 
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::lift::Ratio;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::typed::Typed;
 use crate::value::Decoded;
@@ -14,6 +15,8 @@ pub struct BridgeFunction {
     pub ty: ComponentFunc,
     pub has_result: bool,
     pub result_is_bool: bool,
+    /// Of its result.
+    pub lift: Ratio,
     /// A parameter carries a handle somewhere.
     pub takes_handles: bool,
     /// How it is called without dynamic values, if it can be.
@@ -42,13 +45,17 @@ pub unsafe extern "C" fn bridge_component_function(
         }
         let Some((ComponentItem::ComponentFunc(ty), index)) = found else { return Err(missing()) };
         let result = ty.results().next();
+        let typed = Typed::of(&ty);
+        // What is lifted without dynamic values takes what it is charged.
+        let lift = if typed.is_some() { Ratio::PLAIN } else { Ratio::of_result(&ty) };
         let takes_handles = ty.params().any(|(_, ty)| has_handle(&ty));
         Ok(BridgeFunction {
             index,
             has_result: result.is_some(),
             result_is_bool: matches!(result, Some(Type::Bool)),
             takes_handles,
-            typed: Typed::of(&ty),
+            typed,
+            lift,
             ty,
         })
     }))

@@ -18,6 +18,7 @@ pub mod ffi;
 pub mod function;
 pub mod lanes;
 pub mod ledger;
+pub mod lift;
 pub mod outcome;
 pub mod output;
 pub mod prepared;

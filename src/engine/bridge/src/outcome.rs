@@ -87,8 +87,18 @@ pub enum BridgeCause {
     Exhausted = 37,
     /// The component's instances take more host memory than granted; `code` is the figure.
     InstanceBytes = 38,
+    /// The guest used a handle that it does not have: forged, dropped, or given away.
+    GuestUnknownHandle = 39,
+    /// The guest used a handle as something else than it is: another kind or type, a borrow as its own, the other end.
+    GuestHandleType = 40,
+    /// The guest dropped or gave away a handle that is lent or in use, or kept one that was lent to it.
+    GuestHandleInUse = 41,
+    /// The guest read, wrote, cancelled, dropped or gave away a stream or future when it may not.
+    GuestStreamMisuse = 42,
+    /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
+    Grant = 43,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 39,
+    Other = 44,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
@@ -164,8 +174,20 @@ impl Failure {
         self
     }
 
+    /// Says first what it is about.
+    pub fn preceded_by(mut self, subject: &str) -> Self {
+        self.0.message.insert_str(0, ": ");
+        self.0.message.insert_str(0, subject);
+        truncate(&mut self.0.message, MESSAGE_BYTES_MAX);
+        self
+    }
+
     pub fn cause(&self) -> BridgeCause {
         self.0.cause
+    }
+
+    pub fn code(&self) -> u64 {
+        self.0.code
     }
 
     pub fn wasm_on_stack(&self) -> bool {
@@ -237,10 +259,10 @@ fn classify(error: &Error) -> (BridgeCause, u64) {
         return (BridgeCause::Exit, exit.0 as u32 as u64);
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return (BridgeCause::Trap, *trap as u8 as u64);
+        return of_trap(*trap);
     }
-    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
-        return (BridgeCause::ResourceTable, 0);
+    if let Some(error) = error.downcast_ref::<ResourceTableError>() {
+        return (of_table(error), 0);
     }
     if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
         return (BridgeCause::HttpFields, HTTP_FIELDS_BYTES_MAX as u64);
@@ -269,6 +291,25 @@ fn classify(error: &Error) -> (BridgeCause, u64) {
     pinned(error).map_or((BridgeCause::Other, 0), |cause| (cause, 0))
 }
 
+/// A few traps say what other paths of Wasmtime say as text.
+fn of_trap(trap: Trap) -> (BridgeCause, u64) {
+    match trap {
+        Trap::ConcurrentFutureStreamOp => (BridgeCause::GuestStreamMisuse, 0),
+        Trap::WaitableSetDropHasWaiters | Trap::WaitableSyncAndAsync => (BridgeCause::GuestHandleInUse, 0),
+        _ => (BridgeCause::Trap, trap as u8 as u64),
+    }
+}
+
+/// WASI's resources, and what component-model async keeps.
+fn of_table(error: &ResourceTableError) -> BridgeCause {
+    match error {
+        ResourceTableError::Full => BridgeCause::ResourceTable,
+        ResourceTableError::NotPresent => BridgeCause::GuestUnknownHandle,
+        ResourceTableError::WrongType => BridgeCause::GuestHandleType,
+        ResourceTableError::HasChildren => BridgeCause::GuestHandleInUse,
+    }
+}
+
 fn os(errno: i32) -> (BridgeCause, u64) {
     let cause =
         if errno == rustix::io::Errno::NOMEM.raw_os_error() { BridgeCause::OutOfMemory } else { BridgeCause::Os };
@@ -279,7 +320,8 @@ fn os(errno: i32) -> (BridgeCause, u64) {
 const NO_THREAD: &str = "OS can't spawn worker thread";
 
 /// Failures that Wasmtime =48.0.8 expresses only as text or as a private type. Each row has a test that provokes
-/// it, so an upgrade that changes the text fails there. `Debug` of the private unit struct is its name.
+/// it, so an upgrade that changes the text fails there. `Debug` of the private unit struct is its name; `{}` stands for
+/// a decimal number.
 pub const PINNED: &[(&str, BridgeCause)] = &[
     ("HostcallFuelExhausted", BridgeCause::HostBuffers),
     ("resource limit exceeded: instance count too high", BridgeCause::Instances),
@@ -287,12 +329,60 @@ pub const PINNED: &[(&str, BridgeCause)] = &[
     ("resource limit exceeded: table count too high", BridgeCause::Tables),
     ("cannot allocate another handle: store handle limit exceeded", BridgeCause::Handles),
     ("cannot lend resource: store handle limit exceeded", BridgeCause::Handles),
+    ("unknown handle index {}", BridgeCause::GuestUnknownHandle),
+    ("handle index {} used with the wrong type", BridgeCause::GuestHandleType),
+    ("index is not a resource", BridgeCause::GuestHandleType),
+    ("index {} is not a resource", BridgeCause::GuestHandleType),
+    ("cannot lift own resource from a borrow", BridgeCause::GuestHandleType),
+    ("handle is a stream of a different type", BridgeCause::GuestHandleType),
+    ("handle is a future of a different type", BridgeCause::GuestHandleType),
+    ("handle is not a stream", BridgeCause::GuestHandleType),
+    ("handle is not a future", BridgeCause::GuestHandleType),
+    ("handle is not a subtask", BridgeCause::GuestHandleType),
+    ("handle is not a waitable-set", BridgeCause::GuestHandleType),
+    ("handle is not an waitable-set", BridgeCause::GuestHandleType),
+    ("handle is not a waitable", BridgeCause::GuestHandleType),
+    ("handle is not a readable end of a stream", BridgeCause::GuestHandleType),
+    ("handle is not a readable end of a future", BridgeCause::GuestHandleType),
+    ("passed read end to `stream.drop-writable`", BridgeCause::GuestHandleType),
+    ("passed read end to `future.drop-writable`", BridgeCause::GuestHandleType),
+    ("passed read end to `{stream|future}.cancel-write`", BridgeCause::GuestHandleType),
+    ("passed write end to `{stream|future}.cancel-read`", BridgeCause::GuestHandleType),
+    ("cannot remove owned resource while borrowed", BridgeCause::GuestHandleInUse),
+    ("borrow handles still remain at the end of the call", BridgeCause::GuestHandleInUse),
+    ("cannot remove busy stream", BridgeCause::GuestHandleInUse),
+    ("cannot remove busy future", BridgeCause::GuestHandleInUse),
+    ("cannot drop busy stream", BridgeCause::GuestHandleInUse),
+    ("cannot drop busy future", BridgeCause::GuestHandleInUse),
+    ("cannot lift stream while it's in a waitable set", BridgeCause::GuestHandleInUse),
+    ("cannot lift future while it's in a waitable set", BridgeCause::GuestHandleInUse),
+    ("cannot lift stream after being notified that the writable end dropped", BridgeCause::GuestStreamMisuse),
+    ("cannot lift future after previous read succeeded", BridgeCause::GuestStreamMisuse),
+    ("cannot read after being notified that the writable end dropped", BridgeCause::GuestStreamMisuse),
+    ("cannot write after being notified that the readable end dropped", BridgeCause::GuestStreamMisuse),
+    ("cannot read from future after previous read succeeded", BridgeCause::GuestStreamMisuse),
+    ("cannot write to future after previous write succeeded or readable end dropped", BridgeCause::GuestStreamMisuse),
+    ("cannot drop future write end without first writing a value", BridgeCause::GuestStreamMisuse),
+    ("stream or future read cancelled when no read is pending", BridgeCause::GuestStreamMisuse),
+    ("stream or future write cancelled when no write is pending", BridgeCause::GuestStreamMisuse),
+    (
+        "cannot read from and write to intra-component future/stream with non-numeric payload",
+        BridgeCause::GuestStreamMisuse,
+    ),
 ];
+
+/// Whether `text` begins like a row of the table.
+pub fn begins(text: &str, pattern: &str) -> bool {
+    let (first, others) = pattern.split_once("{}").unwrap_or((pattern, ""));
+    let Some(rest) = text.strip_prefix(first) else { return false };
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    !pattern.contains("{}") || (after.len() < rest.len() && after.starts_with(others))
+}
 
 fn pinned(error: &Error) -> Option<BridgeCause> {
     let root = error.root_cause();
     let (debug, display) = (format!("{root:?}"), root.to_string());
-    PINNED.iter().find(|(text, _)| debug == *text || display.starts_with(text)).map(|row| row.1)
+    PINNED.iter().find(|(text, _)| debug == *text || begins(&display, text)).map(|row| row.1)
 }
 
 /// A function's name as its author wrote it: Rust's are mangled. What a hostile name would unfold to is never written out.

@@ -3,11 +3,13 @@
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, Host};
 use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::lift::Ratio;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, Stopped};
 use crate::store::Data;
 use crate::value::{decode_all, encode_all};
 use crate::wasi;
 use std::sync::Arc;
+use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker, LinkerInstance, Val};
 use wasmtime::{Engine, Error, Result, StoreContextMut};
 
@@ -18,6 +20,8 @@ pub struct BridgePrepared {
     pub fuel: bool,
     pub decommit_batch: u32,
     pub needs_wasi: bool,
+    /// Of the arguments of host functions.
+    pub lift: Ratio,
     /// It holds components: values may go from one to another.
     pub between_components: bool,
 }
@@ -48,8 +52,14 @@ pub unsafe extern "C" fn bridge_prepare(
         let mut linker = Linker::<Data>::new(&engine.engine);
         linker.allow_shadowing(true);
         let mut needs_wasi = false;
-        for (name, _) in component.component.component_type().imports(&engine.engine) {
-            needs_wasi |= wasi::link(&mut linker, name)?;
+        let mut lift = Ratio::PLAIN;
+        for (name, import) in component.component.component_type().imports(&engine.engine) {
+            // WASI's arguments are lifted into types of its own.
+            let wasi = wasi::link(&mut linker, name)?;
+            needs_wasi |= wasi;
+            if !wasi {
+                lift = lift.max(of_import(&import.ty, &engine.engine));
+            }
         }
         // SAFETY: the caller's promise above.
         let functions = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(functions, count) } };
@@ -68,9 +78,20 @@ pub unsafe extern "C" fn bridge_prepare(
             fuel: engine.fuel,
             decommit_batch: engine.decommit_batch,
             needs_wasi,
+            lift,
             between_components,
         })
     }))
+}
+
+fn of_import(import: &ComponentItem, engine: &Engine) -> Ratio {
+    match import {
+        ComponentItem::ComponentFunc(ty) => Ratio::of_arguments(ty),
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).map(|(_, item)| of_import(&item.ty, engine)).max().unwrap_or(Ratio::PLAIN)
+        }
+        _ => Ratio::PLAIN,
+    }
 }
 
 /// Which import does not fit, Wasmtime says only in its sentence. What kind of failure it is does not hang on that.

@@ -91,7 +91,7 @@ pub unsafe extern "C" fn bridge_run_new(
         let shared = Arc::<Shared>::default();
         shared.stack_paid.store(true, Relaxed);
         // SAFETY: the caller's promise above.
-        let mut wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
+        let wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
         if prepared.needs_wasi && wasi.is_none() {
             return Err(missing_context());
         }
@@ -99,14 +99,15 @@ pub unsafe extern "C" fn bridge_run_new(
         let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
         // SAFETY: as above: the prepared component keeps the host.
         let ledger: &'static Ledger = unsafe { &*Arc::as_ptr(&prepared.host.ledger) };
-        let data = Data::new(shared.clone(), ledger, prepared.fuel, wasi.as_mut().map(|wasi| wasi.build()));
+        let lane = wasi.as_ref().map(|wasi| prepared.host.lanes.enter(&wasi.lane)).transpose()?;
+        let mut data = Data::new(shared.clone(), ledger, prepared.fuel, wasi);
+        data.lift_arguments = prepared.lift;
         let mut store = Store::new(&prepared.engine, data);
         if prepared.between_components {
             store.call_hook_async(CrossingBetweenComponents);
         } else {
             store.call_hook(crossing);
         }
-        let lane = wasi.as_ref().map(|wasi| prepared.host.lanes.enter(&wasi.directories)).transpose()?;
         Ok(BridgeRun {
             server: Some(Box::pin(serve(store, pre))),
             busy: false,

@@ -1,6 +1,7 @@
 //! The future that owns a store: one task after the other, each laid on its desk between polls.
 
 use crate::function::{BridgeFunction, given_away};
+use crate::lift::Ratio;
 use crate::outcome::{BridgeCause, Failure};
 use crate::store::{BridgeBudget, BridgePhase, Data};
 use crate::typed::{Answer, ByteCall, LIFTED, NumberResult, Numbers, Typed};
@@ -61,7 +62,13 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
     let mut kept = None;
     loop {
         let task = poll_fn(|_| next_task(store.data_mut())).await;
-        let instance = match (arm(&mut store), kept) {
+        let mut armed = Ok(());
+        if let Some(unopened) = store.data_mut().unopened.take() {
+            armed = unopened.open().await.map(|wasi| store.data_mut().grant(wasi));
+        }
+        armed = armed.and_then(|()| arm(&mut store));
+        let was_armed = armed.is_ok();
+        let instance = match (armed, kept) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Some(instance)) => Ok(instance),
             (Ok(()), None) => {
@@ -102,7 +109,7 @@ pub async fn serve(mut store: Store<Data>, pre: &'static InstancePre<Data>) -> I
                 }
             },
         };
-        if store.data().fuel_metered {
+        if store.data().fuel_metered && was_armed {
             // Fuel is on, so this cannot fail.
             store.data().shared.close_account(store.get_fuel().unwrap_or(0));
         }
@@ -140,12 +147,18 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }
-    store.set_hostcall_fuel(budget.host_buffer_bytes_max as usize);
+    bound_lifts(store, Ratio::PLAIN);
     store.set_max_component_handles(budget.handles_max as usize);
     if let Some(table) = store.concurrent_resource_table() {
         table.set_max_capacity(budget.async_resources_max as usize);
     }
     Ok(())
+}
+
+/// What a call with a result of this ratio lifts takes at most the granted bytes. Host functions see to their arguments.
+fn bound_lifts(store: &mut Store<Data>, of_result: Ratio) {
+    store.data_mut().lift_result = of_result;
+    store.set_hostcall_fuel(of_result.fuel(store.data().budget.host_buffer_bytes_max));
 }
 
 /// What only the store knows of a failure.
@@ -219,6 +232,7 @@ fn begin_call(
 ) -> Result<Begun, Failure> {
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
+    bound_lifts(store, function.lift);
     let encoded = match (&function.typed, arguments) {
         (Some(Typed::Bytes(call)), Arguments::Encoded(encoded)) => {
             return Ok(Begun::Bytes(call, entry, call.borrow(encoded)?));

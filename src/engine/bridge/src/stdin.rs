@@ -1,5 +1,5 @@
-//! This process's stdin as guests see it: nothing is read before a guest asks, nothing is kept for the next run, and no
-//! thread waits for input.
+//! This process's stdin, or a file in its place, as guests see it: nothing is read before a guest asks, nothing is kept
+//! for the next run, and no thread waits for input.
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -10,6 +10,7 @@ use rustix::termios::isatty;
 use rustix::time::Timespec;
 use std::future::poll_fn;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -23,16 +24,45 @@ use wasmtime_wasi::p2::{InputStream, Pollable, StreamError, StreamResult};
 const READ_BYTES_MAX: usize = 64 << 10;
 
 /// The grant of one run: all streams that it asks for read from one place.
-#[derive(Default)]
-pub struct Inherited(Stream);
+pub struct Stdin(Stream);
 
-impl IsTerminal for Inherited {
-    fn is_terminal(&self) -> bool {
-        isatty(std::io::stdin())
+impl Stdin {
+    pub fn inherited() -> Self {
+        Self(Stream::default())
+    }
+
+    /// `file` came from `open_file`.
+    pub fn file(file: OwnedFd) -> Self {
+        let input = Input { file: Some(Arc::new(file)), ..Input::default() };
+        Self(Stream(Arc::new(Mutex::new(input))))
     }
 }
 
-impl StdinStream for Inherited {
+/// Opens a file that takes stdin's place, where that may block.
+pub fn open_file(path: &Path) -> Result<OwnedFd, Errno> {
+    // A FIFO's writer is waited for when a guest reads, and not here.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match open(path, flags, Mode::empty()) {
+        // Somebody holds a lease on it, whose end is waited for.
+        Err(Errno::AGAIN) => open(path, flags - OFlags::NONBLOCK, Mode::empty())?,
+        opened => opened?,
+    };
+    if FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    Ok(file)
+}
+
+impl IsTerminal for Stdin {
+    fn is_terminal(&self) -> bool {
+        match &self.0.lock().file {
+            Some(file) => isatty(file),
+            None => isatty(std::io::stdin()),
+        }
+    }
+}
+
+impl StdinStream for Stdin {
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
         Box::new(self.0.clone())
     }
@@ -47,6 +77,8 @@ struct Stream(Arc<Mutex<Input>>);
 
 #[derive(Default)]
 struct Input {
+    /// Of a file that takes stdin's place.
+    file: Option<Arc<OwnedFd>>,
     /// Opened when the guest first asks.
     source: Option<Source>,
     /// A read that could block, on a thread for files.
@@ -69,6 +101,8 @@ struct Source {
     read_from: Arc<OwnedFd>,
     /// Stdin itself; none for files and devices that are always ready.
     watched: Option<AsyncFd<OwnedFd>>,
+    /// It was opened before its first writer came, so that reading nothing is no end.
+    expects_writer: bool,
 }
 
 impl Source {
@@ -99,7 +133,18 @@ impl Source {
                 (kind, dup.try_clone().map_err(errno)?)
             }
         };
-        Ok(Self { kind, read_from: Arc::new(read_from), watched: watch(dup)? })
+        Ok(Self { kind, read_from: Arc::new(read_from), watched: watch(dup)?, expects_writer: false })
+    }
+
+    fn of_file(file: &Arc<OwnedFd>) -> Result<Self, Errno> {
+        let kind = FileType::from_raw_mode(fstat(file)?.st_mode);
+        let own = kind == FileType::Fifo || (kind == FileType::CharacterDevice && isatty(file));
+        Ok(Self {
+            kind: if own { Kind::Own } else { Kind::Blocking },
+            read_from: file.clone(),
+            watched: watch(file.try_clone().map_err(errno)?)?,
+            expects_writer: kind == FileType::Fifo,
+        })
     }
 
     /// Forgets what has been seen of the descriptor.
@@ -174,7 +219,7 @@ impl Input {
     fn source(&mut self) -> Result<&mut Source, Errno> {
         let source = match self.source.take() {
             Some(source) => source,
-            None => Source::open()?,
+            None => self.file.as_ref().map_or_else(Source::open, Source::of_file)?,
         };
         Ok(self.source.insert(source))
     }
@@ -228,6 +273,9 @@ impl Input {
                 let (fd, watched) = (source.read_from.clone(), source.watched.is_some());
                 self.reading = Some(spawn_blocking(move || read_apart(&fd, watched, size)));
             }
+            return Ok(None);
+        }
+        if source.expects_writer && !source.something() {
             return Ok(None);
         }
         unless_nothing_yet(read_once(source.kind, &source.read_from, size).map(Bytes::from))

@@ -6,10 +6,12 @@ use crate::bounds::{Listings, OpenFiles};
 use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::ledger::{BridgeHostResource, Ledger};
+use crate::lift::Ratio;
 use crate::outcome::{BridgeCause, Stopped};
 use crate::serve::Desk;
 use crate::value::Handles;
 use crate::waker::RunWaker;
+use crate::wasi::BridgeWasi;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -227,7 +229,12 @@ pub struct Data {
     paid_to: u64,
     pub budget: BridgeBudget,
     pub fuel_metered: bool,
+    /// Of the arguments of host functions, and of the result of the call under way.
+    pub lift_arguments: Ratio,
+    pub lift_result: Ratio,
     granted: Option<Box<Granted>>,
+    /// Grants that are opened before anything else is done.
+    pub unopened: Option<Box<BridgeWasi>>,
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
@@ -258,28 +265,22 @@ pub struct Data {
 }
 
 impl Data {
-    /// `wasi`: the context and the random bytes that one call may ask for.
-    pub fn new(shared: Arc<Shared>, ledger: &'static Ledger, fuel_metered: bool, wasi: Option<(WasiCtx, u64)>) -> Self {
-        let granted = wasi.map(|(wasi, random_bytes_max)| {
-            let mut http = WasiHttpCtx::new();
-            http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
-            Box::new(Granted {
-                wasi,
-                http,
-                hooks: NoRequests(shared.clone()),
-                table: ResourceTable::new(),
-                listings: Listings::new(ledger),
-                open_files: OpenFiles::new(ledger),
-                random_bytes_max,
-            })
-        });
-        Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        ledger: &'static Ledger,
+        fuel_metered: bool,
+        wasi: Option<Box<BridgeWasi>>,
+    ) -> Self {
+        let mut data = Self {
             shared,
             ledger,
             paid_to: 0,
             budget: BridgeBudget::default(),
             fuel_metered,
-            granted,
+            lift_arguments: Ratio::PLAIN,
+            lift_result: Ratio::PLAIN,
+            granted: None,
+            unopened: None,
             handles: Handles::default(),
             wasi_calls: 0,
             own_calls: 0,
@@ -297,7 +298,27 @@ impl Data {
             calls_before: 0,
             poll_seen: 0,
             poll_began_ns: 0,
+        };
+        match wasi {
+            Some(wasi) if wasi.is_open() => data.grant(wasi),
+            wasi => data.unopened = wasi,
         }
+        data
+    }
+
+    /// What was to be opened is.
+    pub fn grant(&mut self, mut wasi: Box<BridgeWasi>) {
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
+        self.granted = Some(Box::new(Granted {
+            wasi: wasi.build(),
+            http,
+            hooks: NoRequests(self.shared.clone()),
+            table: ResourceTable::new(),
+            listings: Listings::new(self.ledger),
+            open_files: OpenFiles::new(self.ledger),
+            random_bytes_max: wasi.random_bytes_max,
+        }));
     }
 
     /// With the budget of the next operation in place.

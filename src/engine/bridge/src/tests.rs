@@ -1,6 +1,8 @@
 //! The door's own promises: runs that can be dropped anywhere, panics that stay inside, texts that are pinned.
 
 mod causes;
+mod lifting;
+mod misuse;
 mod numbers;
 mod output;
 mod running;
@@ -111,9 +113,13 @@ struct Guest {
 
 impl Guest {
     fn new(wat: &str, functions: &[&str]) -> Self {
+        Self::on(&SETTINGS, wat, functions)
+    }
+
+    fn on(settings: &BridgeEngineConfig, wat: &str, functions: &[&str]) -> Self {
         let host = Host::start(BridgeHostConfig { workers: 1, blocking_threads: 1 }, plenty());
         let host = BridgeHost(Arc::new(host.map_err(|_| "no threads").unwrap()));
-        let raw = Engine::new(&config(&SETTINGS)).unwrap();
+        let raw = Engine::new(&config(settings)).unwrap();
         let engine = BridgeEngine { engine: raw.clone(), host: host.0.clone(), fuel: true, decommit_batch: 0 };
         let bytes = bytes_of_wat(wat).unwrap();
         let component = BridgeComponent { component: Component::from_binary(&raw, &bytes).unwrap() };

@@ -1,6 +1,7 @@
 //! What happens at each crossing between guest and host: the deadline is compared, the price of host calls taken.
 
 use super::{Data, now_ns, read_ns};
+use crate::lift::Ratio;
 use crate::outcome::{BridgeCause, Stopped};
 use rustix::time::ClockId;
 use std::sync::atomic::Ordering::Relaxed;
@@ -108,10 +109,23 @@ fn into_host(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
     data.crossed_in = data.shared.slices.load(Relaxed);
     data.last_was_counted = false;
     data.answer_lowering = false;
-    data.crosses(fuel)
+    data.crosses(fuel)?;
+    bound_lifts(cx, true);
+    Ok(())
+}
+
+/// The arguments of host functions are lifted in the host, the result of a call after it.
+fn bound_lifts(mut cx: StoreContextMut<'_, Data>, in_host: bool) {
+    let data = cx.data();
+    if data.lift_arguments > Ratio::PLAIN {
+        let ratio = if in_host { data.lift_arguments.max(data.lift_result) } else { data.lift_result };
+        let fuel = ratio.fuel(data.budget.host_buffer_bytes_max);
+        cx.set_hostcall_fuel(fuel);
+    }
 }
 
 fn back_to_guest(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
+    bound_lifts(cx.as_context_mut(), false);
     cx.data().goes_on()?;
     let data = cx.data_mut();
     let counted = data.calls() != data.calls_charged && data.calls() != data.calls_before;

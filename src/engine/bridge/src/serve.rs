@@ -147,7 +147,7 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }
-    bound_lifts(store, Ratio::PLAIN);
+    bound_result(store, Ratio::PLAIN);
     store.set_max_component_handles(budget.handles_max as usize);
     if let Some(table) = store.concurrent_resource_table() {
         table.set_max_capacity(budget.async_resources_max as usize);
@@ -155,10 +155,11 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What a call with a result of this ratio lifts takes at most the granted bytes. Host functions see to their arguments.
-fn bound_lifts(store: &mut Store<Data>, of_result: Ratio) {
-    store.data_mut().lift_result = of_result;
-    store.set_hostcall_fuel(of_result.fuel(store.data().budget.host_buffer_bytes_max));
+/// For an operation whose result is of this ratio; crossings see to the arguments of host functions.
+fn bound_result(store: &mut Store<Data>, lift_result: Ratio) {
+    store.data_mut().lift_result = lift_result;
+    let fuel = store.data().lift_fuel(false);
+    store.set_hostcall_fuel(fuel);
 }
 
 /// What only the store knows of a failure.
@@ -232,7 +233,9 @@ fn begin_call(
 ) -> Result<Begun, Failure> {
     let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
     let entry = instance.get_func(&mut *store, function.index).ok_or_else(missing)?;
-    bound_lifts(store, function.lift);
+    if function.lift > Ratio::PLAIN {
+        bound_result(store, function.lift);
+    }
     let encoded = match (&function.typed, arguments) {
         (Some(Typed::Bytes(call)), Arguments::Encoded(encoded)) => {
             return Ok(Begun::Bytes(call, entry, call.borrow(encoded)?));

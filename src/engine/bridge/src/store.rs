@@ -306,6 +306,13 @@ impl Data {
         data
     }
 
+    /// What a lift may be charged now. The arguments of host functions are lifted in the host, the result of a call after it
+    /// (of an async one also in it).
+    pub fn lift_fuel(&self, in_host: bool) -> usize {
+        let ratio = if in_host { self.lift_arguments.max(self.lift_result) } else { self.lift_result };
+        ratio.fuel(self.budget.host_buffer_bytes_max)
+    }
+
     /// What was to be opened is.
     pub fn grant(&mut self, mut wasi: Box<BridgeWasi>) {
         let mut http = WasiHttpCtx::new();

@@ -114,12 +114,9 @@ fn into_host(mut cx: StoreContextMut<'_, Data>) -> Result<()> {
     Ok(())
 }
 
-/// The arguments of host functions are lifted in the host, the result of a call after it.
 fn bound_lifts(mut cx: StoreContextMut<'_, Data>, in_host: bool) {
-    let data = cx.data();
-    if data.lift_arguments > Ratio::PLAIN {
-        let ratio = if in_host { data.lift_arguments.max(data.lift_result) } else { data.lift_result };
-        let fuel = ratio.fuel(data.budget.host_buffer_bytes_max);
+    if cx.data().lift_arguments > Ratio::PLAIN {
+        let fuel = cx.data().lift_fuel(in_host);
         cx.set_hostcall_fuel(fuel);
     }
 }

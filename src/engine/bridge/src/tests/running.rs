@@ -10,6 +10,7 @@ use crate::store::{BridgeCpuLimit, BridgePhase};
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
+use crate::wasi::BridgeWasi;
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -307,70 +308,70 @@ fn ended(run: &mut BridgeRun) -> (BridgeCause, String) {
 /// Held by the test: whoever opens a directory meanwhile never gets an answer.
 static NEVER: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
+/// A run of a guest that imports WASI, which is granted what `grant` adds and has begun.
+struct Granted {
+    run: Box<BridgeRun>,
+    // Both outlive the run.
+    _function: Box<crate::function::BridgeFunction>,
+    _guest: Guest,
+}
+
+impl Granted {
+    fn new(grant: impl FnOnce(&mut BridgeWasi)) -> Self {
+        let guest = Guest::new(
+            r#"(component
+                (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string))))))
+                (core module $m (func (export "run") (result i32) i32.const 1))
+                (core instance $i (instantiate $m))
+                (func (export "run") (result s32) (canon lift (core func $i "run"))))"#,
+            &[],
+        );
+        let (function, mut why) = (guest.function(), failure());
+        // SAFETY: everything lives for the calls; the run takes the grants, and becomes a box once.
+        let mut run = unsafe {
+            let wasi = crate::wasi::bridge_wasi_new(0);
+            grant(&mut *wasi);
+            Box::from_raw(bridge_run_new(&*guest.prepared, wasi, &mut why))
+        };
+        // SAFETY: the function outlives the run.
+        assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
+        Self { run, _function: function, _guest: guest }
+    }
+}
+
+fn grant_directory(wasi: &mut BridgeWasi, host: &str) {
+    // SAFETY: the texts live for the call.
+    assert!(unsafe { crate::wasi::bridge_wasi_directory(wasi, text(host), text("/"), false, &mut failure()) });
+}
+
 #[test]
 fn a_directory_that_never_opens_keeps_no_run() {
-    let guest = Guest::new(
-        r#"(component
-            (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string))))))
-            (core module $m (func (export "run") (result i32) i32.const 1))
-            (core instance $i (instantiate $m))
-            (func (export "run") (result s32) (canon lift (core func $i "run"))))"#,
-        &[],
-    );
     let held = NEVER.lock().unwrap();
-    let (function, mut why) = (guest.function(), failure());
-    // SAFETY: everything lives for the calls; the run takes the grants, and becomes a box once.
-    let mut run = unsafe {
-        let wasi = crate::wasi::bridge_wasi_new(0);
-        (*wasi).open = |_, _| {
+    let mut granted = Granted::new(|wasi| {
+        wasi.open = |_, _| {
             drop(NEVER.lock());
             Err(wasmtime::Error::from(std::io::Error::from_raw_os_error(2)))
         };
-        assert!(crate::wasi::bridge_wasi_directory(&mut *wasi, text("/mnt/dead"), text("/"), false, &mut why));
-        Box::from_raw(bridge_run_new(&*guest.prepared, wasi, &mut why))
-    };
-    bridge_run_wake_to(&run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });
-    // SAFETY: function and arguments outlive the run's end.
-    let mut begin =
-        |run: &mut BridgeRun| assert!(unsafe { bridge_run_call(run, &BUDGET, &function, text(""), &mut why) });
-    begin(&mut run);
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
-    assert_eq!(usage(&run).phase, BridgePhase::Link as u32);
-    bridge_run_cancel(&mut run, &mut failure());
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Done, "it is over while that goes on");
+        grant_directory(wasi, "/mnt/dead");
+    });
+    let run = &mut granted.run;
+    bridge_run_wake_to(run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });
+    assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+    assert_eq!(usage(run).phase, BridgePhase::Link as u32);
+    bridge_run_cancel(run, &mut failure());
+    assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Done, "it is over while that goes on");
     drop(held);
 }
 
 #[test]
 fn a_grant_that_cannot_be_opened_is_named() {
-    let guest = Guest::new(
-        r#"(component
-            (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string))))))
-            (core module $m (func (export "run") (result i32) i32.const 1))
-            (core instance $i (instantiate $m))
-            (func (export "run") (result s32) (canon lift (core func $i "run"))))"#,
-        &[],
-    );
-    let opened = |grant: &dyn Fn(&mut crate::wasi::BridgeWasi)| {
-        let (function, mut why) = (guest.function(), failure());
-        // SAFETY: as above.
-        let mut run = unsafe {
-            let wasi = crate::wasi::bridge_wasi_new(0);
-            grant(&mut *wasi);
-            let run = Box::from_raw(bridge_run_new(&*guest.prepared, wasi, &mut why));
-            run
-        };
-        // SAFETY: as above.
-        assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
-        let why = ended(&mut run);
-        assert_eq!(usage(&run).fuel_left, BUDGET.fuel, "nothing has run");
+    let opened = |grant: &dyn Fn(&mut BridgeWasi)| {
+        let mut granted = Granted::new(grant);
+        let why = ended(&mut granted.run);
+        assert_eq!(usage(&granted.run).fuel_left, BUDGET.fuel, "nothing has run");
         why
     };
-    let absent = |wasi: &mut crate::wasi::BridgeWasi| {
-        // SAFETY: the texts live for the call.
-        assert!(unsafe { crate::wasi::bridge_wasi_directory(wasi, text("/absent"), text("/"), false, &mut failure()) });
-    };
-    let (cause, message) = opened(&absent);
+    let (cause, message) = opened(&|wasi| grant_directory(wasi, "/absent"));
     assert_eq!(cause, BridgeCause::Grant);
     assert!(message.starts_with("/absent: "), "{message}");
     // SAFETY: the text lives for the call.

@@ -43,8 +43,8 @@ std::optional<Sum> sum_of(int file, std::uint64_t size) {
   return sum ? std::optional(std::bit_cast<Sum>(*sum)) : std::nullopt;
 }
 
-/// A directory of this user's that nobody else can write to. Where a link leads to, its owner decides, so that of the
-/// cache itself may be one and what is in it may not.
+/// A directory of this user's that nobody else can write to. The cache's own may be a link, which the user has made;
+/// one inside it may not.
 bool is_mine_alone(const fs::path& directory, bool follow) {
   struct stat s{};
   return ::fstatat(AT_FDCWD, directory.c_str(), &s, follow ? 0 : AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(s.st_mode) &&
@@ -91,6 +91,9 @@ std::uint64_t size_of(const std::vector<Kept>& files) {
                          [](auto sum, const auto& file) { return sum + file.size; });
 }
 
+/// Notes that it was used now; false when it is not there.
+bool touch(const fs::path& file) { return ::utimensat(AT_FDCWD, file.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) == 0; }
+
 std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, std::strerror(errno)); }
 
 }  // namespace
@@ -101,7 +104,7 @@ ArtefactCache::ArtefactCache(fs::path directory, Bytes size_max)
       size_max_(size_max) {}
 
 std::optional<ArtefactCache::Found> ArtefactCache::find(const std::string& key) const {
-  // A cache is moved on by uses that are not minutes, and a look is cheaper than a note.
+  // Notes that are closer together would hardly change what is used longest ago.
   constexpr std::chrono::minutes kNotedFor{1};
   // Without a directory of its own the cache would be where the program happens to be.
   if (directory_.empty() || !is_mine_alone(directory_, true)) {
@@ -129,13 +132,13 @@ void ArtefactCache::used(const std::string& key) const {
     return;
   }
   const auto path = again(key);
-  if (::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW) == 0) {
+  if (touch(path)) {
     return;
   }
   // The rename fails where another process has been faster, or has removed it: then there is nothing to protect.
   if ((::mkdir(protected_.c_str(), S_IRWXU) == 0 || errno == EEXIST) &&
       ::rename(once(key).c_str(), path.c_str()) == 0) {
-    ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+    touch(path);
     demote();
   }
 }
@@ -179,14 +182,14 @@ void ArtefactCache::demote() const {
     // As the youngest of those that were used once.
     const auto path = once(old.path.filename());
     if (::rename(old.path.c_str(), path.c_str()) == 0) {
-      ::utimensat(AT_FDCWD, path.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+      touch(path);
       total -= old.size;
     }
   }
 }
 
-/// Makes room: first what was used once, the oldest first. What is protected goes only before something that would not
-/// fit beside it, which by its size is no stream of strangers.
+/// Makes room: first what was used once, the oldest first. What is protected goes only for something larger than the
+/// fifth that is not protected.
 void ArtefactCache::evict(std::uint64_t coming) const {
   const auto once = kept_in(directory_), again = kept_in(protected_);
   auto total = coming + size_of(once) + size_of(again);

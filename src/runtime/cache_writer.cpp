@@ -43,18 +43,17 @@ std::optional<std::string> CacheWriter::store(const std::string& key, const engi
   if (!copied) {
     return "no descriptor is left to write it in the background";
   }
-  return enqueue({key, std::move(copied), std::move(paid)});
+  const std::lock_guard lock(mutex_);
+  return waiting(true) < kWaitingMost ? enqueue({key, std::move(copied), std::move(paid)})
+                                      : "too many others wait to be written";
 }
 
 void CacheWriter::used(const std::string& key) {
-  {
-    const std::lock_guard lock(mutex_);
-    const auto noted = [&](const Work& w) { return w.key == key && !w.artefact; };
-    if (std::ranges::any_of(work_, noted) || waiting(false) >= kNotesMost) {
-      return;
-    }
+  const std::lock_guard lock(mutex_);
+  const auto noted = [&](const Work& w) { return w.key == key && !w.artefact; };
+  if (!std::ranges::any_of(work_, noted) && waiting(false) < kNotesMost) {
+    static_cast<void>(enqueue({key, {}, {}}));
   }
-  static_cast<void>(enqueue({key, {}, {}}));
 }
 
 /// Under the lock.
@@ -63,11 +62,8 @@ std::size_t CacheWriter::waiting(bool artefacts) const {
   return static_cast<std::size_t>(std::ranges::count_if(work_, counts));
 }
 
+/// Under the lock.
 std::optional<std::string> CacheWriter::enqueue(Work work) {
-  const std::lock_guard lock(mutex_);
-  if (work.artefact && waiting(true) >= kWaitingMost) {
-    return "too many others wait to be written";
-  }
   if (!writing_ && !start()) {
     return "no thread is left to write it in the background";
   }

@@ -624,11 +624,17 @@ class SlowCompilerTest : public LoadTest {
       return host.load_component(padded(size), "component", {}, principal);
     });
   }
-  static void wait_until_compiling(WasmEngine& host, std::uint64_t compiling, std::uint64_t queued) {
+  /// The same, known to compile or to wait when this returns: one compiles, and so many wait.
+  std::future<Result<ComponentHandle>> start_before(WasmEngine& host, std::size_t size, std::uint64_t queued,
+                                                    std::string principal = {}) {
+    auto load = start(host, size, std::move(principal));
+    wait_until_one_compiles(host, queued);
+    return load;
+  }
+  static void wait_until_one_compiles(WasmEngine& host, std::uint64_t queued) {
     const auto late = std::chrono::steady_clock::now() + 3s;
-    while (host.statistics().compiling != compiling || host.statistics().loads_queued != queued) {
-      ASSERT_LT(std::chrono::steady_clock::now(), late)
-          << "it never compiled " << compiling << " with " << queued << " that wait";
+    while (host.statistics().compiling != 1 || host.statistics().loads_queued != queued) {
+      ASSERT_LT(std::chrono::steady_clock::now(), late) << "it never compiled one with " << queued << " that wait";
       std::this_thread::sleep_for(1ms);
     }
   }
@@ -642,12 +648,9 @@ constexpr std::size_t kSmallOne = 100, kLargeOne = 300'000, kSlowOne = 1'100'000
 TEST_F(SlowCompilerTest, AnHonestLoadOutlastsSlowOnes) {
   settings.compile.children = 2;
   auto host = WasmEngine::create(settings).value();
-  auto first = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 0);
-  auto second = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 1);
-  auto honest = start(host, kLargeOne);
-  wait_until_compiling(host, 1, 2);
+  auto first = start_before(host, kSlowOne, 0);
+  auto second = start_before(host, kSlowOne, 1);
+  auto honest = start_before(host, kLargeOne, 2);
   const auto loaded = honest.get();
   ASSERT_TRUE(loaded) << loaded.error();
   EXPECT_GE(loaded->load_usage().queued, 800ms) << "more than its own load may take";
@@ -659,10 +662,8 @@ TEST_F(SlowCompilerTest, AnHonestLoadOutlastsSlowOnes) {
 TEST_F(SlowCompilerTest, ASmallComponentDoesNotWaitForLargeOnes) {
   settings.compile.children = 2;
   auto host = WasmEngine::create(settings).value();
-  auto slow = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 0);
-  auto another = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 1);
+  auto slow = start_before(host, kSlowOne, 0);
+  auto another = start_before(host, kSlowOne, 1);
   const auto honest = start(host, kSmallOne).get();
   ASSERT_TRUE(honest) << honest.error();
   EXPECT_LT(honest->load_usage().queued, 400ms) << "the slow one goes on for twice as long";
@@ -673,8 +674,7 @@ TEST_F(SlowCompilerTest, APrincipalWithManyLoadsDoesNotHoldUpAnother) {
   auto host = WasmEngine::create(settings).value();
   std::vector<std::future<Result<ComponentHandle>>> greedy;
   for (std::uint64_t i = 0; i < 3; ++i) {
-    greedy.push_back(start(host, kSlowOne, "greedy"));
-    wait_until_compiling(host, 1, i);
+    greedy.push_back(start_before(host, kSlowOne, i, "greedy"));
   }
   const auto honest = start(host, kSmallOne, "honest").get();
   ASSERT_TRUE(honest) << honest.error();
@@ -691,12 +691,10 @@ TEST_F(SlowCompilerTest, ThoseThatWaitToCompileTheSameFindIt) {
   settings.compile.helper =
       helper_script(scratch, "sleep 0.3\nexec " + std::string(AIRSSYS_WASM_TEST_HELPER) + " \"$@\"");
   auto host = WasmEngine::create(settings).value();
-  auto first = start(host, kSmallOne);
-  wait_until_compiling(host, 1, 0);
+  auto first = start_before(host, kSmallOne, 0);
   std::vector<std::future<Result<ComponentHandle>>> others;
   for (std::uint64_t i = 1; i < 5; ++i) {
-    others.push_back(start(host, kSmallOne));
-    wait_until_compiling(host, 1, i);
+    others.push_back(start_before(host, kSmallOne, i));
   }
   EXPECT_FALSE(first.get().value().load_usage().from_cache);
   int found = 0;
@@ -715,8 +713,7 @@ TEST_F(SlowCompilerTest, WaitingForAPlaceHasItsOwnLimitAndReason) {
   settings.compile.max_queued = 1;
   settings.load.timeout = 1s;
   auto host = WasmEngine::create(settings).value();
-  auto slow = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 0);
+  auto slow = start_before(host, kSlowOne, 0);
   const auto late = start(host, kSmallOne).get();
   ASSERT_FALSE(late);
   EXPECT_EQ(late.error().reason(), "queue_timeout");
@@ -729,8 +726,7 @@ TEST_F(SlowCompilerTest, NoMoreLoadsWaitThanMay) {
   settings.compile.children = 1;
   settings.compile.max_queued = 0;
   auto host = WasmEngine::create(settings).value();
-  auto slow = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 0);
+  auto slow = start_before(host, kSlowOne, 0);
   const auto full = start(host, kSmallOne).get();
   ASSERT_FALSE(full);
   EXPECT_EQ(full.error().reason(), "queue_full");
@@ -739,12 +735,11 @@ TEST_F(SlowCompilerTest, NoMoreLoadsWaitThanMay) {
 TEST_F(SlowCompilerTest, ALoadThatWaitsForAPlaceCanBeStopped) {
   settings.compile.children = 1;
   auto host = WasmEngine::create(settings).value();
-  auto slow = start(host, kSlowOne);
-  wait_until_compiling(host, 1, 0);
+  auto slow = start_before(host, kSlowOne, 0);
   std::stop_source stop;
   auto waiting = std::async(std::launch::async,
                             [&] { return host.load_component(padded(kSmallOne), "component", stop.get_token()); });
-  wait_until_compiling(host, 1, 1);
+  wait_until_one_compiles(host, 1);
   stop.request_stop();
   const auto stopped = waiting.get();
   ASSERT_FALSE(stopped);

@@ -1,10 +1,13 @@
 #include "base/fd.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <string_view>
 
 namespace airssys::wasm::base {
 
@@ -41,6 +44,20 @@ bool read_all(int descriptor, std::span<std::uint8_t> into, std::uint64_t at) {
     into = into.subspan(static_cast<std::size_t>(n));
   }
   return true;
+}
+
+bool each_entry(const std::filesystem::path& directory, const std::function<bool(const char* name)>& look) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
+  if (!open) {
+    return false;
+  }
+  for (errno = 0; const auto* entry = ::readdir(open.get()); errno = 0) {
+    const std::string_view name = static_cast<const char*>(entry->d_name);
+    if (name != "." && name != ".." && !look(name.data())) {
+      return true;
+    }
+  }
+  return errno == 0;
 }
 
 bool lacks_descriptors(int os_error) noexcept { return os_error == EMFILE || os_error == ENFILE; }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <expected>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 #include <utility>
@@ -50,6 +51,10 @@ struct FileError {
   std::string why;
   int os_error = 0;
 };
+/// Names what is in a directory, but for itself and the one above, until `look` says false. False when it cannot be
+/// read. std::filesystem's iterator ends the process where it has no memory.
+[[nodiscard]] bool each_entry(const std::filesystem::path& directory,
+                              const std::function<bool(const char* name)>& look);
 /// A regular file, for reading. Never waits for a FIFO's other end.
 [[nodiscard]] std::expected<Fd, FileError> open_regular(const std::filesystem::path& path);
 

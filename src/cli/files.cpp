@@ -51,7 +51,7 @@ Error unreadable(const std::string& path, const base::FileError& why) {
   return error;
 }
 
-std::expected<base::Fd, std::string> open_file(const std::string& path, int flags, const std::stop_token& interrupted) {
+std::expected<base::Fd, std::string> open_output(const std::string& path, const std::stop_token& interrupted) {
   constexpr mode_t kMode = 0666;
   // Both ends of the FIFO in one: the open below returns, also when it has yet to begin.
   base::Fd other_end;
@@ -63,7 +63,7 @@ std::expected<base::Fd, std::string> open_file(const std::string& path, int flag
         other_end = base::Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
       }
     });
-    file = base::Fd(::open(path.c_str(), flags | O_CLOEXEC, kMode));
+    file = base::Fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kMode));
     if (!file) {
       return std::unexpected(std::strerror(errno));
     }

@@ -18,10 +18,10 @@ namespace airssys::wasm::cli {
 /// The component's bytes, at most `most` of them; `-` is stdin.
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, const LoadLimits& limits,
                                                            const std::stop_token& interrupted);
-/// `flags`: as open(2) takes them. A FIFO is waited for until its other end is there. Errors: why it cannot be opened,
-/// also that it was interrupted.
-[[nodiscard]] std::expected<base::Fd, std::string> open_file(const std::string& path, int flags,
-                                                             const std::stop_token& interrupted);
+/// To write to; made where there is none. A FIFO is waited for until somebody reads it. Errors: why it cannot be
+/// opened, also that it was interrupted.
+[[nodiscard]] std::expected<base::Fd, std::string> open_output(const std::string& path,
+                                                               const std::stop_token& interrupted);
 /// Two names of one regular file: writing to the one would lose what the other has.
 [[nodiscard]] bool same_file(const std::string& a, const std::string& b);
 

@@ -176,7 +176,10 @@ void grants(CLI::App& app, Options& options) {
          "directory for the guest, HOST::GUEST[:ro|rw] [ro]")
       ->type_name("")
       ->allow_extra_args(false);
-  app.add_option("--stdin", options.stdin_file, "file for the guest's stdin [this program's stdin]")->type_name("FILE");
+  app.add_option_function<std::string>(
+         "--stdin", [&wasi](const auto& file) { wasi.stdin_source = StdinFile{file}; },
+         "file for the guest's stdin [this program's stdin]")
+      ->type_name("FILE");
 }
 
 void run_options(CLI::App& run, Options& options) {

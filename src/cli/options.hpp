@@ -19,7 +19,6 @@ struct Options {
   bool json = false;
   bool report_text = false;
   std::string report_file;
-  std::string stdin_file;
   std::string output;
   bool precompiled = false;
   bool no_cache = false;

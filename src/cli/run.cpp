@@ -1,10 +1,10 @@
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
@@ -19,6 +19,9 @@
 namespace airssys::wasm::cli {
 
 namespace {
+
+/// How long a report that is written to a file waits for what the guest has written.
+constexpr std::chrono::milliseconds kOutputPatience{300};
 
 /// The function and its arguments, as asked for.
 struct Call {
@@ -145,7 +148,7 @@ class ReportFile {
  public:
   ReportFile(const std::string& path, const std::stop_token& interrupted) : path_(path) {
     if (!path.empty() && path != "-") {
-      auto opened = open_file(path, O_WRONLY | O_CREAT, interrupted);
+      auto opened = open_output(path, interrupted);
       if (opened) {
         file_ = std::move(*opened);
       } else {
@@ -169,11 +172,13 @@ class ReportFile {
     }
     clear();
     const auto line = to_json(report) + '\n';
-    const bool good =
-        is_stdout() ? static_cast<bool>(std::cout << line << std::flush)
-                    : base::write_all(file_.get(), {reinterpret_cast<const std::uint8_t*>(line.data()), line.size()});
+    if (is_stdout()) {
+      std::cout << line;
+      return written();
+    }
+    const bool good = base::write_all(file_.get(), {reinterpret_cast<const std::uint8_t*>(line.data()), line.size()});
     if (!good) {
-      say_error(fmt::format("the report could not be written to {}", is_stdout() ? "stdout" : path_), {});
+      say_error(fmt::format("the report could not be written to {}", path_), {});
     }
     return good;
   }
@@ -235,8 +240,10 @@ int refuse(Error error, const ComponentHandle* component, const Options& options
 
 int run(const Session& session) {
   auto& [engine, options, interrupted] = session;
+  const auto* stdin_file = std::get_if<StdinFile>(&options.context.wasi.stdin_source);
+  const auto stdin_path = stdin_file != nullptr ? stdin_file->host.string() : std::string();
   for (const auto& [input, name] :
-       {std::pair{&options.component, "component"}, std::pair{&options.stdin_file, "guest's stdin"}}) {
+       {std::pair{&options.component, "component"}, std::pair{&stdin_path, "guest's stdin"}}) {
     if (same_file(options.report_file, *input)) {
       say_error(fmt::format("the report would be written over the {}", name), "airssys-wasm run --help");
       return kUsageError;
@@ -245,8 +252,8 @@ int run(const Session& session) {
   ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
-  if (component && !options.stdin_file.empty()) {
-    problem = stdin_problem(options.stdin_file);
+  if (component && stdin_file != nullptr) {
+    problem = stdin_problem(stdin_path);
   }
   if (!problem.empty() && interrupted.stop_requested()) {
     return refuse({Cancelled{}, Phase::Load, std::move(problem), {}, {}, {}}, component ? &*component : nullptr,
@@ -260,10 +267,7 @@ int run(const Session& session) {
     return refuse(component.error(), nullptr, options, file);
   }
   file.clear();
-  auto context = options.context;
-  if (!options.stdin_file.empty()) {
-    context.wasi.stdin_source = StdinFile{options.stdin_file};
-  }
+  const auto& context = options.context;
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
     const auto call = parse_call(engine, *component, options);
@@ -277,19 +281,27 @@ int run(const Session& session) {
     return refuse(nothing_to_invoke(*component, options), &*component, options, file);
   }
   // A command owns the terminal; a line of ours would run into its output.
-  const Report& report = await(*execution, context, session, !options.invoke.empty());
-  // A file does not wait until somebody reads what the guest has written; on stdout it is the last line.
+  Report report = await(*execution, context, session, !options.invoke.empty());
+  // A file does not wait for long until somebody reads what the guest has written; on stdout it is the last line.
+  auto flushed = engine.flush_output(kOutputPatience);
+  report.resource_usage.output_lost = flushed.lost;
   bool good = file.is_stdout() || file.write(report);
-  auto flushed = engine.flush_output();
+  if (!flushed.complete) {
+    flushed = engine.flush_output();
+    report.resource_usage.output_lost = flushed.lost;
+  }
   // What is ours begins a line also where the guest has ended none.
   if (flushed.stdout_in_line && ((report && report.value()) || file.is_stdout())) {
     std::cout << '\n';
     flushed.stdout_in_line = false;
   }
   good = print_result(report, options.json) && good;
-  if (flushed.os_error != 0) {
-    say_error(fmt::format("the guest's output could not be written: {}", std::strerror(flushed.os_error)), {});
-    good = false;
+  // Whoever closes a pipe has read enough: as `yes | head` says nothing, neither do we.
+  if (flushed.os_error != 0 && flushed.os_error != EPIPE) {
+    say_error(fmt::format("{} of the guest's output could not be written: {}", base::show_bytes(flushed.lost.count),
+                          std::strerror(flushed.os_error)),
+              {});
+    good = good && !report;
   }
   good = (!file.is_stdout() || file.write(report)) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
@@ -297,11 +309,11 @@ int run(const Session& session) {
     const bool in_line = flushed.stderr_in_line || (flushed.stdout_in_line && one_terminal());
     std::cerr << (in_line ? "\n" : "") << screen(report, options, colour_wanted());
   }
-  if (!good) {
-    return 1;
+  if (report) {
+    return good ? 0 : 1;
   }
-  // A function that exits has not returned, whatever its status.
-  return report ? 0 : std::max(report.error().exit_code(), 1);
+  // What went wrong first decides. A function that exits has not returned, whatever its status.
+  return std::max(report.error().exit_code(), 1);
 }
 
 }  // namespace airssys::wasm::cli

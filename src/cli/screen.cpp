@@ -225,7 +225,7 @@ bool written() {
   // Whoever reads a part only, as `head` does, knows.
   pollfd out{STDOUT_FILENO, POLLOUT, 0};
   if (::poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0) {
-    return false;
+    return true;
   }
   say_error("not everything could be written to stdout", {});
   return false;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/checksum.hpp"
+#include "base/fd.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -71,17 +72,18 @@ bool is_being_written(const fs::path& file, fs::file_time_type changed) {
 /// The files of a directory, those that were used longest ago first.
 std::vector<Kept> kept_in(const fs::path& directory) {
   std::vector<Kept> kept;
-  std::error_code error;  // A file that another process removes meanwhile is simply gone.
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    std::error_code gone;
-    if (at->is_directory(gone)) {
-      continue;
+  const auto look = [&](const char* name) {
+    const auto path = directory / name;
+    std::error_code gone;  // A file that another process removes meanwhile.
+    if (!fs::is_directory(path, gone)) {
+      Kept one{fs::last_write_time(path, gone), fs::file_size(path, gone), path};
+      if (!gone && !is_being_written(one.path, one.used)) {
+        kept.push_back(std::move(one));
+      }
     }
-    Kept one{at->last_write_time(gone), at->file_size(gone), at->path()};
-    if (!gone && !is_being_written(one.path, one.used)) {
-      kept.push_back(std::move(one));
-    }
-  }
+    return true;
+  };
+  static_cast<void>(base::each_entry(directory, look));  // What cannot be listed is not evicted.
   std::ranges::sort(kept, {}, &Kept::used);
   return kept;
 }

@@ -63,13 +63,15 @@ class OutFailure {
     return &raw_;
   }  // NOLINT(google-explicit-constructor): it is an out-parameter.
   [[nodiscard]] Failure take() {
+    // Both first: what follows may throw.
     const auto message = engine::take(raw_.message);
+    auto frames = engine::take(raw_.frames);
     const auto& s = raw_.shortage;
     return {static_cast<Cause>(raw_.cause),
             raw_.code,
             raw_.wasm_on_stack,
             text_of(message),
-            engine::take(raw_.frames),
+            std::move(frames),
             {static_cast<ledger::Kind>(s.resource), s.needed, s.used, s.capacity, s.by_share}};
   }
 

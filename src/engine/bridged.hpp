@@ -36,6 +36,11 @@ class BridgedOutput final : public Output {
     bridge::bridge_output_take(handle.get(), chosen.out, chosen.err, &out);
     return engine::take(out);
   }
+  void allow(std::uint64_t total_max) override { bridge::bridge_output_allow(handle.get(), total_max); }
+  std::uint64_t fail(Streams chosen, const Failing& how) noexcept override {
+    return bridge::bridge_output_fail(handle.get(), chosen.out, chosen.err, how.os_error, how.stays, how.lost);
+  }
+  [[nodiscard]] std::uint64_t lost() noexcept override { return bridge::bridge_output_lost(handle.get()); }
   OutputHandle handle;
 };
 

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/forked.hpp"
 #include "engine/load_error.hpp"
 #include "ledger/exhausted.hpp"
 
@@ -23,12 +24,21 @@ namespace airssys::wasm::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using std::chrono::steady_clock;
+using base::Clock;
 
 #if !defined(AIRSSYS_WASM_LIBEXEC) || !defined(AIRSSYS_WASM_LIBEXEC_FROM_BIN)
 #error "the build names the libexec directory"
 #endif
 constexpr const char* kHelperName = "airssys-wasm-compile";
+
+}  // namespace
+
+/// Defined in programs that have found this library by find_package: cmake/compile_helper.cpp.in.
+extern "C" {
+[[gnu::weak]] extern const char airssys_wasm_compile_helper[];
+}
+
+namespace {
 
 Result<fs::path> find_helper(const fs::path& given) {
   std::vector<fs::path> places;
@@ -39,6 +49,9 @@ Result<fs::path> find_helper(const fs::path& given) {
     const auto bin = fs::read_symlink("/proc/self/exe", ignored).parent_path();
     places.push_back(bin / kHelperName);
     places.push_back((bin / AIRSSYS_WASM_LIBEXEC_FROM_BIN / kHelperName).lexically_normal());
+    if (const char* const found = airssys_wasm_compile_helper; found != nullptr) {
+      places.emplace_back(found);
+    }
     places.emplace_back(fs::path(AIRSSYS_WASM_LIBEXEC) / kHelperName);
   }
   std::string looked;
@@ -69,6 +82,12 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   if (!input || !output || !status) {
     return std::unexpected(os_failure("no descriptor"));
   }
+  std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
+  for (const auto& word : words) {
+    argv.push_back(const_cast<char*>(word.c_str()));  // posix_spawn takes char* for history's sake and changes nothing.
+  }
+  argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, input.get(), protocol::kInput);
@@ -86,12 +105,6 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (const auto& word : words) {
-    argv.push_back(const_cast<char*>(word.c_str()));  // posix_spawn takes char* for history's sake and changes nothing.
-  }
-  argv.push_back(nullptr);
   std::array<char*, 1> environment = {nullptr};
   pid_t child = -1;
   const int failed = ::posix_spawn(&child, helper.c_str(), &actions, &attributes, argv.data(), environment.data());
@@ -106,11 +119,11 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
 
 enum class Ending : std::uint8_t { Exited, Late, Stopped, Unwatched };
 
-Ending watch(int process, int alarm, steady_clock::time_point deadline, const std::stop_token& stop) {
+Ending watch(int process, int alarm, base::Clock::time_point deadline, const std::stop_token& stop) {
   constexpr std::int64_t kLongestPollMs = 1'000'000;
   for (;;) {
     std::array<pollfd, 2> watched = {pollfd{process, POLLIN, 0}, pollfd{alarm, POLLIN, 0}};
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now()).count();
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - base::Clock::now()).count();
     const int n =
         ::poll(watched.data(), watched.size(), static_cast<int>(std::clamp<std::int64_t>(left, 0, kLongestPollMs)));
     if (n < 0 && errno != EINTR) {
@@ -122,7 +135,7 @@ Ending watch(int process, int alarm, steady_clock::time_point deadline, const st
     if (stop.stop_requested()) {
       return Ending::Stopped;
     }
-    if (steady_clock::now() >= deadline) {
+    if (base::Clock::now() >= deadline) {
       return Ending::Late;
     }
   }
@@ -132,14 +145,17 @@ Ending watch(int process, int alarm, steady_clock::time_point deadline, const st
 using Ended = std::pair<Ending, siginfo_t>;
 
 /// Waits for the child, the deadline or a stop request, and reaps the child whichever comes first.
-Result<Ended> await(pid_t child, steady_clock::time_point deadline, const std::stop_token& stop) {
+Result<Ended> await(pid_t child, base::Clock::time_point deadline, const std::stop_token& stop) {
   const base::Fd alarm(::eventfd(0, EFD_CLOEXEC));
   const base::Fd process(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   Ending ending = Ending::Exited;
   if (!process && errno == ESRCH) {
     // It is over, and where SIGCHLD is ignored there is nothing left of it.
   } else if (process && alarm) {
-    const std::stop_callback ring(stop, [&] {
+    const base::StopCallback ring(stop, [&] {
+      if (base::forked()) {
+        return;
+      }
       const std::uint64_t one = 1;
       static_cast<void>(::write(alarm.get(), &one, sizeof one));
     });
@@ -205,7 +221,7 @@ Error refused(int output, std::uint64_t size, const LoadLimits& limits) {
 }  // namespace
 
 Result<CompileQueue::Place> ChildCompiler::wait_for_place(bool small, const Patience& patience) {
-  const auto began = steady_clock::now();
+  const auto began = base::Clock::now();
   auto place = queue_.take({patience.principal, small}, patience.stop);
   if (place) {
     return std::move(*place);
@@ -214,7 +230,7 @@ Result<CompileQueue::Place> ChildCompiler::wait_for_place(bool small, const Pati
   switch (place.error()) {
     case CompileQueue::Refused::Full: return std::unexpected(compile_queue_full(limits.waiting_max));
     case CompileQueue::Refused::Late:
-      return std::unexpected(compile_queue_timeout(limits.timeout, steady_clock::now() - began));
+      return std::unexpected(compile_queue_timeout(limits.timeout, base::Clock::now() - began));
     case CompileQueue::Refused::Stopped: break;
   }
   return std::unexpected(load_cancelled());
@@ -222,7 +238,7 @@ Result<CompileQueue::Place> ChildCompiler::wait_for_place(bool small, const Pati
 
 /// Waiting is no part of the load's own time.
 Result<ChildCompiler::Admission> ChildCompiler::admit(bool small, Patience& patience) {
-  const auto began = steady_clock::now();
+  const auto began = base::Clock::now();
   auto place = wait_for_place(small, patience);
   if (!place) {
     return std::unexpected(std::move(place.error()));
@@ -231,7 +247,7 @@ Result<ChildCompiler::Admission> ChildCompiler::admit(bool small, Patience& pati
   if (!paid) {
     return std::unexpected(std::move(paid.error()));
   }
-  patience.has_queued(steady_clock::now() - began);
+  patience.has_queued(base::Clock::now() - began);
   return Admission{std::move(*place), Counted(paid_), std::move(*paid)};
 }
 
@@ -242,26 +258,27 @@ Result<ledger::Reservation> ChildCompiler::pay_for_a_child(const Patience& patie
   constexpr std::chrono::milliseconds kLookAgain{10};
   // For runs that may end; another child is waited for as long as it may take to get a place.
   constexpr std::chrono::seconds kForRuns{1};
-  const auto began = steady_clock::now();
+  const auto began = base::Clock::now();
   ledger::Amounts cost;
   cost[ledger::Kind::FileDescriptors] = kDescriptors;
   // The compiler has a thread for each processor. They are of another process, and the same pids limit.
   cost[ledger::Kind::Threads] = 1 + std::max(1U, std::thread::hardware_concurrency());
+  auto look = ledger::Look::First;
   for (;;) {
     // Before the look at the ledger: the last one may end in between.
     const bool others = paid_.load() > 0;
-    const auto shortage = account_->take(cost);
+    const auto shortage = account_->take(cost, std::exchange(look, ledger::Look::Again));
     if (!shortage) {
       return ledger::Reservation(account_, cost);
     }
     if (patience.stop.stop_requested()) {
       return std::unexpected(load_cancelled());
     }
-    const auto now = steady_clock::now();
+    const auto now = base::Clock::now();
     if (shortage->for_ever() || now - began >= queue_.limits().timeout || (!others && now - began >= kForRuns)) {
       return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
     }
-    std::this_thread::sleep_for(kLookAgain);
+    base::sleep_for(kLookAgain);
   }
 }
 
@@ -319,8 +336,7 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
 }
 
 Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, const Settings& settings,
-                                        const LoadLimits& limits, Patience& patience,
-                                        const std::function<std::optional<Artefact>()>& made_meanwhile) {
+                                        const LoadLimits& limits, Patience& patience, const Shared& shared) {
   constexpr std::chrono::milliseconds kNoWait{1};
   const auto before = patience.queued;
   const auto admission = admit(bytes.size() <= kSmallToCompile, patience);
@@ -328,7 +344,7 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
     return std::unexpected(admission.error());
   }
   if (patience.queued - before > kNoWait) {
-    if (auto made = made_meanwhile()) {
+    if (auto made = shared.find()) {
       return std::move(*made);
     }
   }
@@ -336,7 +352,11 @@ Result<Artefact> ChildCompiler::compile(std::span<const std::uint8_t> bytes, con
   if (!done) {
     return std::unexpected(std::move(done.error()));
   }
-  return seal(std::move(done->file), done->size);
+  auto made = seal(std::move(done->file), done->size);
+  if (made) {
+    shared.take(*made);
+  }
+  return made;
 }
 
 Result<base::Buffer> ChildCompiler::translate(std::string_view text, const LoadLimits& limits, Patience& patience) {

@@ -3,7 +3,6 @@
 #include <airssys/wasm/engine.hpp>
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/limits.hpp>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -16,6 +15,7 @@
 
 #include "base/buffer.hpp"
 #include "base/fd.hpp"
+#include "base/sync.hpp"
 #include "engine/artefact.hpp"
 #include "engine/compile_protocol.hpp"
 #include "engine/compile_queue.hpp"
@@ -25,7 +25,7 @@ namespace airssys::wasm::engine {
 
 /// How long a load may go on.
 struct Patience {
-  std::chrono::steady_clock::time_point began, deadline;
+  base::Clock::time_point began, deadline;
   std::stop_token stop;
   /// In whose name, where places to compile are shared out.
   std::string principal{};
@@ -54,10 +54,15 @@ class ChildCompiler {
   ChildCompiler(const CompileIsolation& how, std::shared_ptr<ledger::Account> account)
       : helper_(how.helper), account_(std::move(account)), queue_({how.children, how.max_queued, how.queue_timeout}) {}
 
-  /// `made_meanwhile`: asked once there is a place, if that was waited for: others may have compiled the same.
+  /// What others have made, which may be the same.
+  struct Shared {
+    /// Asked once there is a place, if that was waited for.
+    std::function<std::optional<Artefact>()> find;
+    /// Takes what was made, before the place is given to the next.
+    std::function<void(const Artefact& made)> take;
+  };
   [[nodiscard]] Result<Artefact> compile(std::span<const std::uint8_t> bytes, const Settings& settings,
-                                         const LoadLimits& limits, Patience& patience,
-                                         const std::function<std::optional<Artefact>()>& made_meanwhile);
+                                         const LoadLimits& limits, Patience& patience, const Shared& shared);
   /// The component that a text stands for.
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, const LoadLimits& limits, Patience& patience);
   /// Those at work, and loads that wait for a place.
@@ -74,7 +79,7 @@ class ChildCompiler {
   /// A child that is paid for: what it gives back is worth waiting for, and is given back before it no longer counts.
   class Counted {
    public:
-    explicit Counted(std::atomic<unsigned>& all) : all_(&all) { ++all; }
+    explicit Counted(base::Atomic<unsigned>& all) : all_(&all) { ++all; }
     Counted(Counted&& other) noexcept : all_(std::exchange(other.all_, nullptr)) {}
     Counted(const Counted&) = delete;
     Counted& operator=(const Counted&) = delete;
@@ -86,7 +91,7 @@ class ChildCompiler {
     }
 
    private:
-    std::atomic<unsigned>* all_;
+    base::Atomic<unsigned>* all_;
   };
   struct Admission {
     CompileQueue::Place place;
@@ -96,7 +101,7 @@ class ChildCompiler {
   [[nodiscard]] Result<Admission> admit(bool small, Patience& patience);
   [[nodiscard]] Result<CompileQueue::Place> wait_for_place(bool small, const Patience& patience);
   [[nodiscard]] Result<ledger::Reservation> pay_for_a_child(const Patience& patience) const;
-  std::atomic<unsigned> paid_ = 0;
+  base::Atomic<unsigned> paid_ = 0;
   std::filesystem::path helper_;
   std::shared_ptr<ledger::Account> account_;
   CompileQueue queue_;

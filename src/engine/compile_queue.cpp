@@ -1,7 +1,10 @@
 #include "engine/compile_queue.hpp"
 
 #include <algorithm>
+#include <new>
 #include <tuple>
+
+#include "base/forked.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -58,17 +61,31 @@ bool CompileQueue::displace_for(const Principal& newcomer) {
 }
 
 std::expected<CompileQueue::Place, CompileQueue::Refused> CompileQueue::take(Job job, const std::stop_token& stop) {
-  const auto deadline = std::chrono::steady_clock::now() + limits_.timeout;
+  const auto deadline = base::Clock::now() + limits_.timeout;
+  // Before the lock, which the callback takes: its end waits for one that is under way.
+  const base::StopCallback on_stop(stop, [&] {
+    if (base::forked()) {
+      return;
+    }
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  });
   std::unique_lock lock(mutex_);
   const auto principal = principals_.try_emplace(job.principal, Principal{.last_served = clock_ - 1}).first;
-  const auto mine = waiting_.insert(waiting_.end(), {std::move(job)});
+  auto mine = waiting_.end();
+  try {
+    mine = waiting_.insert(mine, {std::move(job)});
+  } catch (const std::bad_alloc&) {
+    forget_idle(principal);
+    throw;
+  }
   ++principal->second.waits;
   hand_out();
   bool full = false;
   if (mine->state == State::Waiting) {
     full = in_state(State::Waiting) > limits_.waiting_max && !displace_for(principal->second);
     if (!full) {
-      changed_.wait_until(lock, stop, deadline, [&] { return mine->state != State::Waiting; });
+      changed_.wait_until(lock, deadline, [&] { return mine->state != State::Waiting || stop.stop_requested(); });
     }
   }
   const auto state = mine->state;

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <expected>
 #include <list>
 #include <map>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <utility>
+
+#include "base/sync.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -83,8 +83,8 @@ class CompileQueue {
   [[nodiscard]] unsigned large_most() const noexcept { return limits_.places > 1 ? limits_.places - 1 : 1; }
 
   const Limits limits_;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
+  base::Mutex mutex_;
+  base::Condition changed_;
   std::list<Waiter> waiting_;
   Principals principals_;
   /// Two for each place that was given.

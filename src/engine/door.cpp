@@ -147,8 +147,8 @@ Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, con
   return std::make_shared<BridgedEngine>(host, std::move(handle));
 }
 
-std::shared_ptr<Output> Output::make(std::uint32_t capacity, std::uint64_t total_max) {
-  return std::make_shared<BridgedOutput>(OutputHandle(bridge::bridge_output_new(capacity, total_max)));
+std::shared_ptr<Output> Output::make(std::uint32_t capacity) {
+  return std::make_shared<BridgedOutput>(OutputHandle(bridge::bridge_output_new(capacity)));
 }
 
 Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& path) {

@@ -1,4 +1,5 @@
 #include <airssys/wasm/encoding.hpp>
+#include <new>
 #include <utility>
 
 #include "engine/bridged.hpp"
@@ -63,7 +64,11 @@ class BridgedRun : public Run {
     OutFailure failure;
     bridge::bridge_run_cancel(raw_, failure);
     over_ = true;
-    return failure.take();
+    try {
+      return failure.take();
+    } catch (const std::bad_alloc&) {
+      return {Cause::Halted, 0, false, {}, {}};
+    }
   }
   [[nodiscard]] Counters counters() const noexcept final {
     bridge::BridgeUsage u{};

@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fd.hpp"
+
 namespace airssys::wasm::ledger {
 
 namespace {
@@ -160,11 +162,9 @@ std::uint64_t threads(const fs::path& root, const System::Limits& limits) {
 }
 
 std::uint64_t entries(const fs::path& directory) {
-  std::error_code error;
   std::uint64_t count = 0;
-  for (fs::directory_iterator at(directory, error), end; !error && at != end; at.increment(error)) {
-    ++count;
-  }
+  // Where it cannot be read, none are known.
+  static_cast<void>(base::each_entry(directory, [&](const char*) { return ++count, true; }));
   return count;
 }
 

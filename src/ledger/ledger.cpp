@@ -1,6 +1,8 @@
 #include "ledger/ledger.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <new>
 
 #include "ledger/capacity.hpp"
 
@@ -29,11 +31,12 @@ std::uint64_t saturating(std::uint64_t a, std::uint64_t b) noexcept {
 /// The ledger of this process. Never destroyed: threads that a kernel does not give back may outlive every object.
 struct Process {
   Tallies tallies;
-  std::mutex mutex;
+  base::Mutex mutex;
   unsigned accounts = 0;
 
-  static Process& get() {
-    static auto* const process = new Process;
+  static Process& get() noexcept {
+    alignas(Process) static std::array<std::byte, sizeof(Process)> room;
+    static auto* const process = new (room.data()) Process;
     return *process;
   }
 };
@@ -80,7 +83,6 @@ bool Tally::take(std::uint64_t n, std::uint64_t leave) noexcept {
     const auto there = capacity.load(kRelaxed);
     const auto most = there - std::min(there, leave);
     if (now > most || n > most - now) {
-      refused.fetch_add(1, kRelaxed);
       return false;
     }
   } while (!used.compare_exchange_weak(now, now + n, kRelaxed));
@@ -94,8 +96,7 @@ ResourceAccount Tally::figures() const noexcept {
   return {capacity.load(kRelaxed), used.load(kRelaxed), peak.load(kRelaxed), refused.load(kRelaxed)};
 }
 
-Account::Account(Tallies& process, const HostShares& shares, std::unique_ptr<Tallies> simulated)
-    : simulated_(std::move(simulated)), process_(process) {
+Account::Account(Tallies& process, const HostShares& shares) : process_(process) {
   const std::array<std::optional<std::uint64_t>, kOfTheProcess> wanted = {
       shares.memory ? std::optional(shares.memory->count) : std::nullopt, shares.mappings,
       shares.address_space ? std::optional(shares.address_space->count) : std::nullopt, shares.file_descriptors,
@@ -106,36 +107,43 @@ Account::Account(Tallies& process, const HostShares& shares, std::unique_ptr<Tal
   }
 }
 
-std::shared_ptr<Account> Account::open(const HostShares& shares) {
+Account::Listed::Listed() {
   auto& process = Process::get();
   const std::lock_guard lock(process.mutex);
   if (process.accounts == 0) {
     const auto capacity = measure_capacity(System{});
     for (std::size_t i = 0; i < kOfTheProcess; ++i) {
+      auto& tally = process.tallies.at(i);
       // What threads keep that the kernel has not given back is taken already.
-      set_capacity(process.tallies.at(i), saturating(capacity.of.at(i), process.tallies.at(i).used.load(kRelaxed)));
+      const auto used = tally.used.load(kRelaxed);
+      set_capacity(tally, saturating(capacity.of.at(i), used));
+      tally.peak.store(used, kRelaxed);
     }
   }
-  std::shared_ptr<Account> account(new Account(process.tallies, shares, nullptr));
   ++process.accounts;
+}
+
+Account::Listed::~Listed() {
+  auto& process = Process::get();
+  const std::lock_guard lock(process.mutex);
+  --process.accounts;
+}
+
+std::shared_ptr<Account> Account::open(const HostShares& shares) {
+  auto listed = std::make_unique<Listed>();
+  std::shared_ptr<Account> account(new Account(Process::get().tallies, shares));
+  account->listed_ = std::move(listed);
   return account;
 }
 
 std::shared_ptr<Account> Account::simulated(const Amounts& capacity) {
   auto tallies = std::make_unique<Tallies>();
-  for (std::size_t i = 0; i < kKinds; ++i) {
+  for (std::size_t i = 0; i < kOfTheProcess; ++i) {
     set_capacity(tallies->at(i), capacity.of.at(i));
   }
-  auto& there = *tallies;
-  return std::shared_ptr<Account>(new Account(there, {}, std::move(tallies)));
-}
-
-Account::~Account() {
-  if (!simulated_) {
-    auto& process = Process::get();
-    const std::lock_guard lock(process.mutex);
-    --process.accounts;
-  }
+  std::shared_ptr<Account> account(new Account(*tallies, {}));
+  account->simulated_ = std::move(tallies);
+  return account;
 }
 
 std::optional<Shortage> Account::short_of(const Tally& tally, Kind kind, std::uint64_t n) const noexcept {
@@ -145,14 +153,15 @@ std::optional<Shortage> Account::short_of(const Tally& tally, Kind kind, std::ui
                   i < kOfTheProcess && capacity < process_.at(i).capacity.load(kRelaxed)};
 }
 
-std::optional<Shortage> Account::take(const Amounts& amounts) noexcept { return take(amounts, false); }
-std::optional<Shortage> Account::admit(const Amounts& amounts) noexcept { return take(amounts, true); }
+std::optional<Shortage> Account::take(const Amounts& amounts, Look look) noexcept { return take(amounts, false, look); }
+std::optional<Shortage> Account::admit(const Amounts& amounts, Look look) noexcept { return take(amounts, true, look); }
 
-std::optional<Shortage> Account::take(const Amounts& amounts, bool leave_descriptors) noexcept {
+std::optional<Shortage> Account::take(const Amounts& amounts, bool leave_descriptors, Look look) noexcept {
   const auto leave = [&](std::size_t i, const Tally& tally) {
     return leave_descriptors && static_cast<Kind>(i) == Kind::FileDescriptors ? tally.kept.load(kRelaxed) : 0;
   };
-  const auto shortage = [&](std::size_t i, const Tally& tally) {
+  const auto shortage = [&](std::size_t i, Tally& tally) {
+    tally.refused.fetch_add(look == Look::First ? 1 : 0, kRelaxed);
     auto out = short_of(tally, static_cast<Kind>(i), amounts.of.at(i));
     out->capacity -= std::min(out->capacity, leave(i, tally));
     return out;
@@ -162,7 +171,6 @@ std::optional<Shortage> Account::take(const Amounts& amounts, bool leave_descrip
     const auto n = amounts.of.at(i);
     for (auto* tally : {&own_.at(i), i < kOfTheProcess ? &process_.at(i) : &own_.at(i)}) {
       if (n > 0 && !has(*tally, n, leave(i, *tally))) {
-        tally->refused.fetch_add(1, kRelaxed);
         return shortage(i, *tally);
       }
     }
@@ -193,7 +201,8 @@ std::optional<Shortage> Account::grow(Kind kind, std::uint64_t n) noexcept {
   const auto i = static_cast<std::size_t>(kind);
   auto& own = own_.at(i);
   auto& process = process_.at(i);
-  const auto shortage = [&](const Tally& tally) {
+  const auto shortage = [&](Tally& tally) {
+    tally.refused.fetch_add(1, kRelaxed);
     auto out = short_of(tally, kind, n);
     out->capacity -= std::min(out->capacity, tally.kept.load(kRelaxed));
     return out;

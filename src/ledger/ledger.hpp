@@ -2,13 +2,13 @@
 
 #include <airssys/wasm/statistics.hpp>
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <utility>
+
+#include "base/sync.hpp"
 
 /// What the process has a finite amount of: how much there is, and who has taken what. Nothing is taken from the kernel
 /// for a guest before it is taken here, so the kernel is never asked for what it does not have.
@@ -43,14 +43,14 @@ struct Amounts {
 /// One kind: how much there is, how much of it is taken. The bridge charges what grows by the same fields (its
 /// `BridgeTally`). Each field is a figure of its own, so relaxed order is enough.
 struct Tally {
-  std::atomic<std::uint64_t> capacity = 0;
-  std::atomic<std::uint64_t> used = 0;
-  std::atomic<std::uint64_t> peak = 0;
-  std::atomic<std::uint64_t> refused = 0;
+  base::Atomic<std::uint64_t> capacity = 0;
+  base::Atomic<std::uint64_t> used = 0;
+  base::Atomic<std::uint64_t> peak = 0;
+  base::Atomic<std::uint64_t> refused = 0;
   /// Of the capacity, what growing runs leave for those that want to begin.
-  std::atomic<std::uint64_t> kept = 0;
+  base::Atomic<std::uint64_t> kept = 0;
 
-  /// False when there is not so much left; `used` is then as it was.
+  /// False when there is not so much left; `used` is then as it was, and that is not counted yet as a refusal.
   [[nodiscard]] bool take(std::uint64_t n, std::uint64_t leave = 0) noexcept;
   void give_back(std::uint64_t n) noexcept { used.fetch_sub(n, std::memory_order_relaxed); }
   [[nodiscard]] ResourceAccount figures() const noexcept;
@@ -67,6 +67,9 @@ struct Shortage {
   [[nodiscard]] bool for_ever() const noexcept { return needed > capacity; }
 };
 
+/// Whoever waits looks again and again, and is refused once.
+enum class Look : std::uint8_t { First, Again };
+
 /// What one engine may take, and has taken, of the process.
 ///
 /// Threads: safe from any thread.
@@ -78,12 +81,12 @@ class Account {
   [[nodiscard]] static std::shared_ptr<Account> simulated(const Amounts& capacity);
   Account(const Account&) = delete;
   Account& operator=(const Account&) = delete;
-  ~Account();
+  ~Account() = default;
 
   /// All of it or nothing.
-  [[nodiscard]] std::optional<Shortage> take(const Amounts& amounts) noexcept;
+  [[nodiscard]] std::optional<Shortage> take(const Amounts& amounts, Look look = Look::First) noexcept;
   /// The same for a run that wants to begin: leaves the descriptors that threads for its files may still need.
-  [[nodiscard]] std::optional<Shortage> admit(const Amounts& amounts) noexcept;
+  [[nodiscard]] std::optional<Shortage> admit(const Amounts& amounts, Look look = Look::First) noexcept;
   void give_back(const Amounts& amounts) noexcept;
   /// For what has begun: leaves what is kept for those that want to begin.
   [[nodiscard]] std::optional<Shortage> grow(Kind kind, std::uint64_t n) noexcept;
@@ -99,11 +102,22 @@ class Account {
   [[nodiscard]] Tallies& process() noexcept { return process_; }
 
  private:
-  Account(Tallies& process, const HostShares& shares, std::unique_ptr<Tallies> simulated);
-  [[nodiscard]] std::optional<Shortage> take(const Amounts& amounts, bool leave_descriptors) noexcept;
+  /// Counts the accounts of the process.
+  class Listed {
+   public:
+    Listed();
+    Listed(const Listed&) = delete;
+    Listed& operator=(const Listed&) = delete;
+    ~Listed();
+  };
+  Account(Tallies& process, const HostShares& shares);
+  [[nodiscard]] std::optional<Shortage> take(const Amounts& amounts, bool leave_descriptors, Look look) noexcept;
   [[nodiscard]] std::optional<Shortage> short_of(const Tally& tally, Kind kind, std::uint64_t n) const noexcept;
 
-  const std::unique_ptr<Tallies> simulated_;
+  /// Of a simulated process: its tallies.
+  std::unique_ptr<Tallies> simulated_;
+  /// Of the process that this is.
+  std::unique_ptr<Listed> listed_;
   Tallies& process_;
   Tallies own_;
 };

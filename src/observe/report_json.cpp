@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include <airssys/wasm/report.hpp>
-#include <nlohmann/json.hpp>
+#include <concepts>
+#include <iterator>
+#include <optional>
 
 #include "wit/json.hpp"
 
@@ -10,7 +12,48 @@ namespace airssys::wasm {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+/// An object that is written as it goes: a tree of nlohmann's needs memory where it ends, and where there is none that
+/// ends the process.
+class Object {
+ public:
+  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  Object& operator()(std::string_view name, const auto& value) {
+    out_.append(first_ ? "\"" : ",\"").append(name).append("\":");
+    first_ = false;
+    put(value);
+    return *this;
+  }
+  void end() { out_ += '}'; }
+
+ private:
+  void put(bool value) { out_ += value ? "true" : "false"; }
+  template <std::integral Number>
+  void put(Number value) {
+    fmt::format_to(std::back_inserter(out_), "{}", value);
+  }
+  void put(std::string_view text) { out_ += wit::json_text(nlohmann::ordered_json(text)); }
+  template <class T>
+  void put(const std::optional<T>& value) {
+    if (value) {
+      put(*value);
+    } else {
+      out_ += "null";
+    }
+  }
+  /// Whatever else there is, written by itself.
+  void put(const std::invocable<std::string&> auto& write) { write(out_); }
+
+  std::string& out_;
+  bool first_ = true;
+};
+
+/// What is not there is null.
+std::optional<std::string_view> unless_empty(std::string_view text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
 
 std::string iso8601(std::chrono::system_clock::time_point at) {
   const auto ms = std::chrono::floor<std::chrono::milliseconds>(at);
@@ -18,154 +61,192 @@ std::string iso8601(std::chrono::system_clock::time_point at) {
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z", fmt::gmtime(std::chrono::system_clock::to_time_t(at)), part);
 }
 
-Json limit(std::string_view resource, std::uint64_t limit, std::optional<std::uint64_t> used,
-           std::optional<std::uint64_t> attempted, std::string_view unit) {
-  Json row{{"resource", resource}, {"limit", limit}, {"used", nullptr}, {"attempted", nullptr}, {"unit", unit}};
-  if (used) {
-    row["used"] = *used;
-  }
-  if (attempted) {
-    row["attempted"] = *attempted;
-  }
-  return row;
-}
-
 std::uint64_t ns(std::chrono::nanoseconds t) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(t.count(), 0));
 }
 
 /// The limits that a stop names, with their numbers.
-struct Limits {
-  Json operator()(const FuelExhausted& k) const { return {limit("fuel", k.budget.units, k.used.units, {}, "fuel")}; }
-  Json operator()(const ExecutionTimeout& k) const { return {limit("wall", ns(k.timeout), ns(k.elapsed), {}, "ns")}; }
-  Json operator()(const CpuLimitExceeded& k) const {
-    return {limit("fuel", k.budget.units, k.used.units, {}, "fuel"),
-            limit("wall", ns(k.timeout), ns(k.elapsed), {}, "ns")};
+class Limits {
+ public:
+  explicit Limits(std::string& out) : out_(out) { out_ += '['; }
+  void end() { out_ += ']'; }
+
+  void operator()(const FuelExhausted& k) { row("fuel", k.budget.units, k.used.units, {}, "fuel"); }
+  void operator()(const ExecutionTimeout& k) { row("wall", ns(k.timeout), ns(k.elapsed), {}, "ns"); }
+  void operator()(const CpuLimitExceeded& k) {
+    row("fuel", k.budget.units, k.used.units, {}, "fuel");
+    row("wall", ns(k.timeout), ns(k.elapsed), {}, "ns");
   }
-  Json operator()(const CpuTimeExceeded& k) const { return {limit("cpu", ns(k.limit), ns(k.used), {}, "ns")}; }
-  Json operator()(const MemoryLimitExceeded& k) const {
-    return {limit("memory", k.limit.count, k.peak.count, k.requested.count, "bytes")};
+  void operator()(const CpuTimeExceeded& k) { row("cpu", ns(k.limit), ns(k.used), {}, "ns"); }
+  void operator()(const MemoryLimitExceeded& k) {
+    row("memory", k.limit.count, k.peak.count, k.requested.count, "bytes");
   }
-  Json operator()(const StackOverflow& k) const { return {limit("stack", k.limit.count, {}, {}, "bytes")}; }
-  Json operator()(const ResourceLimitExceeded& k) const {
-    return {limit(k.resource, k.limit, {}, k.attempted, k.unit)};
+  void operator()(const StackOverflow& k) { row("stack", k.limit.count, {}, {}, "bytes"); }
+  void operator()(const ResourceLimitExceeded& k) { row(k.resource, k.limit, {}, k.attempted, k.unit); }
+  void operator()(const QueueFull& k) { row("queue", k.limit, {}, {}, "count"); }
+  void operator()(const QueueTimeout& k) { row("queue", ns(k.limit), ns(k.waited), {}, "ns"); }
+  void operator()(const LoadFailed& k) {
+    if (!k.limit.empty()) {
+      row(k.limit, k.allowed, {}, k.found, k.unit);
+    }
   }
-  Json operator()(const QueueFull& k) const { return {limit("queue", k.limit, {}, {}, "count")}; }
-  Json operator()(const QueueTimeout& k) const { return {limit("queue", ns(k.limit), ns(k.waited), {}, "ns")}; }
-  Json operator()(const LoadFailed& k) const {
-    return k.limit.empty() ? Json::array() : Json{limit(k.limit, k.allowed, {}, k.found, k.unit)};
+  void operator()(const HostExhausted& k) {
+    if (k.needed != 0) {
+      row(k.resource, k.capacity, k.used, k.needed, k.unit);
+    }
   }
-  Json operator()(const HostExhausted& k) const {
-    return k.needed == 0 ? Json::array() : Json{limit(k.resource, k.capacity, k.used, k.needed, k.unit)};
+  void operator()(const auto& /*no limit*/) {}
+
+ private:
+  using Number = std::optional<std::uint64_t>;
+  void row(std::string_view resource, std::uint64_t limit, Number used, Number attempted, std::string_view unit) {
+    out_.append(std::exchange(first_, false) ? "" : ",");
+    Object object(out_);
+    object("resource", resource)("limit", limit)("used", used)("attempted", attempted)("unit", unit).end();
   }
-  template <class Other>
-  Json operator()(const Other&) const {
-    return Json::array();
-  }
+  std::string& out_;
+  bool first_ = true;
 };
 
-Json trap_code(const ErrorKind& kind) {
+std::optional<std::string_view> trap_code(const ErrorKind& kind) {
   if (const auto* trapped = std::get_if<Trapped>(&kind)) {
     return name(trapped->code);
   }
   const auto* memory = std::get_if<MemoryLimitExceeded>(&kind);
-  return memory != nullptr && memory->trap ? Json(name(*memory->trap)) : Json(nullptr);
+  return memory != nullptr && memory->trap ? std::optional(name(*memory->trap)) : std::nullopt;
 }
 
-Json stop(const Error& error) {
-  Json frames = Json::array();
-  for (const auto& frame : error.backtrace) {
-    frames.push_back({{"module", frame.module}, {"function", frame.function}, {"offset", frame.offset}});
-  }
-  const auto* exited = std::get_if<Exited>(&error.kind);
-  return {{"reason", error.reason()},
-          {"phase", name(error.phase)},
-          {"trap_code", trap_code(error.kind)},
-          {"message", error.message},
-          {"guest_text", error.guest_text.empty() ? Json(nullptr) : Json(error.guest_text)},
-          {"system_text", error.system_text.empty() ? Json(nullptr) : Json(error.system_text)},
-          {"limits", std::visit(Limits{}, error.kind)},
-          {"exit_status", exited != nullptr ? Json(exited->status) : Json(nullptr)},
-          {"backtrace", std::move(frames)}};
+/// Objects in brackets.
+auto list(const auto& items, const auto& fill) {
+  return [&items, fill](std::string& out) {
+    out += '[';
+    bool first = true;
+    for (const auto& item : items) {
+      out.append(std::exchange(first, false) ? "" : ",");
+      Object object(out);
+      fill(object, item);
+      object.end();
+    }
+    out += ']';
+  };
 }
 
-Json limits(const Report& r) {
-  const auto& l = r.budget.limits;
-  const bool metered = r.usage().fuel_precision != FuelPrecision::None;
-  return {{"fuel", metered ? Json(l.max_fuel.units) : Json(nullptr)},
-          {"timeout_ns", ns(r.budget.timeout)},
-          {"cpu_time_ns", ns(l.max_cpu_time)},
-          {"memory_bytes", l.max_memory.count},
-          {"instance_bytes", l.max_instance_bytes.count},
-          {"stack_bytes", r.wasm_stack.count},
-          {"host_buffer_bytes", l.max_host_buffer.count},
-          {"output_bytes", l.max_output.count},
-          {"random_bytes", l.max_random.count},
-          {"handles", l.max_handles},
-          {"wasi_resources", l.max_wasi_resources},
-          {"async_resources", l.max_async_resources},
-          {"host_calls", l.max_host_calls},
-          {"directory_entries", l.max_directory_entries},
-          {"open_files", l.max_open_files},
-          {"instances", l.max_instances},
-          {"memories", l.max_memories},
-          {"tables", l.max_tables}};
+auto stop(const Error& error) {
+  return [&error](std::string& out) {
+    const auto* exited = std::get_if<Exited>(&error.kind);
+    const auto limits = [&](std::string& into) {
+      Limits rows(into);
+      std::visit(rows, error.kind);
+      rows.end();
+    };
+    const auto frame = [](Object& object, const Frame& f) {
+      object("module", f.module)("function", f.function)("offset", f.offset);
+    };
+    Object object(out);
+    object("reason", error.reason())("phase", name(error.phase))("trap_code", trap_code(error.kind));
+    object("message", error.message)("guest_text", unless_empty(error.guest_text));
+    object("system_text", unless_empty(error.system_text))("limits", limits);
+    object("exit_status", exited != nullptr ? std::optional(exited->status) : std::nullopt);
+    object("backtrace", list(error.backtrace, frame)).end();
+  };
 }
 
-Json load(const std::optional<LoadUsage>& load) {
-  return load
-             ? Json{{"wall_ns", ns(load->wall_time)}, {"queued_ns", ns(load->queued)}, {"from_cache", load->from_cache}}
-             : Json(nullptr);
+auto limits(const Report& r) {
+  return [&r](std::string& out) {
+    const auto& l = r.budget.limits;
+    const bool metered = r.usage().fuel_precision != FuelPrecision::None;
+    Object object(out);
+    object("fuel", metered ? std::optional(l.max_fuel.units) : std::nullopt);
+    object("timeout_ns", ns(r.budget.timeout));
+    object("cpu_time_ns", ns(l.max_cpu_time));
+    object("memory_bytes", l.max_memory.count);
+    object("instance_bytes", l.max_instance_bytes.count);
+    object("stack_bytes", r.wasm_stack.count);
+    object("host_buffer_bytes", l.max_host_buffer.count);
+    object("output_bytes", l.max_output.count);
+    object("random_bytes", l.max_random.count);
+    object("handles", l.max_handles);
+    object("wasi_resources", l.max_wasi_resources);
+    object("async_resources", l.max_async_resources);
+    object("host_calls", l.max_host_calls);
+    object("directory_entries", l.max_directory_entries);
+    object("open_files", l.max_open_files);
+    object("instances", l.max_instances);
+    object("memories", l.max_memories);
+    object("tables", l.max_tables);
+    object.end();
+  };
 }
 
-Json usage(const ResourceUsage& u) {
-  const bool metered = u.fuel_precision != FuelPrecision::None;
-  return {{"fuel", metered ? Json(u.fuel.units) : Json(nullptr)},
-          {"fuel_precision", name(u.fuel_precision)},
-          {"cpu_ns", ns(u.cpu_time)},
-          {"wall_ns", ns(u.wall_time)},
-          {"running_ns", ns(u.running)},
-          {"waiting_ns", ns(u.waiting)},
-          {"queued_ns", ns(u.queued)},
-          {"starting_ns", ns(u.starting)},
-          {"teardown_ns", ns(u.teardown)},
-          {"memory_peak_bytes", u.memory_peak.count},
-          {"memory_refused", u.memory_refused},
-          {"host_calls", Json(u.host_calls)},
-          {"bytes_in", u.bytes_in.count},
-          {"bytes_out", u.bytes_out.count},
-          {"slices", u.slices}};
+auto usage(const ResourceUsage& u) {
+  return [&u](std::string& out) {
+    const bool metered = u.fuel_precision != FuelPrecision::None;
+    const auto calls = [&](std::string& into) {
+      Object object(into);
+      for (const auto& [interface, count] : u.host_calls) {
+        // The name is a guest's: quoted like any text.
+        const auto quoted = wit::json_text(interface);
+        object(std::string_view(quoted).substr(1, quoted.size() - 2), count);
+      }
+      object.end();
+    };
+    Object object(out);
+    object("fuel", metered ? std::optional(u.fuel.units) : std::nullopt);
+    object("fuel_precision", name(u.fuel_precision));
+    object("cpu_ns", ns(u.cpu_time));
+    object("wall_ns", ns(u.wall_time));
+    object("running_ns", ns(u.running));
+    object("waiting_ns", ns(u.waiting));
+    object("queued_ns", ns(u.queued));
+    object("starting_ns", ns(u.starting));
+    object("teardown_ns", ns(u.teardown));
+    object("memory_peak_bytes", u.memory_peak.count);
+    object("memory_refused", u.memory_refused);
+    object("host_calls", calls);
+    object("bytes_in", u.bytes_in.count);
+    object("bytes_out", u.bytes_out.count);
+    object("output_lost", u.output_lost.count);
+    object("slices", u.slices);
+    object.end();
+  };
 }
 
 }  // namespace
 
 std::string to_json(const Report& r) {
-  const Json before{
-      {"schema", 1},
-      {"id", r.id.text()},
-      {"started_at", iso8601(r.started_at)},
-      {"component",
-       {{"name", r.component.name()},
-        {"digest", r.component.digest().empty() ? Json(nullptr) : Json("blake2b:" + r.component.digest())}}},
-      {"function", r.function},
-      {"outcome", name(r.outcome())}};
-  Json denials = Json::array();
-  for (const auto& denial : r.denials) {
-    denials.push_back({{"capability", denial.capability}, {"target", denial.target}, {"count", denial.count}});
-  }
-  const Json after{{"limits", limits(r)},
-                   {"stop", r ? Json(nullptr) : stop(r.error())},
-                   {"usage", usage(r.usage())},
-                   {"load", load(r.load)},
-                   {"denials", std::move(denials)}};
-  // The result between the two is written and never a tree: it can be large.
-  auto text = wit::json_text(before);
-  text.back() = ',';
-  text += R"("result":)";
-  text += r && r.value() ? wit::to_json(*r.value()) : "null";
-  const auto rest = wit::json_text(after);
-  text += ',';
-  return text.append(rest, 1);
+  const auto component = [&](std::string& out) {
+    const auto& digest = r.component.digest();
+    Object object(out);
+    object("name", r.component.name());
+    object("digest", digest.empty() ? std::nullopt : std::optional("blake2b:" + digest)).end();
+  };
+  const auto result = [&](std::string& out) { out += r && r.value() ? wit::to_json(*r.value()) : "null"; };
+  const auto why = [&](std::string& out) {
+    if (r) {
+      out += "null";
+    } else {
+      stop(r.error())(out);
+    }
+  };
+  const auto load = [&](std::string& out) {
+    if (!r.load) {
+      out += "null";
+      return;
+    }
+    Object object(out);
+    object("wall_ns", ns(r.load->wall_time))("queued_ns", ns(r.load->queued))("from_cache", r.load->from_cache).end();
+  };
+  const auto denial = [](Object& object, const Denial& d) {
+    object("capability", d.capability)("target", d.target)("count", d.count);
+  };
+  std::string out;
+  Object object(out);
+  object("schema", 1)("id", r.id.text())("started_at", iso8601(r.started_at))("component", component);
+  object("function", r.function)("outcome", name(r.outcome()))("result", result);
+  object("limits", limits(r))("stop", why)("usage", usage(r.usage()))("load", load);
+  object("denials", list(r.denials, denial));
+  object.end();
+  return out;
 }
 
 }  // namespace airssys::wasm

@@ -1,7 +1,8 @@
 #include <memory>
-#include <mutex>
+#include <new>
 #include <optional>
 
+#include "base/forked.hpp"
 #include "runtime/inside.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -9,6 +10,13 @@
 namespace airssys::wasm::runtime {
 
 namespace {
+
+/// A stop source that was copied into a forked child calls back there, too.
+void cancel_unless_forked(Caller& caller) {
+  if (!base::forked()) {
+    caller.cancel();
+  }
+}
 
 engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
   return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
@@ -33,21 +41,23 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
   if (caller) {
     operation.cancelled_by(caller->cancelled());
   }
-  const std::stop_callback on_stop(stop, [&] { caller->cancel(); });
-  // Most are over with their first slice: nobody had to hear of them.
-  if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
-    go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
+  const base::StopCallback on_stop(stop, [&] { cancel_unless_forked(*caller); });
+  try {
+    // Most are over with their first slice: nobody had to hear of them.
+    if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
+      go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
+    }
+  } catch (const std::bad_alloc&) {
+    operation.give_up();
   }
 }
 
+/// Afterwards the scheduler may be gone.
 Scheduler::PlaceHeld::~PlaceHeld() {
   if (scheduler.account_ && !needs.none()) {
     scheduler.account_->give_back(needs);
   }
-  if (scheduler.places_.give_back()) {
-    const std::lock_guard lock(scheduler.mutex_);
-    scheduler.hand_on_places();
-  }
+  scheduler.give_back_place();
 }
 
 /// When the caller came to hold a place; nothing when its operation was refused instead.
@@ -55,7 +65,10 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
                                                                       const std::stop_token& stop) {
   // A late stop request may still be in here when the engine goes.
   const auto self = shared_from_this();
-  const std::stop_callback on_stop(stop, [&] {
+  const base::StopCallback on_stop(stop, [&] {
+    if (base::forked()) {
+      return;
+    }
     caller.cancel();
     const std::lock_guard lock(mutex_);
     place_.notify_all();
@@ -78,14 +91,16 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
       if (admitted) {
         return Clock::now();
       }
-      if (full) {
-        why = queue_full();
-      } else if (!in_time) {
-        why = why_it_waited(*mine, operation.created());
-      }
+      // First out of the queue, which knows this stack: what says why may fail.
+      const Queued was = std::move(*mine);
       queue_.erase(mine);
       settle();
       empty_.notify_all();
+      if (full) {
+        why = queue_full();
+      } else if (!in_time) {
+        why = why_it_waited(was, operation.created());
+      }
     }
   }
   lock.unlock();

@@ -83,7 +83,7 @@ bool CacheWriter::start() {
   }
   ledger::Reservation paid(account_, cost);
   try {
-    writer_ = std::thread([this] { this->work(); });
+    writer_ = base::Thread([this] { this->work(); });
   } catch (const std::system_error&) {
     return false;
   }

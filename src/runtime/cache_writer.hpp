@@ -1,15 +1,13 @@
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
+#include "base/sync.hpp"
 #include "engine/artefact.hpp"
 #include "ledger/ledger.hpp"
 
@@ -62,11 +60,11 @@ class CacheWriter {
 
   const Target target_;
   const std::shared_ptr<ledger::Account> account_;
-  std::mutex mutex_;
-  std::condition_variable written_;
+  base::Mutex mutex_;
+  base::Condition written_;
   /// The first is under way.
   std::deque<Work> work_;
-  std::thread writer_;
+  base::Thread writer_;
   ledger::Reservation writer_paid_;
   bool writing_ = false;
   /// Works that were ever accepted, and those of them that are done.

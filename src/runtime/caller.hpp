@@ -1,9 +1,6 @@
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
-
+#include "base/sync.hpp"
 #include "engine/run.hpp"
 #include "runtime/operation.hpp"
 
@@ -22,7 +19,7 @@ class Caller final : public engine::WakeTarget {
     cancelled_.store(true);
     wake();
   }
-  [[nodiscard]] const std::atomic<bool>& cancelled() const noexcept { return cancelled_; }
+  [[nodiscard]] const base::Atomic<bool>& cancelled() const noexcept { return cancelled_; }
   /// Until somebody wakes it; at once when somebody has since the last time.
   void wait_until(Operation::Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
@@ -31,10 +28,10 @@ class Caller final : public engine::WakeTarget {
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable awake_;
+  base::Mutex mutex_;
+  base::Condition awake_;
   bool woken_ = false;
-  std::atomic<bool> cancelled_ = false;
+  base::Atomic<bool> cancelled_ = false;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -1,5 +1,6 @@
 #include "runtime/component_job.hpp"
 
+#include "base/forked.hpp"
 #include "runtime/instance_core.hpp"
 #include "wit/codec.hpp"
 
@@ -14,7 +15,7 @@ Error exited(int status) {
 }  // namespace
 
 ComponentJob::ComponentJob(CallPlan&& plan, const JobSurroundings& around, const ResourceLimits& limits)
-    : plan_(std::move(plan)) {
+    : plan_(std::move(plan)), max_output_(limits.max_output) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
       own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay, around.settings.account);
@@ -30,14 +31,15 @@ ComponentJob::ComponentJob(CallPlan&& plan, const JobSurroundings& around, const
   }
 }
 
-/// Only when something was thrown on the way: what the instance did is not known.
+/// Only when something was thrown on the way: what an instance that was entered did is not known.
 ComponentJob::~ComponentJob() {
   if (plan_.instance) {
-    plan_.instance->ended(true);
+    plan_.instance->ended(begun_);
   }
 }
 
 std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(engine::Budget& budget) {
+  begun_ = true;
   budget.memory_bytes_paid = paid_bytes_;
   budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
   budget.instance_bytes_counted = plan_.component->cost().counted_instance_bytes();
@@ -48,6 +50,8 @@ std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(engine::Budge
       return std::unexpected(std::move(opened.error()));
     }
     granted = std::move(*opened);
+  } else if (streams_ != nullptr) {
+    streams_->begin_call(max_output_);
   }
   const auto* wasi = granted ? &*granted : nullptr;
   if (plan_.instance) {
@@ -57,7 +61,7 @@ std::expected<engine::RunPtr, engine::Failure> ComponentJob::begin(engine::Budge
 }
 
 void ComponentJob::host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
-                             engine::ParkedCall call) noexcept {
+                             engine::ParkedCall call) {
   const auto& entry = plan_.component->host()->at(call.function);
   const auto* type = plan_.component->imported(call.function);
   last_host_call_ = entry.path();
@@ -70,7 +74,7 @@ void ComponentJob::host_call(const Operation& run, const std::shared_ptr<engine:
     calls->refuse(call.ticket, 0, "the call was never linked");
     return;
   }
-  const auto pending = std::make_shared<PendingCall>(calls, call.ticket, &type->result, plan_.component);
+  const auto pending = base::make_held<PendingCall>(calls, call.ticket, &type->result, plan_.component);
   HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancellation(), pending);
   call_host(entry, view, call.arguments.bytes(), pending);
 }
@@ -125,15 +129,16 @@ void ComponentJob::complete(Report& report) {
       report.result = std::nullopt;
     }
   }
-  // Whoever keeps the report of this call keeps neither its arguments nor the instance.
-  plan_.encoded = std::vector<std::uint8_t>();
+  // Whoever keeps the report of this call keeps neither its arguments nor the instance nor the component. That may be a
+  // late wake-up, on a thread of the door's own, which must not be the one to end the door.
+  const auto plan = std::exchange(plan_, {});
   streams_ = nullptr;
   own_.reset();
-  if (const auto instance = std::exchange(plan_.instance, nullptr)) {
+  if (plan.instance) {
     // A refused call did not touch the guest, unless it was to make the instance or the door broke.
-    const bool instantiation = plan_.function == nullptr && !plan_.dropped;
+    const bool instantiation = plan.function == nullptr && !plan.dropped;
     const bool broken = !report && std::holds_alternative<HostBug>(report.error().kind);
-    instance->ended(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
+    plan.instance->ended(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
   }
 }
 
@@ -162,7 +167,7 @@ void run_here(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundin
 }
 
 Execution start(Scheduler& scheduler, Result<CallPlan>&& plan, const JobSurroundings& around, Report begun) {
-  auto core = std::make_shared<ComponentExecution>(std::move(plan), around, std::move(begun));
+  auto core = base::make_held<ComponentExecution>(std::move(plan), around, std::move(begun));
   if (!core->done()) {
     scheduler.submit(core);
   }

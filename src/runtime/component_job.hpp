@@ -1,13 +1,12 @@
 #pragma once
 
 #include <airssys/wasm/context.hpp>
-#include <atomic>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
 
+#include "base/sync.hpp"
 #include "runtime/call_plan.hpp"
 #include "runtime/execution_core.hpp"
 #include "runtime/guest_streams.hpp"
@@ -33,7 +32,7 @@ class ComponentJob final : public Job {
   [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
   std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget& budget) override;
   void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
-                 engine::ParkedCall call) noexcept override;
+                 engine::ParkedCall call) override;
   [[nodiscard]] std::optional<ledger::Shortage> polled() override;
   std::expected<std::optional<Value>, Error> result(engine::Answer answer) override;
   void count_host_calls(HostCallCounts& counts) const override;
@@ -57,11 +56,13 @@ class ComponentJob final : public Job {
   std::uint64_t paid_bytes_ = 0;
   /// Those of `own_`, those of the kept instance, or null without WASI.
   GuestStreams* streams_ = nullptr;
-  mutable std::mutex counting_;
+  mutable base::Mutex counting_;
   HostCallCounts host_calls_;
-  std::atomic<bool> any_host_calls_ = false;
+  base::Atomic<bool> any_host_calls_ = false;
   std::string last_host_call_;
+  const Bytes max_output_;
   std::uint64_t bytes_out_ = 0;
+  bool begun_ = false;
 };
 
 /// A base of `ComponentExecution`, so that the core is gone before what it works with.

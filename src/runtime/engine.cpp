@@ -5,6 +5,7 @@
 #include <airssys/wasm/engine.hpp>
 #include <cerrno>
 
+#include "base/forked.hpp"
 #include "engine/load_error.hpp"
 #include "runtime/engine_core.hpp"
 #include "wit/codec.hpp"
@@ -59,6 +60,9 @@ Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, s
 }  // namespace
 
 Result<WasmEngine> WasmEngine::create(RuntimeConfig config) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   auto core = runtime::EngineCore::create(std::move(config));
   if (!core) {
     return std::unexpected(std::move(core.error()));
@@ -66,36 +70,57 @@ Result<WasmEngine> WasmEngine::create(RuntimeConfig config) {
   return WasmEngine(std::move(*core));
 }
 
-WasmEngine::WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept : core_(std::move(core)) {}
+WasmEngine::WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept : core_(core.release()) {}
+void WasmEngine::End::operator()(runtime::EngineCore* core) const noexcept {
+  if (!base::forked()) {
+    delete core;
+  }
+}
 WasmEngine::WasmEngine(WasmEngine&&) noexcept = default;
 WasmEngine& WasmEngine::operator=(WasmEngine&&) noexcept = default;
 WasmEngine::~WasmEngine() = default;
 
 Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, std::string name,
                                                    const std::stop_token& stop, std::string principal) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   return core_->load(bytes, std::move(name), {stop, std::move(principal)});
 }
 
 Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop,
                                               std::string principal) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   return core_->load_text(wat, std::move(name), {stop, std::move(principal)});
 }
 
 Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop,
                                               std::string principal) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
+  const runtime::LoadCaller caller{stop, std::move(principal)};
   const auto bytes = read_file(path, core_->load_limits().max_bytes.count);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  return core_->load(*bytes, path.filename().string(), {stop, std::move(principal)});
+  return core_->load(*bytes, path.filename().string(), caller);
 }
 
 Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   return core_->load_precompiled(path);
 }
 
 Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
                                           const std::stop_token& stop, std::string principal) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   const auto compiled = core_->compile(bytes, {stop, std::move(principal)});
   if (!compiled) {
     return std::unexpected(compiled.error());
@@ -255,11 +280,15 @@ Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& compone
 
 std::string to_json(const Value& value) { return wit::to_json(value); }
 
-Statistics WasmEngine::statistics() const { return core_->statistics(); }
+Statistics WasmEngine::statistics() const { return base::forked() ? Statistics{} : core_->statistics(); }
 
-FlushedOutput WasmEngine::flush_output() { return core_->flush_output(); }
+FlushedOutput WasmEngine::flush_output(std::chrono::nanoseconds patience) {
+  return base::forked() ? FlushedOutput{.lost = {}, .complete = false} : core_->flush_output(patience);
+}
 
-std::optional<std::string> WasmEngine::flush_cache() { return core_->flush_cache(); }
+std::optional<std::string> WasmEngine::flush_cache() {
+  return base::forked() ? std::optional(base::forked_error().message) : core_->flush_cache();
+}
 
 Result<std::string> to_wave(const Value& value) {
   // Through the door each byte would become a value of 40 bytes.
@@ -276,12 +305,45 @@ Result<std::string> to_wave(const Value& value) {
   return std::move(*text);
 }
 
-const Report& Execution::wait() const& { return core_->wait(); }
-const Report* Execution::wait_for(std::chrono::nanoseconds patience) const& { return core_->wait_for(patience); }
-void Execution::on_done(std::function<void(const Report&)> done) const { core_->on_done(std::move(done)); }
-void Execution::cancel() const { core_->cancel(); }
+namespace {
+
+/// Of a run that goes on in the parent, if at all. It stays.
+const Report& forked_report() {
+  static const auto* const report = [] {
+    auto* made = new Report;
+    made->result = std::unexpected(base::forked_error());
+    return made;
+  }();
+  return *report;
+}
+/// What a forked child can be told of a run: its locks may be held by threads that are not here.
+const Report& told_in_a_child(const runtime::ExecutionCore& core) {
+  const auto* const finished = core.finished();
+  return finished != nullptr ? *finished : forked_report();
+}
+
+}  // namespace
+
+const Report& Execution::wait() const& { return base::forked() ? told_in_a_child(*core_) : core_->wait(); }
+const Report* Execution::wait_for(std::chrono::nanoseconds patience) const& {
+  return base::forked() ? &told_in_a_child(*core_) : core_->wait_for(patience);
+}
+void Execution::on_done(std::function<void(const Report&)> done) const {
+  if (!base::forked()) {
+    core_->on_done(std::move(done));
+  } else if (done) {
+    done(told_in_a_child(*core_));
+  }
+}
+void Execution::cancel() const {
+  if (!base::forked()) {
+    core_->cancel();
+  }
+}
 ExecutionState Execution::state() const { return core_->state(); }
-ResourceUsage Execution::usage() const { return core_->usage(); }
+ResourceUsage Execution::usage() const {
+  return base::forked() ? told_in_a_child(*core_).resource_usage : core_->usage();
+}
 RunId Execution::id() const { return core_->id(); }
 
 }  // namespace airssys::wasm

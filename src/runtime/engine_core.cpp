@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "base/digest.hpp"
+#include "base/forked.hpp"
 #include "ledger/exhausted.hpp"
 #include "observe/begin_report.hpp"
 #include "runtime/component_job.hpp"
@@ -100,12 +101,10 @@ EngineCore::EngineCore(RuntimeConfig config, Ground ground)
       core_settings_{{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
                      config_.meter == Meter::Fuel,
                      config_.wasm_stack.count,
-                     &scheduler_->closing(),
+                     base::plain(scheduler_->closing()),
                      account_.get()},
       instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
       host_functions_(std::make_shared<const std::vector<HostEntry>>()) {}
-
-EngineCore::~EngineCore() { scheduler_->shutdown(); }
 
 Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
   Ground ground{ledger::Account::open(config.shares), {}, nullptr};
@@ -141,6 +140,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
   if (auto error = nonsense(config)) {
     return std::unexpected(std::move(*error));
   }
+  base::tell_children_apart();
   auto ground = prepare(config);
   if (!ground) {
     return std::unexpected(std::move(ground.error()));
@@ -151,7 +151,7 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
       core->ticker_ = std::jthread([&loader = core->loader_](const std::stop_token& stop) {
         // Runs without fuel have no other slices: a tick gives each back to its driver, which looks at the clocks.
         while (!stop.stop_requested()) {
-          std::this_thread::sleep_for(kEpoch);
+          base::sleep_for(kEpoch);
           loader.tick();
         }
       });
@@ -164,6 +164,9 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
 }
 
 void EngineCore::add_host(std::string interface, std::string name, AnyHostFunction function) {
+  if (base::forked()) {
+    return;
+  }
   HostEntry entry{std::move(interface), std::move(name), std::make_shared<AnyHostFunction>(std::move(function))};
   const std::lock_guard lock(mutex_);
   auto more = std::make_shared<std::vector<HostEntry>>(*host_functions_);
@@ -212,7 +215,7 @@ Report EngineCore::run(Result<CallPlan>&& plan, const ComponentHandle& component
                        const ExecutionContext& context, const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, context);
-  run_here(*scheduler_, std::move(plan), {&context.wasi, relay_, core_settings_}, report, stop);
+  run_here(*scheduler_.shared, std::move(plan), {&context.wasi, relay_, core_settings_}, report, stop);
   return report;
 }
 
@@ -220,16 +223,21 @@ Execution EngineCore::start(Result<CallPlan>&& plan, const ComponentHandle& comp
                             const ExecutionContext& context) {
   Report report;
   begin_run(report, plan, component, function, context);
-  return runtime::start(*scheduler_, std::move(plan), {&context.wasi, relay_, core_settings_}, std::move(report));
+  return runtime::start(*scheduler_.shared, std::move(plan), {&context.wasi, relay_, core_settings_},
+                        std::move(report));
 }
 
 Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHandle& component,
                                                               const ExecutionContext& context,
                                                               const std::stop_token& stop) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   if (!loader_.owns(component)) {
     return std::unexpected(not_ours());
   }
-  if (!instance_places_->take()) {
+  auto place = InstancePlaces::Place::take(instance_places_);
+  if (!place) {
     return std::unexpected(Error{HostExhausted{"instances", 0},
                                  Phase::Queue,
                                  fmt::format("all {} places for kept instances are taken", instance_places_->most()),
@@ -243,11 +251,10 @@ Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHan
   const auto cost = loader_.place_cost() + residue_cost(config_.pool) +
                     loaded.cost().needs(context.limits, wasi ? &context.wasi : nullptr);
   if (const auto shortage = account_->admit(cost)) {
-    instance_places_->give_back();
     return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
   }
-  auto instance = std::make_shared<InstanceCore>(
-      component.loaded(), InstanceNeighbours{scheduler_, relay_, instance_places_, account_, core_settings_},
+  auto instance = base::make_held<InstanceCore>(
+      component.loaded(), InstanceNeighbours{scheduler_.shared, relay_, std::move(*place), account_, core_settings_},
       ledger::Reservation(account_, cost));
   instance->instantiate(context, stop);
   if (!instance->instantiation()) {

@@ -2,13 +2,13 @@
 
 #include <airssys/wasm/engine.hpp>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "base/sync.hpp"
 #include "runtime/call_plan.hpp"
 #include "runtime/host_functions.hpp"
 #include "runtime/instance_core.hpp"
@@ -24,7 +24,7 @@ class EngineCore {
   [[nodiscard]] static Result<std::unique_ptr<EngineCore>> create(RuntimeConfig config);
   EngineCore(const EngineCore&) = delete;
   EngineCore& operator=(const EngineCore&) = delete;
-  ~EngineCore();
+  ~EngineCore() = default;
 
   [[nodiscard]] Result<ComponentHandle> load(std::span<const std::uint8_t> bytes, std::string name,
                                              const LoadCaller& caller);
@@ -49,7 +49,7 @@ class EngineCore {
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
-  FlushedOutput flush_output() { return relay_->flush(); }
+  FlushedOutput flush_output(std::chrono::nanoseconds patience) { return relay_->flush(patience); }
   std::optional<std::string> flush_cache() { return loader_.flush_cache(); }
   [[nodiscard]] Statistics statistics();
 
@@ -73,11 +73,20 @@ class EngineCore {
   const ledger::Reservation threads_;
   Loader loader_;
   std::shared_ptr<OutputRelay> relay_;
-  std::shared_ptr<Scheduler> scheduler_;
+  /// Shut down before anything that its runs work with goes, also when what comes next cannot be made.
+  struct RunningScheduler {
+    explicit RunningScheduler(std::shared_ptr<Scheduler> started) noexcept : shared(std::move(started)) {}
+    RunningScheduler(const RunningScheduler&) = delete;
+    RunningScheduler& operator=(const RunningScheduler&) = delete;
+    ~RunningScheduler() { shared->shutdown(); }
+    Scheduler* operator->() const noexcept { return shared.get(); }
+    const std::shared_ptr<Scheduler> shared;
+  };
+  RunningScheduler scheduler_;
   CoreSettings core_settings_;
   std::shared_ptr<InstancePlaces> instance_places_;
 
-  std::mutex mutex_;
+  base::Mutex mutex_;
   HostFunctions host_functions_;
   /// Last: it stops before what it ticks goes.
   std::jthread ticker_;

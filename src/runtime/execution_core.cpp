@@ -1,6 +1,7 @@
 #include "runtime/execution_core.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace airssys::wasm::runtime {
 
@@ -48,7 +49,47 @@ void ExecutionCore::cancel() noexcept {
   }
 }
 
+bool ExecutionCore::cancel_here() noexcept {
+  cancelled_.store(true);
+  for (State now = state_.load();;) {
+    if (now == State::Waiting) {
+      if (state_.compare_exchange_weak(now, State::Ready)) {
+        return true;
+      }
+    } else if (now != State::Running || state_.compare_exchange_weak(now, State::RunningWoken)) {
+      return false;
+    }
+  }
+}
+
+void ExecutionCore::make_slots() {
+  Deadlines one;
+  one.emplace();
+  deadline_slot_ = one.extract(one.begin());
+}
+
+ExecutionCore::Deadlines::node_type ExecutionCore::deadline_slot(std::shared_ptr<ExecutionCore> self) noexcept {
+  deadline_slot_.value() = {deadline(), std::move(self)};
+  return std::move(deadline_slot_);
+}
+
+void ExecutionCore::keep_slot(Deadlines::node_type slot) noexcept {
+  if (!slot.empty()) {
+    slot.value().second.reset();
+    deadline_slot_ = std::move(slot);
+  }
+}
+
 ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
+  try {
+    return go_on(now);
+  } catch (const std::bad_alloc&) {
+    operation_->give_up();
+    return Next::Done;
+  }
+}
+
+ExecutionCore::Next ExecutionCore::go_on(Clock::time_point now) {
   auto& run = *operation_;
   if (!run.begun()) {
     // Before anything is made: a kept instance that was not touched is not spent.

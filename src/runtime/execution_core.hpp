@@ -3,14 +3,14 @@
 #include <airssys/wasm/execution.hpp>
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/report.hpp>
-#include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
+#include <set>
+#include <utility>
 #include <vector>
 
+#include "base/sync.hpp"
 #include "runtime/operation.hpp"
 
 namespace airssys::wasm::runtime {
@@ -42,6 +42,15 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   /// Whoever owns the two keeps them in one allocation with this: see `ComponentExecution`.
   ExecutionCore(Job* job, Report& report, const CoreSettings& settings) noexcept;
 
+  /// Those that have begun and are not over, by deadline.
+  using Deadlines = std::set<std::pair<Clock::time_point, std::shared_ptr<ExecutionCore>>>;
+  /// What its driver lists it in, so that nothing has to be allocated once it is admitted.
+  void make_slots();
+  /// The slot, filled in for `self`. Only while it is not in use.
+  [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<ExecutionCore> self) noexcept;
+  /// Takes back the slot, which may be empty.
+  void keep_slot(Deadlines::node_type slot) noexcept;
+
   /// Names the driver; before anybody else knows this. Shared, since a late wake-up may still be on its way to it.
   void drive_by(std::shared_ptr<Driver> driver) noexcept { driver_ = std::move(driver); }
   /// Queued to Ready.
@@ -60,12 +69,17 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   /// From any thread.
   void wake() noexcept override;
   void cancel() noexcept;
+  /// The same by the driver, for one that was admitted: true when it is ready from now on, which the driver is not
+  /// told.
+  [[nodiscard]] bool cancel_here() noexcept;
   [[nodiscard]] const Report& wait() const;
   [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
   void on_done(std::function<void(const Report&)> done);
   [[nodiscard]] ExecutionState state() const noexcept;
   [[nodiscard]] ResourceUsage usage() const;
   [[nodiscard]] const RunId& id() const noexcept { return report_.id; }
+  /// The report once it is complete, without a lock; null before.
+  [[nodiscard]] const Report* finished() const noexcept { return done() ? &report_ : nullptr; }
   /// Valid once a step has been made.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return operation_->deadline(); }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return operation_->cpu_time(); }
@@ -76,18 +90,22 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }
   [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
 
-  /// Where its scheduler keeps it: the scheduler's own, under its lock.
+  // Where its scheduler keeps it: the scheduler's own, under its lock.
   std::size_t seat = 0;
+  bool seated = false;
+  std::shared_ptr<ExecutionCore> next_ready;
 
  private:
+  [[nodiscard]] Next go_on(Clock::time_point now);
   enum class State : std::uint8_t { Queued, Ready, Running, RunningWoken, Waiting, Done };
 
   std::shared_ptr<Driver> driver_;
-  std::atomic<State> state_;
-  std::atomic<bool> cancelled_ = false;
+  Deadlines::node_type deadline_slot_;
+  base::Atomic<State> state_;
+  base::Atomic<bool> cancelled_ = false;
 
-  mutable std::mutex mutex_;
-  mutable std::condition_variable over_;
+  mutable base::Mutex mutex_;
+  mutable base::Condition over_;
   // Under mutex_: the operation's run disappears at the end, the report appears.
   bool reported_;
   Report& report_;

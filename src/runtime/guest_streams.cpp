@@ -36,7 +36,8 @@ engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const Res
   out.random_bytes_max = limits.max_random.count;
   inherited_ = granted(grants, OutputGrant::Inherited);
   captured_ = granted(grants, OutputGrant::Captured);
-  output_ = engine::Output::make(kOutputBufferBytes, limits.max_output.count);
+  output_ = engine::Output::make(kOutputBufferBytes);
+  output_->allow(limits.max_output.count);
   if (inherited_.any() && !relay_->attach(output_, {.out = inherited_.out ? STDOUT_FILENO : -1,
                                                     .err = inherited_.err ? STDERR_FILENO : -1})) {
     return std::unexpected(engine::Failure{engine::Cause::OutputUnread, OutputRelay::kLeftBytesMax, false, {}, {}});
@@ -44,6 +45,12 @@ engine::Try<engine::Wasi> GuestStreams::open(const WasiGrants& grants, const Res
   out.output = output_;
   out.written = {inherited_.out || captured_.out, inherited_.err || captured_.err};
   return out;
+}
+
+void GuestStreams::begin_call(Bytes max_output) {
+  if (output_) {
+    output_->allow(max_output.count);
+  }
 }
 
 std::optional<ledger::Shortage> GuestStreams::drain() {
@@ -81,6 +88,7 @@ void GuestStreams::hand_over(Report& report) {
   report.stdout_text = std::exchange(stdout_text_, {});
   report.stderr_text = std::exchange(stderr_text_, {});
   give_back();  // From here on it is the caller's.
+  report.resource_usage.output_lost = Bytes{output_ ? output_->lost() : 0};
 }
 
 void GuestStreams::close() {

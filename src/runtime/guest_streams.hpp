@@ -29,6 +29,8 @@ class GuestStreams {
 
   /// The grants as the door wants them, with fresh streams. Once. Fails with OutputUnread.
   [[nodiscard]] engine::Try<engine::Wasi> open(const WasiGrants& grants, const ResourceLimits& limits);
+  /// Another call of a store that is kept: it may write so much.
+  void begin_call(Bytes max_output);
   /// After each poll. What the ledger has no room for is lost, and said.
   [[nodiscard]] std::optional<ledger::Shortage> drain();
   /// Gives the text captured so far to the report.

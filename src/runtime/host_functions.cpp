@@ -2,6 +2,7 @@
 
 #include <exception>
 
+#include "base/forked.hpp"
 #include "wit/codec.hpp"
 
 namespace airssys::wasm {
@@ -16,16 +17,18 @@ HostCall::HostCall(const RunId& run_id, const ComponentId& component, std::chron
       cancelled_(cancelled),
       pending_(std::move(pending)) {}
 
-std::chrono::nanoseconds HostCall::remaining() const noexcept { return deadline_ - std::chrono::steady_clock::now(); }
+std::chrono::nanoseconds HostCall::remaining() const noexcept { return deadline_ - base::Clock::now(); }
 
 HostCompletion HostCall::later() const { return HostCompletion(pending_); }
 
-bool HostCompletion::complete(HostAnswer answer) const { return pending_->complete(std::move(answer)); }
+bool HostCompletion::complete(HostAnswer answer) const {
+  return !base::forked() && pending_->complete(std::move(answer));
+}
 
-bool HostCompletion::abandoned() const { return pending_->abandoned(); }
+bool HostCompletion::abandoned() const { return base::forked() || pending_->abandoned(); }
 
 bool HostCompletion::complete_encoded(HostResult<std::vector<std::uint8_t>> answer) const {
-  return pending_->complete(std::move(answer));
+  return !base::forked() && pending_->complete(std::move(answer));
 }
 
 namespace runtime {
@@ -47,11 +50,7 @@ std::optional<std::string> wrong(const std::vector<Value>& values, const std::op
 
 }  // namespace
 
-PendingCall::~PendingCall() {
-  if (!answered_.load()) {
-    calls_->refuse(ticket_, 0, "the host function gave no answer");
-  }
-}
+PendingCall::~PendingCall() { refuse("the host function gave no answer"); }
 
 bool PendingCall::complete(HostAnswer answer) {
   // All that may throw comes before the call counts as answered.
@@ -64,6 +63,12 @@ bool PendingCall::complete(HostAnswer answer) {
     return calls_->refuse(ticket_, answer.error().code, answer.error().message);
   }
   return why ? calls_->refuse(ticket_, 0, *why) : calls_->answer(ticket_, encoded);
+}
+
+void PendingCall::refuse(std::string_view why) noexcept {
+  if (!answered_.exchange(true)) {
+    calls_->refuse(ticket_, 0, why);
+  }
 }
 
 bool PendingCall::complete(HostResult<std::vector<std::uint8_t>> encoded) {
@@ -93,9 +98,9 @@ void call_host(const HostEntry& entry, HostCall& call, std::span<const std::uint
       later(call, *values);
     }
   } catch (const std::exception& thrown) {
-    pending->complete(HostAnswer(host_error(thrown.what())));
+    pending->refuse(thrown.what());
   } catch (...) {
-    pending->complete(HostAnswer(host_error("the host function threw something that is no std::exception")));
+    pending->refuse("the host function threw something that is no std::exception");
   }
 }
 

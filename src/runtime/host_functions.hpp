@@ -2,13 +2,13 @@
 
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/type.hpp>
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/sync.hpp"
 #include "engine/run.hpp"
 
 namespace airssys::wasm::runtime {
@@ -43,13 +43,15 @@ class PendingCall {
   bool complete(HostAnswer answer);
   /// The same with an answer that was encoded for a checked type.
   bool complete(HostResult<std::vector<std::uint8_t>> encoded);
+  /// The host function failed, unless it has answered.
+  void refuse(std::string_view why) noexcept;
 
  private:
   std::shared_ptr<engine::HostCalls> calls_;
   std::uint64_t ticket_;
   const std::optional<Type>* result_;
   std::shared_ptr<const void> alive_;
-  std::atomic<bool> answered_ = false;
+  base::Atomic<bool> answered_ = false;
 };
 
 /// Calls `entry` with the encoded `arguments`; whatever it throws becomes a refusal.

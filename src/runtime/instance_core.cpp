@@ -13,14 +13,6 @@ Error refused(std::string_view function, std::string message, std::string help) 
 
 }  // namespace
 
-bool InstancePlaces::take() noexcept {
-  if (taken_.fetch_add(1) < most_) {
-    return true;
-  }
-  --taken_;
-  return false;
-}
-
 InstanceCore::InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours,
                            ledger::Reservation taken)
     : component_(std::move(component)),
@@ -28,10 +20,8 @@ InstanceCore::InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceN
       streams_(neighbours_.relay, neighbours_.account.get()),
       taken_(std::move(taken)) {}
 
-InstanceCore::~InstanceCore() {
-  free_store();
-  neighbours_.places->give_back();
-}
+/// The store before the rest: it works with that.
+InstanceCore::~InstanceCore() { free_store(); }
 
 /// With what it has taken of the process.
 void InstanceCore::free_store() noexcept {
@@ -70,7 +60,6 @@ void InstanceCore::begin_call(Report& report, Result<CallPlan>& plan, std::strin
   observe::begin_report(
       report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes, component_->load()},
       budget);
-  report.budget.limits.max_output = max_output_;
   report.budget.limits.max_random = max_random_;
   if (auto good = validate(report.budget); !good) {
     plan = std::unexpected(std::move(good.error()));
@@ -100,7 +89,6 @@ Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, con
 }
 
 void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
-  max_output_ = context.limits.max_output;
   max_random_ = context.limits.max_random;
   paid_bytes_ = component_->cost().paid_bytes(context.limits);
   auto planned = plan(component_);
@@ -118,8 +106,16 @@ Report InstanceCore::run(Result<CallPlan>&& plan, std::string_view function, con
 Execution InstanceCore::start(Result<CallPlan>&& plan, std::string_view function, const CallBudget& budget) {
   Report report;
   begin_call(report, plan, function, budget);
-  return runtime::start(*neighbours_.scheduler, std::move(plan), {nullptr, neighbours_.relay, neighbours_.settings},
-                        std::move(report));
+  try {
+    return runtime::start(*neighbours_.scheduler, std::move(plan), {nullptr, neighbours_.relay, neighbours_.settings},
+                          std::move(report));
+  } catch (...) {
+    // Once a job has taken over the plan, it says so itself.
+    if (plan && plan->instance) {
+      ended(false);
+    }
+    throw;
+  }
 }
 
 }  // namespace airssys::wasm::runtime

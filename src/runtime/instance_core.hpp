@@ -2,10 +2,11 @@
 
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/execution.hpp>
-#include <atomic>
 #include <memory>
+#include <optional>
 #include <stop_token>
 
+#include "base/sync.hpp"
 #include "runtime/call_plan.hpp"
 #include "runtime/execution_core.hpp"
 #include "runtime/guest_streams.hpp"
@@ -17,20 +18,43 @@ namespace airssys::wasm::runtime {
 class InstancePlaces {
  public:
   explicit InstancePlaces(unsigned most) noexcept : most_(most) {}
-  [[nodiscard]] bool take() noexcept;
-  void give_back() noexcept { --taken_; }
   [[nodiscard]] unsigned most() const noexcept { return most_; }
+
+  /// One of them, given back at its end.
+  class Place {
+   public:
+    [[nodiscard]] static std::optional<Place> take(const std::shared_ptr<InstancePlaces>& places) noexcept {
+      if (places->taken_.fetch_add(1) < places->most_) {
+        return Place(places);
+      }
+      --places->taken_;
+      return {};
+    }
+    Place(Place&&) noexcept = default;
+    Place(const Place&) = delete;
+    Place& operator=(Place&&) = delete;
+    Place& operator=(const Place&) = delete;
+    ~Place() {
+      if (places_) {
+        --places_->taken_;
+      }
+    }
+
+   private:
+    explicit Place(std::shared_ptr<InstancePlaces> places) noexcept : places_(std::move(places)) {}
+    std::shared_ptr<InstancePlaces> places_;
+  };
 
  private:
   const unsigned most_;
-  std::atomic<unsigned> taken_ = 0;
+  base::Atomic<unsigned> taken_ = 0;
 };
 
 /// What of an engine an instance needs for its calls.
 struct InstanceNeighbours {
   std::shared_ptr<Scheduler> scheduler;
   std::shared_ptr<OutputRelay> relay;
-  std::shared_ptr<InstancePlaces> places;
+  InstancePlaces::Place place;
   std::shared_ptr<ledger::Account> account;
   CoreSettings settings;
 };
@@ -41,7 +65,7 @@ struct InstanceNeighbours {
 /// Threads: any.
 class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
  public:
-  /// Takes over one place of `neighbours.places`, and what was taken of the process for its store.
+  /// Takes over its place, and what was taken of the process for its store.
   InstanceCore(std::shared_ptr<LoadedComponent> component, InstanceNeighbours neighbours, ledger::Reservation taken);
   InstanceCore(const InstanceCore&) = delete;
   InstanceCore& operator=(const InstanceCore&) = delete;
@@ -80,9 +104,9 @@ class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
   std::unique_ptr<engine::Store> store_;
   std::uint64_t paid_bytes_ = 0;
   /// Of the store, for its whole life.
-  Bytes max_output_{}, max_random_{};
-  std::atomic<bool> busy_ = false;
-  std::atomic<bool> spent_ = false;
+  Bytes max_random_{};
+  base::Atomic<bool> busy_ = false;
+  base::Atomic<bool> spent_ = false;
   Report instantiation_;
 };
 

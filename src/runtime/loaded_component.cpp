@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <ranges>
 
+#include "base/forked.hpp"
 #include "base/nearest.hpp"
 #include "engine/load_error.hpp"
 #include "runtime/linking.hpp"
@@ -133,6 +134,9 @@ const FunctionType* LoadedComponent::imported(std::uint32_t host_function) const
 }
 
 Result<const engine::Prepared*> LoadedComponent::prepared() const {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   if (const auto* ready = ready_.load(std::memory_order_acquire)) {
     return ready;
   }
@@ -162,6 +166,9 @@ Result<const engine::Prepared*> LoadedComponent::prepared() const {
 }
 
 Result<const CallableFunction*> LoadedComponent::function(std::string_view path) const {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   if (const auto* last = last_function_.load(std::memory_order_acquire); last != nullptr && last->first == path) {
     return &last->second;
   }

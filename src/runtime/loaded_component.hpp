@@ -1,15 +1,14 @@
 #pragma once
 
 #include <airssys/wasm/component.hpp>
-#include <atomic>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/sync.hpp"
 #include "engine/door.hpp"
 #include "ledger/ledger.hpp"
 #include "runtime/costs.hpp"
@@ -90,15 +89,15 @@ class LoadedComponent {
   /// By host function: null where this component does not import it.
   const std::vector<const FunctionType*> imported_;
 
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   mutable std::optional<Result<std::unique_ptr<engine::Prepared>>> prepared_;
   /// What `prepared_` holds once it is there, for callers that come often.
-  mutable std::atomic<const engine::Prepared*> ready_ = nullptr;
+  mutable base::Atomic<const engine::Prepared*> ready_ = nullptr;
   using Functions = std::map<std::string, CallableFunction, std::less<>>;
   /// Entries stay for life.
   mutable Functions functions_;
   /// The one asked for last, without the lock.
-  mutable std::atomic<const Functions::value_type*> last_function_ = nullptr;
+  mutable base::Atomic<const Functions::value_type*> last_function_ = nullptr;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "base/fd.hpp"
+#include "base/forked.hpp"
 #include "engine/load_error.hpp"
 #include "ledger/exhausted.hpp"
 #include "wit/utf8.hpp"
@@ -89,7 +90,7 @@ bool is_unusable(const Error& error) {
 }
 
 bool over(const engine::Patience& patience) {
-  return patience.stop.stop_requested() || std::chrono::steady_clock::now() >= patience.deadline;
+  return patience.stop.stop_requested() || base::Clock::now() >= patience.deadline;
 }
 
 ledger::Kind pool_kind(bool large) { return large ? ledger::Kind::LargePoolMemories : ledger::Kind::PoolMemories; }
@@ -160,11 +161,6 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
                                  {},
                                  std::move(made.error().message)});
   }
-  if (settings.pool_slots > 0) {
-    // Of its memories each place owns one.
-    account_->add_capacity(pool_kind(settings.large),
-                           std::uint64_t{settings.pool_slots} * (engine::kPoolMemoriesPerSlot - 1));
-  }
   // Components and instances may outlive us, and with them their pool: what it takes is given back after it is gone.
   struct Paid {
     ledger::Reservation taken;
@@ -172,8 +168,15 @@ Result<std::shared_ptr<engine::Engine>> Loader::engine_for(const engine::Setting
   };
   const auto paid = std::make_shared<Paid>(std::move(taken), std::move(*made));
   std::shared_ptr<engine::Engine> out(paid, paid->engine.get());
-  const std::lock_guard lock(mutex_);
-  engines_.push_back({settings, out});
+  {
+    const std::lock_guard lock(mutex_);
+    engines_.push_back({settings, out});
+  }
+  if (settings.pool_slots > 0) {
+    // Of its memories each place owns one.
+    account_->add_capacity(pool_kind(settings.large),
+                           std::uint64_t{settings.pool_slots} * (engine::kPoolMemoriesPerSlot - 1));
+  }
   return out;
 }
 
@@ -229,10 +232,11 @@ Result<engine::Scan> Loader::scan(std::span<const std::uint8_t> bytes, const eng
   if (!is_component(bytes)) {
     return std::unexpected(load_failed(what_else(bytes), kWhatIsOne));
   }
-  std::atomic<bool> cancelled = false;
-  const std::stop_callback on_stop(patience.stop, [&] { cancelled.store(true); });
+  base::Atomic<bool> cancelled = false;
+  const base::StopCallback on_stop(patience.stop, [&] { cancelled.store(true); });
   const auto deadline = std::chrono::nanoseconds(patience.deadline.time_since_epoch()).count();
-  auto found = engine::prescan(bytes, scan_limits(config_.load), {static_cast<std::uint64_t>(deadline), &cancelled});
+  auto found =
+      engine::prescan(bytes, scan_limits(config_.load), {static_cast<std::uint64_t>(deadline), base::plain(cancelled)});
   if (!found) {
     return std::unexpected(engine::load_error(std::move(found.error()), config_.load));
   }
@@ -252,11 +256,11 @@ Result<void> Loader::small_enough(const engine::Artefact& artefact) const {
              : std::unexpected(engine::load_limit(engine::kArtefactBytes, most, artefact.size, "bytes"));
 }
 
-Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency, const Look& made_meanwhile) {
+Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency, const Shared& shared) {
   const auto how = settings(concurrency);
   auto artefact = config_.compile.mode == CompileIsolation::Mode::Child
-                      ? compiler_.compile(source.bytes, how, config_.load, source.patience, made_meanwhile)
-                      : compile_here(source, how);
+                      ? compiler_.compile(source.bytes, how, config_.load, source.patience, shared)
+                      : compile_here(source, how, shared);
   const auto* failed = artefact ? nullptr : std::get_if<LoadFailed>(&artefact.error().kind);
   if (failed != nullptr && failed->compiler_gave_up) {
     ++gave_up_;
@@ -264,7 +268,8 @@ Result<engine::Artefact> Loader::compile(const Source& source, bool concurrency,
   return artefact;
 }
 
-Result<engine::Artefact> Loader::compile_here(const Source& source, const engine::Settings& how) const {
+Result<engine::Artefact> Loader::compile_here(const Source& source, const engine::Settings& how,
+                                              const Shared& shared) const {
   auto compiled = engine::compile(how, source.bytes);
   if (!compiled) {
     return std::unexpected(engine::compile_error(std::move(compiled.error()), config_.load));
@@ -274,6 +279,7 @@ Result<engine::Artefact> Loader::compile_here(const Source& source, const engine
     if (auto fits = small_enough(*artefact); !fits) {
       return std::unexpected(std::move(fits.error()));
     }
+    shared.take(*artefact);
   }
   return artefact;
 }
@@ -293,7 +299,8 @@ Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, c
   if (!found) {
     return std::unexpected(found.error());
   }
-  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency, [] { return std::nullopt; });
+  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency,
+                          {[] { return std::nullopt; }, [](const engine::Artefact&) {}});
   if (!artefact) {
     return std::unexpected(std::move(artefact.error()));
   }
@@ -364,19 +371,23 @@ Result<DescribedComponent> Loader::obtain(const Source& source, const base::Dige
     }
     cache_.forget(key);
   }
-  const auto artefact = compile(source, found.concurrency, [&] {
+  const auto find = [&] {
     auto made = cached(key);
     notes.from_cache = made.has_value();
     return made;
-  });
+  };
+  std::optional<Result<DescribedComponent>> component;
+  const auto take = [&](const engine::Artefact& made) {
+    component = map(made);
+    if (*component) {
+      keep(key, made, notes);
+    }
+  };
+  const auto artefact = compile(source, found.concurrency, {find, take});
   if (!artefact) {
     return std::unexpected(artefact.error());
   }
-  auto component = map(*artefact);
-  if (component && config_.cache && !notes.from_cache) {
-    keep(key, *artefact, notes);
-  }
-  return component;
+  return component ? std::move(*component) : map(*artefact);
 }
 
 /// What the cache has under this key, whole; that it was of use is noted there.
@@ -403,6 +414,9 @@ std::optional<engine::Artefact> Loader::cached(const std::string& key) {
 }
 
 void Loader::keep(const std::string& key, const engine::Artefact& artefact, LoadNotes& notes) {
+  if (!config_.cache) {
+    return;
+  }
   auto why = cache_.refusal(artefact.size);
   if (!why) {
     why = cache_writer_.store(key, artefact);
@@ -414,8 +428,7 @@ void Loader::keep(const std::string& key, const engine::Artefact& artefact, Load
 }
 
 engine::Patience Loader::patience(const LoadCaller& caller) const {
-  const auto now = std::chrono::steady_clock::now();
-  return {now, now + config_.load.timeout, caller.stop, caller.principal};
+  return {caller.began, base::Clock::now() + config_.load.timeout, caller.stop, caller.principal};
 }
 
 Result<ComponentHandle> Loader::finish_load(const Source& source) {
@@ -443,9 +456,9 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
       found->components > 0 || found->concurrency,
       host_,
       run_cost(found->footprint, component->pool),
-      {std::chrono::steady_clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};
-  return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), source.host,
-                                                           std::move(notes.texts)));
+      {base::Clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};
+  return ComponentHandle(base::make_held<LoadedComponent>(std::move(identity), std::move(*component), source.host,
+                                                          std::move(notes.texts)));
 }
 
 Result<ComponentHandle> Loader::load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
@@ -469,7 +482,7 @@ Result<ComponentHandle> Loader::load_text(std::string_view text, std::string nam
 }
 
 Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& path, HostFunctions host) {
-  const auto began = std::chrono::steady_clock::now();
+  const auto began = base::Clock::now();
   const auto file = base::open_regular(path);
   if (!file) {
     return std::unexpected(engine::unreadable(path.string(), file.error()));
@@ -497,15 +510,11 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   if (!component) {
     return std::unexpected(is_unusable(component.error()) ? not_ours() : std::move(component.error()));
   }
-  LoadedComponent::Identity identity{{path.filename().string(), {}},
-                                     size,
-                                     {},
-                                     true,
-                                     host_,
-                                     run_cost(*footprint, component->pool),
-                                     {std::chrono::steady_clock::now() - began, {}, true}};
-  return ComponentHandle(std::make_shared<LoadedComponent>(std::move(identity), std::move(*component), std::move(host),
-                                                           std::vector<std::string>{}));
+  LoadedComponent::Identity identity{
+      {path.filename().string(), {}},        size, {}, true, host_, run_cost(*footprint, component->pool),
+      {base::Clock::now() - began, {}, true}};
+  return ComponentHandle(base::make_held<LoadedComponent>(std::move(identity), std::move(*component), std::move(host),
+                                                          std::vector<std::string>{}));
 }
 
 }  // namespace airssys::wasm::runtime

@@ -2,11 +2,9 @@
 
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/engine.hpp>
-#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -15,6 +13,7 @@
 #include <vector>
 
 #include "base/digest.hpp"
+#include "base/sync.hpp"
 #include "engine/artefact_cache.hpp"
 #include "engine/compile_child.hpp"
 #include "engine/door.hpp"
@@ -31,6 +30,7 @@ using HostFunctions = std::shared_ptr<const std::vector<HostEntry>>;
 struct LoadCaller {
   std::stop_token stop{};
   std::string principal{};
+  base::Clock::time_point began = base::Clock::now();
 };
 
 /// A compiled form, and what the component makes and keeps.
@@ -87,10 +87,10 @@ class Loader {
   [[nodiscard]] Result<base::Buffer> parse(std::string_view text) const;
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, engine::Patience& patience);
   [[nodiscard]] Result<engine::Scan> scan(std::span<const std::uint8_t> bytes, const engine::Patience& patience) const;
-  using Look = std::function<std::optional<engine::Artefact>()>;
-  /// `made_meanwhile`: where others that compile the same would have put it.
-  [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency, const Look& made_meanwhile);
-  [[nodiscard]] Result<engine::Artefact> compile_here(const Source& source, const engine::Settings& how) const;
+  using Shared = engine::ChildCompiler::Shared;
+  [[nodiscard]] Result<engine::Artefact> compile(const Source& source, bool concurrency, const Shared& shared);
+  [[nodiscard]] Result<engine::Artefact> compile_here(const Source& source, const engine::Settings& how,
+                                                      const Shared& shared) const;
   [[nodiscard]] Result<void> small_enough(const engine::Artefact& artefact) const;
   struct Mapped {
     std::shared_ptr<engine::Component> component;
@@ -122,13 +122,13 @@ class Loader {
   engine::ChildCompiler compiler_;
   engine::ArtefactCache cache_;
   CacheWriter cache_writer_;
-  std::atomic<std::uint64_t> gave_up_ = 0;
+  base::Atomic<std::uint64_t> gave_up_ = 0;
   /// Beside those that the writer could not write.
-  std::atomic<std::uint64_t> not_kept_ = 0;
+  base::Atomic<std::uint64_t> not_kept_ = 0;
   /// One engine is made at a time.
-  std::mutex making_;
+  base::Mutex making_;
   /// Only as long as a look takes: the clock of runs without fuel ticks under it.
-  std::mutex mutex_;
+  base::Mutex mutex_;
   struct Made {
     engine::Settings settings;
     std::shared_ptr<engine::Engine> engine;

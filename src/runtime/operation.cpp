@@ -1,23 +1,18 @@
 #include "runtime/operation.hpp"
 
+#include <cerrno>
 #include <csignal>
-#include <ctime>
+#include <new>
 
 #include "base/assert.hpp"
 #include "base/plain_floats.hpp"
+#include "base/sync.hpp"
 
 namespace airssys::wasm::runtime {
 
 namespace {
 
 using std::chrono::nanoseconds;
-
-std::int64_t thread_cpu_ns() noexcept {
-  timespec t{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-  constexpr std::int64_t kSecond = 1'000'000'000;
-  return t.tv_sec * kSecond + t.tv_nsec;
-}
 
 /// Wasmtime turns a guest's fault into a trap by a signal; where that signal is blocked, the kernel kills the process.
 /// An embedder that blocks all signals (to wait for them by signalfd, say) means others. Once a thread: a system call.
@@ -38,7 +33,7 @@ std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
 }
 
 /// For a figure that only the stepping thread writes: others read the one or the other value.
-void count(std::atomic<std::int64_t>& figure, std::int64_t more) noexcept {
+void count(base::Atomic<std::int64_t>& figure, std::int64_t more) noexcept {
   figure.store(figure.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
 }
 
@@ -47,8 +42,8 @@ void count(std::atomic<std::int64_t>& figure, std::int64_t more) noexcept {
 Operation::Operation(Job& job, Report& report, const CoreSettings& settings) noexcept
     : job_(job), report_(report), settings_(settings) {}
 
-std::unique_lock<std::mutex> Operation::watched() const {
-  return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<std::mutex>();
+std::unique_lock<base::Mutex> Operation::watched() const {
+  return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<base::Mutex>();
 }
 
 void Operation::has_place(Clock::time_point now) noexcept {
@@ -65,7 +60,7 @@ bool Operation::begin(Clock::time_point now) {
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed().timeout;
   auto budget = limits::budget(allowed().limits, settings_.prices, deadline_);
-  budget.cancelled = cancelled_;
+  budget.cancelled = cancellation();
   budget.ending = settings_.ending;
   auto run = job_.begin(budget);
   if (!run) {
@@ -98,13 +93,13 @@ std::optional<limits::HostStop> Operation::due(Clock::time_point now) {
 
 void Operation::hold(Clock::time_point now) noexcept {
   if (!held_) {
-    held_ = Held{now, thread_cpu_ns()};
+    held_ = Held{now, base::thread_cpu_ns()};
   }
 }
 
 void Operation::rest() noexcept {
   if (held_) {
-    count(cpu_ns_, thread_cpu_ns() - held_->thread_cpu_ns);
+    count(cpu_ns_, base::thread_cpu_ns() - held_->thread_cpu_ns);
     held_.reset();
   }
 }
@@ -192,11 +187,33 @@ void Operation::refuse(Error error) {
   finish(readings(last_look_));
 }
 
+void Operation::give_up() noexcept {
+  rest();
+  last_look_ = Clock::now();
+  if (began_ns_.load(std::memory_order_relaxed) == 0) {
+    began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
+  }
+  const auto last = figures(last_look_);
+  report_.resource_usage = plain_usage(last);
+  // Short enough to stand in the strings themselves.
+  report_.result = std::unexpected(
+      Error{HostExhausted{"memory", ENOMEM}, limits::phase_of(last.counters.phase), "no memory", {}, {}, {}});
+  free_run();
+  try {
+    job_.complete(report_);
+  } catch (const std::bad_alloc&) {
+    report_.stdout_text.clear();
+    report_.stderr_text.clear();
+  }
+}
+
 /// What any thread may read.
 limits::Readings Operation::figures(Clock::time_point now) const {
   limits::Readings out;
   if (run_ != nullptr) {
     out.counters = run_->counters();
+  } else if (last_counters_) {
+    out.counters = *last_counters_;
   } else {
     out.counters.fuel_left = allowed().limits.max_fuel.units;
   }
@@ -214,7 +231,8 @@ limits::Readings Operation::readings(Clock::time_point now) const {
   return out;
 }
 
-ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
+/// All but the calls of the host, which have names: without allocating.
+ResourceUsage Operation::plain_usage(const limits::Readings& readings) const noexcept {
   ResourceUsage usage;
   usage.fuel = limits::fuel_used(allowed().limits, readings);
   usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
@@ -228,6 +246,11 @@ ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
   usage.memory_peak = Bytes{readings.counters.memory_peak};
   usage.memory_refused = readings.counters.memory_refused;
   usage.slices = readings.counters.slices;
+  return usage;
+}
+
+ResourceUsage Operation::usage_from(const limits::Readings& readings) const {
+  auto usage = plain_usage(readings);
   if (readings.counters.wasi_calls > 0) {
     usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
   }
@@ -284,12 +307,15 @@ void Operation::finish(const limits::Readings& last, bool fuel_lost) {
 /// The guest's memory goes before anybody hears that it is over.
 void Operation::free_run() {
   engine::RunPtr run;
+  // Before the lock: the copy may fail, and then all is as it was.
+  auto at_the_end = watch_ != nullptr ? std::optional(report_.resource_usage) : std::nullopt;
+  if (run_ != nullptr) {
+    last_counters_ = run_->counters();
+  }
   {
     const auto lock = watched();
     run = std::move(run_);
-    if (watch_ != nullptr) {
-      at_the_end_ = report_.resource_usage;
-    }
+    at_the_end_ = std::move(at_the_end);
   }
 }
 

@@ -1,12 +1,11 @@
 #pragma once
 
 #include <airssys/wasm/report.hpp>
-#include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 
+#include "base/sync.hpp"
 #include "engine/run.hpp"
 #include "ledger/ledger.hpp"
 #include "limits/classify.hpp"
@@ -27,9 +26,10 @@ class Job {
   [[nodiscard]] virtual const ledger::Amounts& needs() const = 0;
   /// Makes the run; called once, when there is a place for it. Fills in `budget` what it has paid to the ledger.
   [[nodiscard]] virtual std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget& budget) = 0;
-  /// Runs one host call on the polling thread's own stack. Never throws.
+  /// Runs one host call on the polling thread's own stack. Whatever the function throws, this throws std::bad_alloc
+  /// only, and the call is then unanswered.
   virtual void host_call(const Operation& run, const std::shared_ptr<engine::HostCalls>& calls,
-                         engine::ParkedCall call) noexcept = 0;
+                         engine::ParkedCall call) = 0;
   /// After each poll, on the polling thread: output may have to be handed on. What the ledger lacks for it ends the
   /// run.
   [[nodiscard]] virtual std::optional<ledger::Shortage> polled() = 0;
@@ -60,7 +60,7 @@ struct CoreSettings {
 /// Threads: one steps it, by any thread in turn. The figures may be read by others at once.
 class Operation {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = base::Clock;
 
   /// `report` has begun (observe::begin_report). Both outlive this.
   Operation(Job& job, Report& report, const CoreSettings& settings) noexcept;
@@ -68,11 +68,11 @@ class Operation {
   Operation& operator=(const Operation&) = delete;
 
   /// Whose word ends it. By the stepping thread.
-  void cancelled_by(const std::atomic<bool>& cancelled) noexcept { cancelled_ = &cancelled; }
+  void cancelled_by(const base::Atomic<bool>& cancelled) noexcept { cancelled_ = &cancelled; }
   /// Waiting for a place is over. By whoever gives the place, before it begins.
   void has_place(Clock::time_point now) noexcept;
   /// Before it begins: others may look (`usage`), under this lock.
-  void watched_under(std::mutex& watch) noexcept { watch_ = &watch; }
+  void watched_under(base::Mutex& watch) noexcept { watch_ = &watch; }
 
   [[nodiscard]] bool begun() const noexcept { return run_ != nullptr; }
   /// Makes the run; who is to be woken, if anybody waits, comes with `wake_to`. False: that failed, it is over.
@@ -94,10 +94,14 @@ class Operation {
   void stop(limits::HostStop why);
   /// One that never began.
   void refuse(Error error);
+  /// Something could not be allocated on the way: it is over, with what can be said without any more.
+  void give_up() noexcept;
 
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_ != nullptr && cancelled_->load(); }
   /// Where that is read; null when nobody can cancel it.
-  [[nodiscard]] const std::atomic<bool>* cancellation() const noexcept { return cancelled_; }
+  [[nodiscard]] const std::atomic<bool>* cancellation() const noexcept {
+    return cancelled_ != nullptr ? base::plain(*cancelled_) : nullptr;
+  }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
   [[nodiscard]] const ledger::Amounts& needs() const { return job_.needs(); }
   /// When queueing began.
@@ -124,23 +128,24 @@ class Operation {
   void free_run();
   [[nodiscard]] limits::Readings figures(Clock::time_point now) const;
   [[nodiscard]] limits::Readings readings(Clock::time_point now) const;
+  [[nodiscard]] ResourceUsage plain_usage(const limits::Readings& readings) const noexcept;
   [[nodiscard]] ResourceUsage usage_from(const limits::Readings& readings) const;
   [[nodiscard]] std::chrono::nanoseconds queued(Clock::time_point now) const;
-  [[nodiscard]] std::unique_lock<std::mutex> watched() const;
+  [[nodiscard]] std::unique_lock<base::Mutex> watched() const;
 
   Job& job_;
   Report& report_;
   const CoreSettings settings_;
-  std::mutex* watch_ = nullptr;
-  const std::atomic<bool>* cancelled_ = nullptr;
+  base::Mutex* watch_ = nullptr;
+  const base::Atomic<bool>* cancelled_ = nullptr;
 
   Clock::time_point created_ = Clock::now();
   // Written by the stepping thread, read by `usage` from others.
   /// 0: it still waits for a place.
-  std::atomic<std::int64_t> placed_ns_ = 0;
-  std::atomic<std::int64_t> began_ns_ = 0;
-  std::atomic<std::int64_t> running_ns_ = 0;
-  std::atomic<std::int64_t> cpu_ns_ = 0;
+  base::Atomic<std::int64_t> placed_ns_ = 0;
+  base::Atomic<std::int64_t> began_ns_ = 0;
+  base::Atomic<std::int64_t> running_ns_ = 0;
+  base::Atomic<std::int64_t> cpu_ns_ = 0;
   /// Only the stepping thread knows these: each look at the clock costs some 25 ns, so what follows one uses it.
   bool polled_ = false;
   /// When the thread took it up, and its CPU time then: read once for many slices and host calls, since each reading is
@@ -156,6 +161,8 @@ class Operation {
   std::chrono::nanoseconds teardown_{};
   /// Under the watch when others may look: it disappears at the end.
   engine::RunPtr run_;
+  /// What it had counted by then.
+  std::optional<engine::Counters> last_counters_;
   /// What the ledger lacked for it.
   std::optional<ledger::Shortage> shortage_;
   /// Where it was watched: what it had used when that happened.

@@ -1,20 +1,20 @@
 #pragma once
 
-#include <condition_variable>
-#include <deque>
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/limits.hpp>
+#include <chrono>
 #include <list>
 #include <memory>
-#include <mutex>
-#include <thread>
 
-#include <airssys/wasm/context.hpp>
-
+#include "base/sync.hpp"
 #include "engine/output.hpp"
 
 namespace airssys::wasm::runtime {
 
 /// Writes guests' output to this process's own streams, on a thread of its own: a slow reader fills the guest's bounded
-/// buffer and so slows the guest, and nobody else.
+/// buffer and so slows the guest, and nobody else. A guest whose output cannot be written is told (`Output::fail`).
+///
+/// The thread raises neither SIGPIPE nor SIGXFSZ.
 ///
 /// Threads: every function from any thread.
 class OutputRelay {
@@ -38,42 +38,59 @@ class OutputRelay {
   /// already.
   [[nodiscard]] bool attach(std::shared_ptr<engine::Output> output, Descriptors to);
   /// There may be something to write.
-  void nudge();
+  void nudge() noexcept;
   /// Takes the rest and forgets the output.
-  void detach(const std::shared_ptr<engine::Output>& output);
-  /// Blocks until everything handed over is written, and says what became of all of it so far.
-  FlushedOutput flush();
+  void detach(const std::shared_ptr<engine::Output>& output) noexcept;
+  /// Blocks until everything that was there before the call is written or lost, for at most so long, and says what
+  /// became of all of it so far.
+  FlushedOutput flush(std::chrono::nanoseconds patience = std::chrono::hours{24});
 
  private:
-  struct Source {
-    std::shared_ptr<engine::Output> output;
-    Descriptors to;
-    [[nodiscard]] base::Buffer take() const { return output->take({to.out >= 0, to.err >= 0}); }
-  };
   struct Chunk {
     base::Buffer pieces;
     Descriptors to;
+    /// Who is told when it is lost. Its run may be over.
+    std::shared_ptr<engine::Output> from;
     /// Of a run that has ended.
     bool left = false;
+  };
+  using Chunks = std::list<Chunk>;
+  struct Source {
+    std::shared_ptr<engine::Output> output;
+    Descriptors to;
+    /// One chunk, made in advance: whoever detaches must not have to allocate it.
+    Chunks spare;
+    /// The number of its last chunk. While that is not out, nothing further is taken: so the guest's buffer is its
+    /// bound.
+    std::uint64_t last = 0;
+    [[nodiscard]] base::Buffer take() const { return output->take({to.out >= 0, to.err >= 0}); }
+  };
+  /// What was not written of a chunk, by stream, and why.
+  struct Lost {
+    int out_error = 0, err_error = 0;
+    std::uint64_t bytes = 0;
   };
   /// So that those who wrote one byte each count, too.
   [[nodiscard]] static std::size_t weight(const base::Buffer& pieces) noexcept { return pieces.size() + sizeof(Chunk); }
   void work();
-  void gather();
-  /// With the stream positions and the first error so far.
-  [[nodiscard]] static FlushedOutput write(const Chunk& chunk, FlushedOutput so_far);
+  [[nodiscard]] bool gather();
+  [[nodiscard]] bool gather_and_write(std::unique_lock<base::Mutex>& lock, base::Clock::time_point until);
+  [[nodiscard]] static Lost write(const Chunk& chunk) noexcept;
+  static void tell(const Chunk& chunk, Lost& lost) noexcept;
+  void note(const Chunk& chunk, const Lost& lost) noexcept;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::condition_variable idle_;
+  base::Mutex mutex_;
+  base::Condition wake_;
+  base::Condition written_;
   std::list<Source> sources_;
-  std::deque<Chunk> chunks_;
+  Chunks chunks_;
   std::size_t left_bytes_ = 0;
-  FlushedOutput written_;
+  /// Chunks that there ever were, and those of them that are out.
+  std::uint64_t come_ = 0, gone_ = 0;
+  FlushedOutput so_far_;
   bool nudged_ = false;
-  bool writing_ = false;
   bool closing_ = false;
-  std::thread thread_;
+  base::Thread thread_;
 };
 
 }  // namespace airssys::wasm::runtime

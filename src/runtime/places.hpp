@@ -1,8 +1,9 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
+
+#include "base/sync.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -12,7 +13,7 @@ namespace airssys::wasm::runtime {
 /// What a place costs is paid to the ledger for some places in advance, so that taking one is still a single operation:
 /// those that are paid for may be taken freely, and whoever finds them gone pays for more under the lock.
 ///
-/// Threads: `take_freely` and `give_back` from any; the others under their owner's lock.
+/// Threads: `take_freely` and `give_back_freely` from any; the others under their owner's lock.
 class Places {
  public:
   explicit Places(unsigned most) noexcept : most_(most) {}
@@ -30,11 +31,18 @@ class Places {
     }
     return false;
   }
-  /// True when somebody waits for it, or too many lie unused: look after them under the lock.
-  [[nodiscard]] bool give_back() noexcept {
-    const auto now = state_.fetch_sub(1) - 1;
-    return (now & kByTheLock) != 0 || paid(now) - taken(now) > kPaidAtOnce + kUnusedMost;
+  /// False when somebody waits for it, or too many would lie unused: give it back under the lock, and look after them.
+  /// After true the owner may be gone: it waits for the last place, and no longer.
+  [[nodiscard]] bool give_back_freely() noexcept {
+    auto now = state_.load();
+    while ((now & kByTheLock) == 0 && paid(now) - taken(now) < kPaidAtOnce + kUnusedMost) {
+      if (state_.compare_exchange_weak(now, now - 1)) {
+        return true;
+      }
+    }
+    return false;
   }
+  void give_back() noexcept { state_.fetch_sub(1); }
 
   /// Turn it on first, then look whether there is a place: one that becomes free after that look is told of.
   void by_the_lock(bool on) noexcept {
@@ -81,7 +89,7 @@ class Places {
     return (state & ~kByTheLock) / kOnePaid;
   }
   const std::uint64_t most_;
-  std::atomic<std::uint64_t> state_ = 0;
+  base::Atomic<std::uint64_t> state_ = 0;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -13,6 +15,20 @@
 #include "runtime/inside.hpp"
 
 namespace airssys::wasm::runtime {
+
+namespace {
+
+/// On threads of ours nobody is there to catch what an allocation throws.
+template <class Make>
+Error without_fail(const Make& make) noexcept {
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    return {HostExhausted{"memory", ENOMEM}, Phase::Queue, "no memory", {}, {}, {}};
+  }
+}
+
+}  // namespace
 
 std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account) {
   std::shared_ptr<Scheduler> scheduler(new Scheduler(limits, std::move(account)));
@@ -35,25 +51,21 @@ void Scheduler::shutdown() {
     std::fputs("airssys-wasm: a WasmEngine was destroyed inside one of its own callbacks or host functions\n", stderr);
     std::abort();
   }
-  std::vector<Core> running;
-  std::set<std::shared_ptr<Caller>> callers;
-  {
-    const std::lock_guard lock(mutex_);
-    closing_ = true;
-    settle();
-    running = seats_;
-    callers = callers_;
-  }
-  place_.notify_all();
-  work_.notify_all();
-  for (const auto& core : running) {
-    core->cancel();
-  }
-  for (const auto& caller : callers) {
-    caller->cancel();
-  }
   {
     Lock lock(mutex_);
+    closing_ = true;
+    settle();
+    // Here, since a destructor must not have to allocate what it lists them in.
+    for (const auto& core : seats_) {
+      if (core->cancel_here()) {
+        ready_.push(core, core->cpu_time());
+      }
+    }
+    for (const auto& caller : callers_) {
+      caller->cancel();
+    }
+    place_.notify_all();
+    work_.notify_all();
     empty_.wait(lock, [&] { return !places_.any_taken() && queue_.empty(); });
   }
   work_.notify_all();
@@ -62,10 +74,10 @@ void Scheduler::shutdown() {
   }
   workers_.clear();
   // A core that is over may still be listed; it holds this scheduler as its driver.
-  ReadyQueue<Core> ready;
-  std::set<std::pair<Clock::time_point, Core>> deadlines;
+  ReadyQueue<ExecutionCore> ready;
+  ExecutionCore::Deadlines deadlines;
   const std::lock_guard lock(mutex_);
-  std::swap(ready, ready_);
+  ready.swap(ready_);
   deadlines.swap(deadlines_);
   // Here, since whoever holds a run that is over holds this too.
   if (const auto paid = places_.refund(0); account_) {
@@ -75,12 +87,17 @@ void Scheduler::shutdown() {
 
 void Scheduler::submit(const Core& core) {
   core->drive_by(shared_from_this());
+  core->make_slots();
   Lock lock(mutex_);
   std::optional<Error> why;
   if (closing_) {
     why = cancelled_in_queue();
   } else if ((why = refusal(core->needs())); !why) {
     const bool full = queue_.size() >= limits_.queued_max;
+    // What is admitted finds a seat that is there.
+    if (seats_.capacity() <= seats_.size() + queue_.size()) {
+      seats_.reserve(2 * (seats_.size() + queue_.size()) + 1);
+    }
     const auto mine = queue_.insert(queue_.end(), {core, nullptr, &core->needs()});
     // A place for it, or none: with a full queue it does not wait.
     hand_on_places();
@@ -103,14 +120,20 @@ bool Scheduler::admit_freely(const Operation& operation) {
   if (!places_.take_freely()) {
     return false;
   }
-  if (account_ == nullptr || operation.needs().none() || !account_->admit(operation.needs())) {
+  if (account_ == nullptr || operation.needs().none() || !account_->admit(operation.needs(), ledger::Look::Again)) {
     return true;
   }
-  if (places_.give_back()) {
+  give_back_place();
+  return false;
+}
+
+/// Of a caller that blocks.
+void Scheduler::give_back_place() {
+  if (!places_.give_back_freely()) {
     const std::lock_guard lock(mutex_);
+    places_.give_back();
     hand_on_places();
   }
-  return false;
 }
 
 /// The next places, when all that are paid for are taken.
@@ -119,16 +142,19 @@ bool Scheduler::pay_for_a_place(Queued& queued) {
   auto more = queued.shortage ? std::min<std::uint64_t>(places_.unpaid(), 1) : places_.unpaid();
   // With none to pay for, it is a place that it waits for.
   queued.shortage.reset();
+  // Less than was asked for is looked for at once, and by those that wait again and again.
+  auto look = queued.short_since == Clock::time_point() ? ledger::Look::First : ledger::Look::Again;
   while (more > 0) {
     const auto most = std::max(paid_most_, places_.paid() + more);
     const auto cost = limits_.place.times(more) + limits_.residue.times(most - paid_most_);
-    queued.shortage = account_ ? account_->take(cost) : std::nullopt;
+    queued.shortage = account_ ? account_->take(cost, look) : std::nullopt;
     if (!queued.shortage) {
       paid_most_ = most;
       places_.pay(more);
       return true;
     }
     more /= 2;
+    look = ledger::Look::Again;
   }
   return false;
 }
@@ -142,12 +168,13 @@ bool Scheduler::admit(Queued& queued) {
   if (!places_.take() && !(pay_for_a_place(queued) && places_.take())) {
     return false;
   }
-  queued.shortage = account_ && !queued.needs->none() ? account_->admit(*queued.needs) : std::nullopt;
+  const auto look = queued.short_since == Clock::time_point() ? ledger::Look::First : ledger::Look::Again;
+  queued.shortage = account_ && !queued.needs->none() ? account_->admit(*queued.needs, look) : std::nullopt;
   if (!queued.shortage) {
     queued.short_since = {};
     return true;
   }
-  static_cast<void>(places_.give_back());  // The lock is held already.
+  places_.give_back();
   return false;
 }
 
@@ -172,15 +199,19 @@ std::uint64_t Scheduler::queued() {
 void Scheduler::seat(Core core) {
   core->has_place(Clock::now());
   core->seat = seats_.size();
+  core->seated = true;
   core->admit();
   ready_.push(core, core->cpu_time());
-  seats_.push_back(std::move(core));
+  seats_.push_back(std::move(core));  // There is room: see `submit`.
 }
 
 void Scheduler::ready(const Core& core) noexcept {
   const std::lock_guard lock(mutex_);
-  ready_.push(core, core->cpu_time());
-  work_.notify_one();
+  // A wake-up may come when the run is over, and the scheduler too: listed then, each would keep the other.
+  if (core->seated) {
+    ready_.push(core, core->cpu_time());
+    work_.notify_one();
+  }
 }
 
 void Scheduler::cancelled() noexcept {
@@ -251,7 +282,7 @@ void Scheduler::step(Core core, Lock& lock) {
   }
   lock.lock();
   if (next == ExecutionCore::Next::Done) {
-    deadlines_.erase({core->deadline(), core});
+    core->keep_slot(deadlines_.extract({core->deadline(), core}));
     leave(*core);
     lock.unlock();
     core->publish();
@@ -260,14 +291,17 @@ void Scheduler::step(Core core, Lock& lock) {
     return;
   }
   // Another worker may have finished it already: it can be claimed from the moment the step was over.
-  if (first && !core->done()) {
-    const auto at = deadlines_.emplace(core->deadline(), core).first;
+  if (first && core->seated) {
+    const auto at = deadlines_.insert(core->deadline_slot(core)).position;
     if (at == deadlines_.begin() && idle_ > 0) {
       work_.notify_one();
     }
   }
-  if (next == ExecutionCore::Next::Again) {
-    ready_.push(core, core->cpu_time());
+  if (!core->seated) {
+    let_go();
+  } else if (next == ExecutionCore::Next::Again) {
+    const auto used = core->cpu_time();
+    ready_.push(std::move(core), used);
   }
 }
 
@@ -275,7 +309,7 @@ void Scheduler::stop_expired(Lock& lock) {
   const auto now = Clock::now();
   for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first <= now; ++i) {
     Core core = deadlines_.begin()->second;
-    deadlines_.erase(deadlines_.begin());
+    core->keep_slot(deadlines_.extract(deadlines_.begin()));
     step(std::move(core), lock);
   }
 }
@@ -301,7 +335,7 @@ void Scheduler::refuse_queued(Lock& lock) {
       queued_cancelled_ = any_cancelled;
       return;
     }
-    auto why = cancelled ? cancelled_in_queue() : why_it_waited(*at, at->core->created());
+    auto why = without_fail([&] { return cancelled ? cancelled_in_queue() : why_it_waited(*at, at->core->created()); });
     Core core = std::move(at->core);
     queue_.erase(at);
     settle();
@@ -321,14 +355,15 @@ bool Scheduler::must_refuse() const {
          (closing_ && std::ranges::any_of(queue_, [](const Queued& queued) { return queued.admitted == nullptr; }));
 }
 
-void Scheduler::leave(const ExecutionCore& core) {
+void Scheduler::leave(ExecutionCore& core) {
   std::swap(seats_.at(core.seat), seats_.back());
   seats_.at(core.seat)->seat = core.seat;
   seats_.pop_back();
+  core.seated = false;
   if (account_) {
     account_->give_back(core.needs());
   }
-  static_cast<void>(places_.give_back());  // The lock is held already.
+  places_.give_back();
   hand_on_places();
 }
 

@@ -2,18 +2,16 @@
 
 #include <airssys/wasm/error.hpp>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/sync.hpp"
 #include "ledger/ledger.hpp"
 #include "runtime/caller.hpp"
 #include "runtime/execution_core.hpp"
@@ -63,14 +61,14 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
   void cancelled() noexcept override;
   /// True from when `shutdown` begins.
-  [[nodiscard]] const std::atomic<bool>& closing() const noexcept { return closing_; }
+  [[nodiscard]] const base::Atomic<bool>& closing() const noexcept { return closing_; }
   [[nodiscard]] std::uint64_t running() const noexcept { return places_.taken(); }
   [[nodiscard]] std::uint64_t queued();
 
  private:
   using Core = std::shared_ptr<ExecutionCore>;
   using Clock = ExecutionCore::Clock;
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = std::unique_lock<base::Mutex>;
   /// One that waits for a place: a started run, or a caller that blocks.
   struct Queued {
     Core core;
@@ -111,12 +109,13 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void refuse_queued(Lock& lock);
   [[nodiscard]] bool must_refuse() const;
   [[nodiscard]] bool admit_freely(const Operation& operation);
+  void give_back_place();
   [[nodiscard]] bool pay_for_a_place(Queued& queued);
   [[nodiscard]] bool admit(Queued& queued);
   [[nodiscard]] std::optional<Error> refusal(const ledger::Amounts& needs) const;
   [[nodiscard]] Error why_it_waited(const Queued& queued, Clock::time_point created) const;
   void seat(Core core);
-  void leave(const ExecutionCore& core);
+  void leave(ExecutionCore& core);
   void hand_on_places();
   void settle();
   [[nodiscard]] std::optional<Clock::time_point> wait_for_place(Operation& operation, Caller& caller,
@@ -129,13 +128,13 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
 
   const SchedulerLimits limits_;
   const std::shared_ptr<ledger::Account> account_;
-  std::mutex mutex_;
-  std::condition_variable work_;
-  std::condition_variable place_;
-  std::condition_variable empty_;
-  ReadyQueue<Core> ready_;
+  base::Mutex mutex_;
+  base::Condition work_;
+  base::Condition place_;
+  base::Condition empty_;
+  ReadyQueue<ExecutionCore> ready_;
   /// Runs that have begun and are not over, by deadline.
-  std::set<std::pair<Clock::time_point, Core>> deadlines_;
+  ExecutionCore::Deadlines deadlines_;
   Places places_;
   Queue queue_;
   /// Some in the queue wait for what the ledger lacks.
@@ -147,12 +146,12 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Callers whose operations were not over with their first slice.
   std::set<std::shared_ptr<Caller>> callers_;
   /// Written under the lock; runs read it at any time.
-  std::atomic<bool> closing_ = false;
+  base::Atomic<bool> closing_ = false;
   /// Some in the queue may be.
   bool queued_cancelled_ = false;
   /// Workers that sleep, and those of them that wake up by themselves for the next deadline.
   unsigned idle_ = 0, watching_ = 0;
-  std::vector<std::thread> workers_;
+  std::vector<base::Thread> workers_;
 };
 
 }  // namespace airssys::wasm::runtime

@@ -49,6 +49,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
                            .host_calls = {{"wasi", 209}},
                            .bytes_in = 210_B,
                            .bytes_out = 211_B,
+                           .output_lost = 213_B,
                            .slices = 212};
   report.load = LoadUsage{.wall_time = 219ns, .queued = 220ns, .from_cache = true};
   report.denials = {{"filesystem", "/etc", 213}};
@@ -66,7 +67,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
       "memories": 114, "tables": 115},
     "usage": {"fuel": 201, "fuel_precision": "lower_bound", "cpu_ns": 202, "wall_ns": 203, "running_ns": 204,
       "waiting_ns": 205, "queued_ns": 206, "starting_ns": 221, "teardown_ns": 218, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
-      "bytes_in": 210, "bytes_out": 211, "slices": 212},
+      "bytes_in": 210, "bytes_out": 211, "output_lost": 213, "slices": 212},
     "load": {"wall_ns": 219, "queued_ns": 220, "from_cache": true},
     "denials": [{"capability": "filesystem", "target": "/etc", "count": 213}]})"));
 }

@@ -1,14 +1,13 @@
 #include <algorithm>
-#include <atomic>
 #include <deque>
 #include <map>
-#include <mutex>
 
+#include "base/sync.hpp"
 #include "engine/door.hpp"
 
 /// The door of engine/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
 /// is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host function of
-/// that name says to 7, `often` asks `now` 300 times.
+/// that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond.
 namespace airssys::wasm::engine {
 
 namespace {
@@ -108,16 +107,71 @@ class FakeCalls final : public HostCalls {
     return true;
   }
 
-  mutable std::mutex mutex_;
+  mutable base::Mutex mutex_;
   std::deque<ParkedCall> parked_;
   std::map<std::uint64_t, std::optional<Said>> waiting_;
   std::shared_ptr<WakeTarget> target_;
   std::uint64_t next_ = 0;
 };
 
-enum class What : std::uint8_t { Nothing, Quick, Spin, Ask };
+/// The door's own thread, which wakes those that sleep. As Wasmtime's, it cannot end itself.
+class FakeHost final : public Host {
+ public:
+  FakeHost() : thread_([this] { work(); }) {}
+  FakeHost(const FakeHost&) = delete;
+  FakeHost& operator=(const FakeHost&) = delete;
+  ~FakeHost() override {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  void wake_soon(const std::shared_ptr<WakeTarget>& target) {
+    {
+      const std::lock_guard lock(mutex_);
+      sleepers_.push_back({base::Clock::now() + std::chrono::milliseconds(1), target});
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  struct Sleeper {
+    base::Clock::time_point until;
+    std::weak_ptr<WakeTarget> who;
+  };
+  void work() {
+    std::unique_lock lock(mutex_);
+    while (!over_) {
+      if (sleepers_.empty()) {
+        changed_.wait(lock);
+      } else if (base::Clock::now() < sleepers_.front().until) {
+        changed_.wait_until(lock, sleepers_.front().until);
+      } else {
+        auto target = sleepers_.front().who.lock();
+        sleepers_.pop_front();
+        lock.unlock();
+        if (target) {
+          target->wake();
+        }
+        target.reset();
+        lock.lock();
+      }
+    }
+  }
+
+  base::Mutex mutex_;
+  base::Condition changed_;
+  std::deque<Sleeper> sleepers_;
+  bool over_ = false;
+  base::Thread thread_;
+};
+
+enum class What : std::uint8_t { Nothing, Quick, Spin, Ask, Sleep };
 struct Task {
   What what = What::Nothing;
+  FakeHost* host = nullptr;
   /// For Ask: which host function, and how often.
   std::uint32_t host_function = 0;
   unsigned times = 1;
@@ -131,11 +185,14 @@ class FakeRun final : public Run {
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
 
-  void wake_to(const std::shared_ptr<WakeTarget>& target) override { calls_->wake_to(target); }
+  void wake_to(const std::shared_ptr<WakeTarget>& target) override {
+    target_ = target;
+    calls_->wake_to(target);
+  }
   Poll poll(const CpuLimit& /*cpu*/) override {
     ++slices_;
     phase_ = RunPhase::Call;
-    fuel_ -= std::min<std::uint64_t>(fuel_, kFuelOfASlice);
+    fuel_.fetch_sub(std::min(fuel_.load(), kFuelOfASlice));
     for (const auto* flag : {cancelled_, ending_}) {
       if (flag != nullptr && flag->load()) {
         return fail(Cause::Halted, 0);
@@ -146,6 +203,7 @@ class FakeRun final : public Run {
       case What::Quick: answer_ = number(42); return Poll::Done;
       case What::Spin:
         return fuel_ == 0 ? fail(Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel)) : Poll::Slice;
+      case What::Sleep: return sleep();
       case What::Ask: break;
     }
     if (!ticket_) {
@@ -175,6 +233,7 @@ class FakeRun final : public Run {
   }
   Failure cancel() noexcept override {
     calls_->withdraw();
+    target_.reset();
     return {Cause::Halted, 0, false, {}, {}};
   }
   [[nodiscard]] Counters counters() const noexcept override {
@@ -190,6 +249,21 @@ class FakeRun final : public Run {
   [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
+  Poll sleep() {
+    const auto now = base::Clock::now();
+    if (!until_) {
+      until_ = now + std::chrono::milliseconds(1);
+    }
+    if (now >= *until_) {
+      answer_ = number(42);
+      return Poll::Done;
+    }
+    if (!target_) {
+      return Poll::Slice;
+    }
+    task_.host->wake_soon(target_);
+    return Poll::Waiting;
+  }
   Poll fail(Cause cause, std::uint64_t code) {
     failure_ = Failure{cause, code, true, {}, {}};
     return Poll::Done;
@@ -201,12 +275,14 @@ class FakeRun final : public Run {
   unsigned asked_ = 0;
   const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
   std::optional<std::uint64_t> ticket_;
+  std::shared_ptr<WakeTarget> target_;
+  std::optional<base::Clock::time_point> until_;
   std::vector<std::uint8_t> answer_;
   std::optional<Failure> failure_;
   // Read by any thread.
-  std::atomic<RunPhase> phase_ = RunPhase::Link;
-  std::atomic<std::uint64_t> fuel_;
-  std::atomic<std::uint64_t> slices_ = 0;
+  base::Atomic<RunPhase> phase_ = RunPhase::Link;
+  base::Atomic<std::uint64_t> fuel_;
+  base::Atomic<std::uint64_t> slices_ = 0;
 };
 
 class FakeFunction final : public Function {
@@ -220,7 +296,8 @@ class FakeFunction final : public Function {
 
 class FakePrepared final : public Prepared {
  public:
-  explicit FakePrepared(std::span<const HostFunctionName> functions) : functions_(functions.begin(), functions.end()) {}
+  FakePrepared(FakeHost& host, std::span<const HostFunctionName> functions)
+      : host_(host), functions_(functions.begin(), functions.end()) {}
   [[nodiscard]] bool needs_wasi() const noexcept override { return false; }
   [[nodiscard]] Try<RunPtr> call(const Wasi* /*wasi*/, const Budget& budget, const Function& function,
                                  const Arguments& /*arguments*/) const override {
@@ -231,14 +308,18 @@ class FakePrepared final : public Prepared {
  private:
   [[nodiscard]] Task task(const Function& function) const {
     const auto& name = dynamic_cast<const FakeFunction&>(function).name;
+    if (name == "sleep") {
+      return {What::Sleep, &host_};
+    }
     if (name == "quick" || name == "spin") {
       return {name == "quick" ? What::Quick : What::Spin};
     }
     const bool often = name == "often";
     const auto at = std::ranges::find(functions_, often ? "now" : name, &HostFunctionName::name);
-    return {What::Ask, static_cast<std::uint32_t>(at - functions_.begin()), often ? 300U : 1U};
+    return {What::Ask, nullptr, static_cast<std::uint32_t>(at - functions_.begin()), often ? 300U : 1U};
   }
 
+  FakeHost& host_;
   std::vector<HostFunctionName> functions_;
 };
 
@@ -263,6 +344,7 @@ Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
 
 class FakeComponent final : public Component {
  public:
+  explicit FakeComponent(std::shared_ptr<FakeHost> host) : host_(std::move(host)) {}
   [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
   [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
                                                std::uint64_t /*depth_max*/) const override {
@@ -280,21 +362,26 @@ class FakeComponent final : public Component {
     host.item.instance = {function("now", true), function("later", true)};
     return wit::Description{{std::move(host)},
                             {function("quick", false), function("spin", false), function("now", false),
-                             function("later", false), function("often", false)}};
+                             function("later", false), function("often", false), function("sleep", false)}};
   }
   [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
     return std::make_unique<FakeFunction>(path.back());
   }
   [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
                                                        bool /*between_components*/) const override {
-    return std::make_unique<FakePrepared>(functions);
+    return std::make_unique<FakePrepared>(*host_, functions);
   }
+
+ private:
+  const std::shared_ptr<FakeHost> host_;
 };
 
-class FakeHost final : public Host {};
 class FakeEngine final : public Engine {
  public:
+  explicit FakeEngine(std::shared_ptr<FakeHost> its_host) : host(std::move(its_host)) {}
   void tick() noexcept override {}
+
+  const std::shared_ptr<FakeHost> host;
 };
 
 std::array<std::uint8_t, 8> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
@@ -305,12 +392,11 @@ Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking
                                        std::shared_ptr<ledger::Account> /*account*/) {
   return std::make_shared<FakeHost>();
 }
-Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& /*host*/, const Settings& /*settings*/) {
-  return std::make_shared<FakeEngine>();
+Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, const Settings& /*settings*/) {
+  return std::make_shared<FakeEngine>(std::dynamic_pointer_cast<FakeHost>(host));
 }
-Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& /*engine*/,
-                                                const std::string& /*path*/) {
-  return std::make_shared<FakeComponent>();
+Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& /*path*/) {
+  return std::make_shared<FakeComponent>(dynamic_cast<FakeEngine&>(*engine).host);
 }
 Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/, const ScanPatience& /*patience*/) {
   return Scan{};
@@ -324,6 +410,6 @@ Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::str
 Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
 bool is_wasi(std::string_view /*import*/) { return false; }
 
-std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/, std::uint64_t /*total_max*/) { return nullptr; }
+std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/) { return nullptr; }
 
 }  // namespace airssys::wasm::engine

@@ -165,6 +165,28 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   EXPECT_TRUE(after) << after.error();
 }
 
+// The report of a run that was told says how much is lost; what is found later, the flush says.
+TEST_F(WasiTest, AGuestIsToldThatItsOutputIsLostAndItsReportCountsIt) {
+  const auto component =
+      load(wasi_guest("(local.set $s (call $stdout)) (loop $l " + kWrite +
+                      " (br_if $l (i32.eqz (i32.load8_u (i32.const 16))))) (i32.load8_u (i32.const 20))"));
+  auto context = with_deadline(3s);
+  context.wasi.stdout_target = OutputGrant::Inherited;
+  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  const int saved = ::dup(STDOUT_FILENO);
+  ::dup2(full, STDOUT_FILENO);
+  ::close(full);
+  const auto report = engine.run(component, "run", {}, context);
+  const auto flushed = engine.flush_output();
+  ::dup2(saved, STDOUT_FILENO);
+  ::close(saved);
+  ASSERT_TRUE(report) << report.error();
+  EXPECT_EQ(report.value(), Value(std::uint32_t{0})) << "last-operation-failed";
+  EXPECT_GT(report.usage().output_lost.count, 0U);
+  EXPECT_LE(report.usage().output_lost, flushed.lost);
+  EXPECT_EQ(flushed.os_error, ENOSPC);
+}
+
 // The reader is slow, not the guest: it waits in its write, holds no thread, and its deadline comes.
 TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
   const auto component =
@@ -174,7 +196,7 @@ TEST_F(WasiTest, AGuestThatWaitsForASlowReaderStopsAtItsDeadline) {
   const int saved = ::dup(STDOUT_FILENO);
   ::dup2(pipe[1], STDOUT_FILENO);
   ::close(pipe[1]);
-  auto context = with_deadline(300ms);
+  auto context = with_deadline(700ms);
   context.wasi.stdout_target = OutputGrant::Inherited;
   const Heartbeat neighbour(engine);
   const auto report = engine.start(component, "run", {}, context).wait();
@@ -258,6 +280,24 @@ TEST_F(WasiTest, AFloodOfOutputEndsAtWhicheverBudgetIsFirst) {
   context = small();
   context.wasi.stdout_target = OutputGrant::Discarded;
   EXPECT_THAT(run(flood, context), Stops("fuel_exhausted")) << "calls into WASI cost fuel";
+}
+
+// Each report hands its call's output over: what earlier calls wrote does not count.
+TEST_F(WasiTest, EachCallOfAKeptInstanceHasAnOutputBudget) {
+  auto context = small();
+  context.limits.max_output = 10_B;
+  context.wasi.stdout_target = OutputGrant::Captured;
+  const auto guest = load(wasi_guest("(local.set $s (call $stdout)) " + kWrite + "(i32.const 1)"));
+  auto instance = engine.instantiate(guest, context).value();
+  for (int call = 0; call < 3; ++call) {
+    const auto report = instance.call("run", {}, {context.limits, context.timeout});
+    ASSERT_TRUE(report) << report.error();
+    EXPECT_EQ(report.stdout_text.size(), 6U);
+  }
+  context.limits.max_output = 5_B;
+  const auto refused = instance.call("run", {}, {context.limits, context.timeout});
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(refused).resource, "output_bytes");
+  EXPECT_EQ(kind_of<ResourceLimitExceeded>(refused).limit, 5U);
 }
 
 TEST_F(WasiTest, BothStreamsShareOneLimit) {

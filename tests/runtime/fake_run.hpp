@@ -62,8 +62,7 @@ class FakeJob final : public runtime::Job {
   std::expected<engine::RunPtr, engine::Failure> begin(engine::Budget&) override {
     return engine::RunPtr(new FakeRun(script_));
   }
-  void host_call(const runtime::Operation&, const std::shared_ptr<engine::HostCalls>&,
-                 engine::ParkedCall) noexcept override {}
+  void host_call(const runtime::Operation&, const std::shared_ptr<engine::HostCalls>&, engine::ParkedCall) override {}
   [[nodiscard]] std::optional<ledger::Shortage> polled() override { return {}; }
   std::expected<std::optional<Value>, Error> result(engine::Answer) override { return std::nullopt; }
   void count_host_calls(HostCallCounts&) const override {}
@@ -91,8 +90,8 @@ class FakeExecution final : private FakeParts, public runtime::ExecutionCore {
 /// An operation of a fake guest for a caller that polls it itself.
 class FakeOperation final : private FakeParts, public runtime::Operation {
  public:
-  FakeOperation(std::vector<Step> script, const CallBudget& budget)
-      : FakeParts{{}, FakeJob(std::move(script))}, Operation(job, its_report, {}) {
+  FakeOperation(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, Operation(job, its_report, {}) {
     its_report.budget = budget;
   }
 };

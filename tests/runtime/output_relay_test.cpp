@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +27,7 @@ class WrittenOutput final : public engine::Output {
     if (text.empty()) {
       return;
     }
+    const std::lock_guard lock(mutex_);
     const auto size = static_cast<std::uint32_t>(text.size());
     pieces_.push_back(is_err ? 1 : 0);
     const auto* raw = reinterpret_cast<const std::uint8_t*>(&size);
@@ -33,6 +36,7 @@ class WrittenOutput final : public engine::Output {
   }
   [[nodiscard]] base::Buffer take(engine::Streams chosen) override {
     EXPECT_TRUE(chosen.out);
+    const std::lock_guard lock(mutex_);
     const auto pieces = std::exchange(pieces_, {});
     auto* copy = new std::uint8_t[pieces.size()];
     std::ranges::copy(pieces, copy);
@@ -40,8 +44,30 @@ class WrittenOutput final : public engine::Output {
             [](std::uint8_t* data, std::size_t, std::size_t) noexcept { delete[] data; }};
   }
 
+  void allow(std::uint64_t) override {}
+  std::uint64_t fail(engine::Streams chosen, const Failing& how) noexcept override {
+    const std::lock_guard lock(mutex_);
+    told_.push_back({chosen.out, how.os_error, how.stays, how.lost});
+    return 0;
+  }
+  [[nodiscard]] std::uint64_t lost() noexcept override { return 0; }
+
+  struct Told {
+    bool out;
+    int os_error;
+    bool stays;
+    std::uint64_t lost;
+    friend bool operator==(const Told&, const Told&) = default;
+  };
+  [[nodiscard]] std::vector<Told> told() {
+    const std::lock_guard lock(mutex_);
+    return told_;
+  }
+
  private:
+  std::mutex mutex_;
   std::vector<std::uint8_t> pieces_;
+  std::vector<Told> told_;
 };
 
 struct Pipe {
@@ -81,6 +107,111 @@ TEST(OutputRelayTest, SaysWhatIsLostAndWhetherALineIsOpen) {
   const base::Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   EXPECT_EQ(write(relay, "lost", full.get()).os_error, ENOSPC);
   EXPECT_EQ(write(relay, "a line\n", pipe.write.get()).os_error, ENOSPC) << "what is lost stays lost";
+}
+
+// A program that embeds the library has its own mind about SIGPIPE.
+TEST(OutputRelayTest, TellsTheGuestThatNobodyReadsAndRaisesNoSignal) {
+  ASSERT_NE(std::signal(SIGPIPE, SIG_DFL), SIG_ERR);
+  OutputRelay relay;
+  Pipe pipe;
+  const auto output = std::make_shared<WrittenOutput>("123");
+  output->add(true, "45");
+  Pipe err;
+  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get(), .err = err.write.get()}));
+  pipe.read = {};
+  const auto flushed = relay.flush();
+  EXPECT_EQ(flushed.os_error, EPIPE);
+  EXPECT_EQ(flushed.lost.count, 3U);
+  EXPECT_EQ(output->told(), (std::vector<WrittenOutput::Told>{{true, EPIPE, true, 3}}));
+  relay.detach(output);
+  err.write = {};
+  EXPECT_EQ(err.rest(), "45");
+}
+
+TEST(OutputRelayTest, TellsTheGuestOfAFullDiskThatItMayTryAgain) {
+  OutputRelay relay;
+  const base::Fd full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  const auto output = std::make_shared<WrittenOutput>("123");
+  ASSERT_TRUE(relay.attach(output, {.out = full.get()}));
+  EXPECT_EQ(relay.flush().lost.count, 3U);
+  output->add(false, "45");
+  EXPECT_EQ(relay.flush().lost.count, 5U);
+  EXPECT_EQ(output->told(), (std::vector<WrittenOutput::Told>{{true, ENOSPC, false, 3}, {true, ENOSPC, false, 2}}));
+  relay.detach(output);
+}
+
+// One that floods, and a reader that keeps up with it: a flush waits for what was there, not until the flood is over.
+TEST(OutputRelayTest, FlushWaitsForWhatWasWrittenBeforeTheCall) {
+  OutputRelay relay;
+  Pipe pipe;
+  std::atomic<bool> over = false;
+  std::jthread flood([&] {
+    const auto output = std::make_shared<WrittenOutput>("");
+    EXPECT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
+    while (!over) {
+      output->add(false, "more and more");
+      relay.nudge();
+      std::this_thread::yield();
+    }
+    relay.detach(output);
+  });
+  char first = 0;
+  ASSERT_EQ(::read(pipe.read.get(), &first, 1), 1) << "the flood has begun";
+  std::jthread reader([&] { static_cast<void>(pipe.rest()); });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(relay.flush(std::chrono::seconds{3}).complete);
+  }
+  over = true;
+  flood.join();
+  relay.flush();
+  pipe.write = {};
+}
+
+TEST(OutputRelayTest, FlushHasPatience) {
+  OutputRelay relay;
+  Pipe pipe;
+  const std::string much(1U << 20U, 'x');
+  const auto output = std::make_shared<WrittenOutput>(much);
+  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
+  EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
+  std::jthread reader([&] { EXPECT_EQ(pipe.rest().size(), much.size()); });
+  EXPECT_TRUE(relay.flush().complete);
+  relay.detach(output);
+  pipe.write = {};
+}
+
+// Somebody who flushes and loses patience must not take the nudge of a guest with him, which may be waiting for room.
+TEST(OutputRelayTest, WhatCameBehindAStuckChunkFollowsItWithoutAnotherNudge) {
+  OutputRelay relay;
+  Pipe pipe;
+  const std::string much(1U << 20U, 'x');
+  const auto output = std::make_shared<WrittenOutput>(much);
+  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
+  EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
+  output->add(false, "and more");
+  relay.nudge();
+  EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
+  std::vector<char> some(1U << 20U);
+  for (std::size_t left = much.size() + std::string_view("and more").size(); left > 0;) {
+    const auto n = ::read(pipe.read.get(), some.data(), std::min(left, some.size()));
+    ASSERT_GT(n, 0);
+    left -= static_cast<std::size_t>(n);
+  }
+  relay.detach(output);
+}
+
+// Whoever made the descriptor need not have made it one that blocks.
+TEST(OutputRelayTest, WaitsForRoomInAPipeThatDoesNotBlock) {
+  OutputRelay relay;
+  Pipe pipe;
+  ASSERT_EQ(::fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK), 0);
+  const std::string much(1U << 20U, 'x');
+  const auto output = std::make_shared<WrittenOutput>(much);
+  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
+  std::jthread reader([&] { EXPECT_EQ(pipe.rest().size(), much.size()); });
+  EXPECT_EQ(relay.flush().lost.count, 0U);
+  relay.detach(output);
+  pipe.write = {};
 }
 
 TEST(OutputRelayTest, WritesWhatALiveAndAnEndedRunLeftInOrder) {

@@ -9,15 +9,22 @@ namespace airssys::wasm::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Queue = runtime::ReadyQueue<int>;
+
+struct Entry {
+  int number;
+  std::shared_ptr<Entry> next_ready{};
+};
+using Queue = runtime::ReadyQueue<Entry>;
+
+std::shared_ptr<Entry> run(int number) { return std::make_shared<Entry>(number); }
 
 TEST(ReadyQueue, IsFirstInFirstOutAmongEquals) {
   Queue queue;
   for (int i = 0; i < 5; ++i) {
-    queue.push(i, 0ns);
+    queue.push(run(i), 0ns);
   }
   for (int i = 0; i < 5; ++i) {
-    EXPECT_EQ(queue.pop(), i);
+    EXPECT_EQ(queue.pop()->number, i);
   }
   EXPECT_TRUE(queue.empty());
 }
@@ -26,14 +33,15 @@ TEST(ReadyQueue, IsFirstInFirstOutAmongEquals) {
 TEST(ReadyQueue, WhoHasUsedLittleGoesFirst) {
   Queue queue;
   for (int i = 0; i < 10; ++i) {
-    queue.push(1, 1s);
+    queue.push(run(1), 1s);
   }
-  queue.push(0, 0ns);
+  queue.push(run(0), 0ns);
   int honest = 0;
   for (int turn = 0; turn < 40; ++turn) {
-    const int next = queue.pop();
-    honest += next == 0 ? 1 : 0;
-    queue.push(next, next == 0 ? 0ns : 1s);
+    auto next = queue.pop();
+    const bool is_honest = next->number == 0;
+    honest += is_honest ? 1 : 0;
+    queue.push(std::move(next), is_honest ? 0ns : 1s);
   }
   EXPECT_GE(honest, 30);
 }
@@ -41,15 +49,16 @@ TEST(ReadyQueue, WhoHasUsedLittleGoesFirst) {
 // A flood of short runs does not keep a long one from its turns, on whatever level it is.
 TEST(ReadyQueue, NobodyStarves) {
   Queue queue;
-  queue.push(1, Queue::kShort);
-  queue.push(2, Queue::kMiddle);
+  queue.push(run(1), Queue::kShort);
+  queue.push(run(2), Queue::kMiddle);
   std::vector<int> turns;
   for (int turn = 0; turn < 60; ++turn) {
-    queue.push(0, 0ns);
-    const int next = queue.pop();
-    turns.push_back(next);
-    if (next != 0) {
-      queue.push(next, next == 1 ? Queue::kShort : Queue::kMiddle);
+    queue.push(run(0), 0ns);
+    auto next = queue.pop();
+    turns.push_back(next->number);
+    if (next->number != 0) {
+      const auto used = next->number == 1 ? Queue::kShort : Queue::kMiddle;
+      queue.push(std::move(next), used);
     }
   }
   EXPECT_GE(std::ranges::count(turns, 1), 4);
@@ -61,10 +70,24 @@ TEST(ReadyQueue, NeverAnswersWithWhatIsNotThere) {
     Queue queue;
     for (int i = 0; i < 9; ++i) {
       EXPECT_TRUE(queue.empty());
-      queue.push(i, used);
-      EXPECT_EQ(queue.pop(), i);
+      queue.push(run(i), used);
+      EXPECT_EQ(queue.pop()->number, i);
     }
   }
+}
+
+// A chain of 100,000 that would be freed one inside the other is more than a stack holds.
+TEST(ReadyQueue, EndsWithManyInIt) {
+  std::weak_ptr<Entry> last;
+  {
+    Queue queue;
+    for (int i = 0; i < 100'000; ++i) {
+      auto next = run(i);
+      last = next;
+      queue.push(std::move(next), 0ns);
+    }
+  }
+  EXPECT_TRUE(last.expired());
 }
 
 }  // namespace

@@ -6,7 +6,7 @@ bridge_source=src/engine/bridge
 llvm=19
 
 packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev libxxhash-dev ca-certificates)
-packages_test=(libgtest-dev libgmock-dev python3-jsonschema)
+packages_test=(libgtest-dev libgmock-dev python3-jsonschema python3-dev)
 packages_fuzz=("clang-$llvm" "libclang-rt-$llvm-dev")
 packages_bench=(libbenchmark-dev python3)
 packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck)
@@ -72,6 +72,20 @@ build_peer() {
   rm -rf "$log" "$root/target"
 }
 
+# What cargo does where it has no terminal to show it on. $1: its process; $2: its output.
+show_progress() {
+  local began=$SECONDS last=0 now all
+  all=$(grep -c '^name = ' "$bridge_source/Cargo.lock")
+  while kill -0 "$1" 2>/dev/null; do
+    sleep 1
+    now=$((SECONDS - began))
+    if [ $((now - last)) -ge 15 ]; then
+      last=$now
+      say "$(grep -c -E '^ *(Compiling|Downloaded) ' "$2") of at most $((2 * all)) steps, $now s"
+    fi
+  done
+}
+
 # Everything that makes one Wasmtime build differ from another.
 bridge_key() {
   {
@@ -98,8 +112,9 @@ build_bridge() {
     if [ -t 2 ]; then
       cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} || exit 1
     else
-      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} >"$log" 2>&1 ||
-        { cat "$log" >&2; exit 1; }
+      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} >"$log" 2>&1 &
+      show_progress $! "$log"
+      wait $! || { cat "$log" >&2; exit 1; }
     fi
     mkdir -p build/bridge
     cmp -s "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" "build/bridge/lib${features:+$features-}airssys_wasm_bridge.a" ||

@@ -4,6 +4,7 @@ task_help() {
   cat <<'TEXT'
 ./dev run COMPONENT [options]   set up what is missing, build, and run a component: ./dev run --help
 ./dev build                     build/release/airssys-wasm
+./dev bridge FILE               the bridge to Wasmtime alone, as this archive: for CMake projects that add this directory
 ./dev test [FILTER]             set up what is missing and run all tests (or those that ctest -R FILTER selects)
 ./dev bench [FILTER]            benchmarks beside raw Wasmtime, with ratios; FILTER process: whole processes only
 ./dev bench --write             all of them, into docs/benchmarks.md
@@ -11,6 +12,8 @@ task_help() {
 ./dev lint                      formats, clang-tidy, clippy, shellcheck, the generated header
 ./dev asan                      all tests under the address and undefined-behaviour sanitizers
 ./dev tsan                      the library under the thread sanitizer, on a fake door to Wasmtime
+./dev explore [--seed N | --seeds N [--first N] | --seconds N]
+                                the library on a fake door, one thread at a time, as a seed chooses
 ./dev fuzz [TARGET [SECONDS]]   fuzz values, json or component, or all of them, 10 s each
 ./dev ci                        what CI runs, with the time of each stage
 ./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
@@ -24,10 +27,11 @@ compile() {
   local preset="$1"
   shift
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-  if [ ! -e "build/$preset/build.ninja" ]; then
+  if [ ! -e "build/$preset/build.ninja" ] || [ CMakePresets.json -nt "build/$preset/build.ninja" ]; then
     cmake --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >"/tmp/airssys-wasm-cmake.$$" 2>&1 ||
       { cat "/tmp/airssys-wasm-cmake.$$" >&2; rm -f "/tmp/airssys-wasm-cmake.$$"; exit 1; }
     rm -f "/tmp/airssys-wasm-cmake.$$"
+    say "building build/$preset (some minutes the first time)"
   fi
   ninja -C "build/$preset" -j "$jobs" --quiet "$@" >&2
 }
@@ -42,9 +46,19 @@ task_build() {
   compile release
 }
 
+task_bridge() {
+  local file="${1:-}"
+  [ -n "$file" ] || die "a file is missing" "./dev bridge build/libairssys_wasm_bridge.a"
+  build_bridge
+  (cd "$from" && { cmp -s "$AIRSSYS_WASM_BRIDGE" "$file" || cp "$AIRSSYS_WASM_BRIDGE" "$file"; } && touch "$file")
+}
+
+# Paths are relative to where the user stands.
 task_run() {
+  local program="$PWD/build/release/airssys-wasm"
   task_build
-  exec build/release/airssys-wasm run "$@"
+  cd "$from"
+  exec "$program" run "$@"
 }
 
 run_tests() {
@@ -83,6 +97,18 @@ task_tsan() {
   compile tsan
   # The sanitizer cannot map its shadow where address-space randomization is at its strongest.
   (cd build/tsan && setarch -R ctest --output-on-failure -j "$jobs")
+}
+
+# Without arguments, what CI has time for. A finding names its seed.
+task_explore() {
+  need "${packages_test[@]}" "${packages_build[@]}"
+  compile explore
+  export ASAN_OPTIONS=handle_abort=1:detect_stack_use_after_return=0
+  if [ $# -eq 0 ]; then
+    build/explore/tests/explorer --replay 200
+    set -- --seeds 100000 --seconds 90
+  fi
+  build/explore/tests/explorer "$@"
 }
 
 sources() { git ls-files --cached --others --exclude-standard -- '*.cpp' '*.hpp'; }
@@ -179,7 +205,7 @@ task_ci() {
   budget=$cold
   [ -e "$cache/bridge/$(bridge_key)/release/libairssys_wasm_bridge.a" ] && budget=$warm
   stages=$(mktemp)
-  for name in lint build test asan tsan benchmarks fuzz; do stage "$name"; done
+  for name in lint build test asan tsan explore benchmarks fuzz; do stage "$name"; done
   say "all stages"
   cat "$stages"
   rm -f "$stages"

@@ -53,10 +53,15 @@ struct WasiGrants {
   std::optional<std::uint64_t> random_seed{};
 };
 
-/// What became of the output that guests inherited.
+/// What became of the output that guests inherited: of all guests of an engine, since it was made.
 struct FlushedOutput {
-  /// The operating system's error for the first output that could not be written and is lost; 0 for none.
+  /// The operating system's error for the first output that could not be written; a closed pipe (EPIPE) only where
+  /// there is no other. 0 for none.
   int os_error = 0;
+  /// What is lost.
+  Bytes lost;
+  /// True if everything that was written before the call was written or lost; false if `patience` ended first.
+  bool complete = true;
   /// The last byte written there by a guest was no line break.
   bool stdout_in_line = false, stderr_in_line = false;
 };

@@ -152,6 +152,10 @@ class Function<R(A...)> : public BoundFunction {
 /// waits for it.
 ///
 /// Threads: every function is safe from any thread at once, except that host functions are added before the first load.
+/// Memory: where an allocation of the library fails, the run ends as HostExhausted with `memory`. A call that cannot
+/// start, and a load, throw std::bad_alloc and leave nothing allocated.
+/// Forking: in a child that was forked after the first `create` of the process, runs, loads and `create` end as
+/// HostExhausted with `forked`, and destructors free nothing (docs/embedding.md).
 /// Process: Wasmtime installs handlers for SIGSEGV, SIGILL, SIGBUS and SIGFPE that pass on what is not theirs
 /// (docs/embedding.md).
 class WasmEngine {
@@ -258,8 +262,9 @@ class WasmEngine {
   [[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
                                                       std::string_view arguments);
 
-  /// Blocks until what guests wrote to inherited streams so far has been written, and says what became of it.
-  FlushedOutput flush_output();
+  /// Blocks until all output that guests wrote to inherited streams before this call is written or lost, but for no
+  /// longer than `patience`. What they write meanwhile is not waited for. Threads: any. Errors: in the answer.
+  FlushedOutput flush_output(std::chrono::nanoseconds patience = std::chrono::hours{24 * 365});
 
   /// Blocks until the components that were compiled so far are in the cache, which is written in the background. A
   /// sentence says why the latest that could not be written was not, unless an earlier call has said so. The end of the
@@ -274,7 +279,11 @@ class WasmEngine {
 
  private:
   explicit WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept;
-  std::unique_ptr<runtime::EngineCore> core_;
+  /// In a forked child it frees nothing.
+  struct End {
+    void operator()(runtime::EngineCore* core) const noexcept;
+  };
+  std::unique_ptr<runtime::EngineCore, End> core_;
 };
 
 /// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.

@@ -21,8 +21,8 @@ struct CallableFunction;
 template <class Signature>
 class InstanceFunction;
 
-/// An instance that keeps its state from call to call. Each call has a budget of its own; the grants are those it was
-/// made with, and so are `max_output` (which counts over its whole life) and `max_random`.
+/// An instance that keeps its state from call to call. Each call has a budget of its own, `max_output` included; the
+/// grants are those it was made with, and so is `max_random`.
 ///
 /// After any stop it is spent: its memory is gone and every further call is refused with `bad_call`.
 ///

@@ -53,6 +53,10 @@ struct ResourceUsage {
   HostCallCounts host_calls;
   /// Arguments and results as they are encoded: a string takes its length and five bytes more.
   Bytes bytes_in, bytes_out;
+  /// Of what the guest has written to inherited streams, what was known by the end to be lost: nobody reads the pipe
+  /// any more, or the disk is full. `WasmEngine::flush_output` reports later losses; those of a kept instance are
+  /// counted in its next call.
+  Bytes output_lost;
   /// How often the guest was resumed.
   std::uint64_t slices = 0;
 };

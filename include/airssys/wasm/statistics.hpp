@@ -38,7 +38,7 @@ struct ResourceAccount {
   std::uint64_t capacity = 0;
   /// What is taken or promised now, and the most that ever was.
   std::uint64_t used = 0, peak = 0;
-  /// How often something was asked for that was not there.
+  /// Refused requests; a run that waits counts once.
   std::uint64_t refused = 0;
 };
 

@@ -494,9 +494,25 @@ void bridge_function_free(BridgeFunction *function);
 /// such a kind.
 bool bridge_function_takes_bytes(const BridgeFunction *function);
 
-/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included; both
-/// together take at most `total_max`.
-BridgeOutput *bridge_output_new(uint32_t capacity, uint64_t total_max);
+/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included. They take
+/// nothing before `bridge_output_allow`.
+BridgeOutput *bridge_output_new(uint32_t capacity);
+
+/// Both together may write so many bytes from now on. Between calls.
+void bridge_output_allow(const BridgeOutput *output, uint64_t total_max);
+
+/// What was taken of the chosen streams could not be written, `lost` bytes of it; what they hold is lost as well. The
+/// guest's next operation on them fails with `os_error`; if it `stays`, later ones find the stream closed. Answers with
+/// how many bytes they held. Any thread.
+uint64_t bridge_output_fail(const BridgeOutput *output,
+                            bool fail_out,
+                            bool fail_err,
+                            int32_t os_error,
+                            bool stays,
+                            uint64_t lost);
+
+/// The bytes that were lost since the last time that was asked. Any thread.
+uint64_t bridge_output_lost(const BridgeOutput *output);
 
 /// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room
 /// in them go on: pieces, each of one byte for the stream, four for the length (little-endian), and its bytes. Any thread.

@@ -18,6 +18,18 @@ pub enum BridgeStream {
     Err = 1,
 }
 
+/// What the guest is told of a stream whose bytes could not be written further on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// The next operation fails with this error of the operating system; what comes after it, too, where it stays.
+    Failed {
+        errno: i32,
+        stays: bool,
+    },
+    Closed,
+}
+
 /// What the two streams of a run hold, in the order in which it was written: pieces, each a header (the stream in one
 /// byte, the length in four, little-endian) and its bytes.
 struct State {
@@ -27,9 +39,13 @@ struct State {
     /// By stream: what `pieces` holds of it, headers included.
     held: [usize; 2],
     capacity: usize,
+    /// In this call.
     written: u64,
-    /// All that the two may ever write; one byte more ends the run.
+    /// All that the two may write in one call; one byte more ends it.
     total_max: u64,
+    health: [Health; 2],
+    /// Bytes that the guest has written and nobody will get.
+    lost: u64,
     waiting: [Option<Waker>; 2],
 }
 
@@ -47,6 +63,30 @@ pub struct End {
 impl State {
     fn room(&self, stream: BridgeStream) -> usize {
         self.capacity.saturating_sub(self.held[stream as usize])
+    }
+
+    /// Reports each failure once; after one that stays the stream is closed.
+    fn check(&mut self, stream: BridgeStream) -> Result<(), StreamError> {
+        let health = &mut self.health[stream as usize];
+        match *health {
+            Health::Good => Ok(()),
+            Health::Failed { errno, stays } => {
+                *health = if stays { Health::Closed } else { Health::Good };
+                Err(StreamError::LastOperationFailed(io::Error::from_raw_os_error(errno).into()))
+            }
+            Health::Closed => Err(StreamError::Closed),
+        }
+    }
+
+    /// What it holds is lost, too.
+    fn fail(&mut self, stream: BridgeStream, errno: i32, stays: bool) -> u64 {
+        let chosen = [BridgeStream::Out, BridgeStream::Err].map(|one| one == stream);
+        let held = payload(&self.take(chosen));
+        self.lost = self.lost.saturating_add(held);
+        if self.health[stream as usize] != Health::Closed {
+            self.health[stream as usize] = Health::Failed { errno, stays };
+        }
+        held
     }
 
     fn push(&mut self, stream: BridgeStream, bytes: &[u8]) -> Result<(), Stopped> {
@@ -104,6 +144,17 @@ impl State {
     }
 }
 
+/// The bytes in some pieces, without the headers.
+fn payload(mut pieces: &[u8]) -> u64 {
+    let mut sum = 0;
+    while let [_, a, b, c, d, tail @ ..] = pieces {
+        let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        sum += size as u64;
+        pieces = &tail[size..];
+    }
+    sum
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -118,7 +169,8 @@ impl End {
     fn poll_room(&self, cx: &mut Context<'_>) -> Poll<usize> {
         let mut state = lock(&self.state);
         let room = state.room(self.stream);
-        if room > 0 {
+        // What has failed is to be heard of.
+        if room > 0 || state.health[self.stream as usize] != Health::Good {
             return Poll::Ready(room);
         }
         state.waiting[self.stream as usize] = Some(cx.waker().clone());
@@ -137,15 +189,28 @@ impl Pollable for End {
 impl OutputStream for End {
     /// No more than the room that `check_write` answered: see bounds.rs.
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        lock(&self.state).push(self.stream, &bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
+        let mut state = lock(&self.state);
+        state.check(self.stream)?;
+        state.push(self.stream, &bytes).map_err(|stopped| StreamError::Trap(stopped.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        Ok(())
+        lock(&self.state).check(self.stream)
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(lock(&self.state).room(self.stream))
+        let mut state = lock(&self.state);
+        state.check(self.stream)?;
+        Ok(state.room(self.stream))
+    }
+}
+
+fn as_io(error: StreamError) -> io::Error {
+    match error {
+        StreamError::Closed => io::ErrorKind::BrokenPipe.into(),
+        StreamError::LastOperationFailed(why) | StreamError::Trap(why) => {
+            why.downcast::<io::Error>().unwrap_or_else(io::Error::other)
+        }
     }
 }
 
@@ -153,7 +218,9 @@ impl AsyncWrite for End {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_room(cx).map(|room| {
             let n = room.min(bytes.len());
-            lock(&self.state).push(self.stream, &bytes[..n]).map(|()| n).map_err(io::Error::other)
+            let mut state = lock(&self.state);
+            state.check(self.stream).map_err(as_io)?;
+            state.push(self.stream, &bytes[..n]).map(|()| n).map_err(io::Error::other)
         })
     }
 
@@ -183,20 +250,67 @@ impl StdoutStream for End {
     }
 }
 
-/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included; both
-/// together take at most `total_max`.
+/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included. They take
+/// nothing before `bridge_output_allow`.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_new(capacity: u32, total_max: u64) -> *mut BridgeOutput {
+pub extern "C" fn bridge_output_new(capacity: u32) -> *mut BridgeOutput {
     let state = State {
         pieces: Vec::new(),
         last: None,
         held: [0; 2],
         capacity: capacity.max(1) as usize,
         written: 0,
-        total_max,
+        total_max: 0,
+        health: [Health::Good; 2],
+        lost: 0,
         waiting: [None, None],
     };
     Box::into_raw(Box::new(BridgeOutput(Arc::new(Mutex::new(state)))))
+}
+
+/// Both together may write so many bytes from now on. Between calls.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_output_allow(output: &BridgeOutput, total_max: u64) {
+    let mut state = lock(&output.0);
+    state.total_max = total_max;
+    state.written = 0;
+}
+
+/// What was taken of the chosen streams could not be written, `lost` bytes of it; what they hold is lost as well. The
+/// guest's next operation on them fails with `os_error`; if it `stays`, later ones find the stream closed. Answers with
+/// how many bytes they held. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_output_fail(
+    output: &BridgeOutput,
+    fail_out: bool,
+    fail_err: bool,
+    os_error: i32,
+    stays: bool,
+    lost: u64,
+) -> u64 {
+    let mut held = 0;
+    let waiting = {
+        let mut state = lock(&output.0);
+        state.lost = state.lost.saturating_add(lost);
+        let failed = [(BridgeStream::Out, fail_out), (BridgeStream::Err, fail_err)];
+        failed.map(|(stream, fails)| {
+            if !fails {
+                return None;
+            }
+            held += state.fail(stream, os_error, stays);
+            state.waiting[stream as usize].take()
+        })
+    };
+    for waker in waiting.into_iter().flatten() {
+        waker.wake();
+    }
+    held
+}
+
+/// The bytes that were lost since the last time that was asked. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn bridge_output_lost(output: &BridgeOutput) -> u64 {
+    std::mem::take(&mut lock(&output.0).lost)
 }
 
 /// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room

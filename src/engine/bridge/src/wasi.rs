@@ -190,7 +190,11 @@ fn not_to_be_opened(error: wasmtime::Error, granted: &Unopened) -> Failure {
     let failure = Failure::from(error).preceded_by(&granted.host());
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|errno| errno.raw_os_error() as u64);
     let is_stdin = matches!(granted, Unopened::Stdin { .. });
-    if exhausted.contains(&failure.code()) { failure } else { failure.with_cause(BridgeCause::Grant, is_stdin.into()) }
+    if failure.cause() == BridgeCause::OutOfMemory || exhausted.contains(&failure.code()) {
+        failure
+    } else {
+        failure.with_cause(BridgeCause::Grant, is_stdin.into())
+    }
 }
 
 impl BridgeWasi {

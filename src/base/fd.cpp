@@ -46,15 +46,15 @@ bool read_all(int descriptor, std::span<std::uint8_t> into, std::uint64_t at) {
   return true;
 }
 
-bool each_entry(const std::filesystem::path& directory, const std::function<bool(const char* name)>& look) {
+bool each_entry(const std::filesystem::path& directory, const std::function<void(const char* name)>& look) {
   const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory.c_str()), ::closedir);
   if (!open) {
     return false;
   }
   for (errno = 0; const auto* entry = ::readdir(open.get()); errno = 0) {
     const std::string_view name = static_cast<const char*>(entry->d_name);
-    if (name != "." && name != ".." && !look(name.data())) {
-      return true;
+    if (name != "." && name != "..") {
+      look(name.data());
     }
   }
   return errno == 0;

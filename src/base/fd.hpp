@@ -51,10 +51,10 @@ struct FileError {
   std::string why;
   int os_error = 0;
 };
-/// Names what is in a directory, but for itself and the one above, until `look` says false. False when it cannot be
-/// read. std::filesystem's iterator ends the process where it has no memory.
+/// Names what is in a directory, but for itself and the one above. False when it cannot be read. std::filesystem's
+/// iterator ends the process where it has no memory.
 [[nodiscard]] bool each_entry(const std::filesystem::path& directory,
-                              const std::function<bool(const char* name)>& look);
+                              const std::function<void(const char* name)>& look);
 /// A regular file, for reading. Never waits for a FIFO's other end.
 [[nodiscard]] std::expected<Fd, FileError> open_regular(const std::filesystem::path& path);
 

@@ -18,6 +18,9 @@
 #include <mutex>
 #include <stop_token>
 #include <thread>
+#include <utility>
+
+#include "base/forked.hpp"
 
 namespace airssys::wasm::base {
 
@@ -34,8 +37,23 @@ using Clock = std::chrono::steady_clock;
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return t.tv_sec * kSecond + t.tv_nsec;
 }
+/// As std::stop_callback. A stop source that was copied into a forked child calls nobody back there.
 template <class Callback>
-using StopCallback = std::stop_callback<Callback>;
+class StopCallback {
+ public:
+  StopCallback(const std::stop_token& token, Callback callback) : registered_(token, Call{std::move(callback)}) {}
+
+ private:
+  struct Call {
+    Callback callback;
+    void operator()() {
+      if (!forked()) {
+        callback();
+      }
+    }
+  };
+  std::stop_callback<Call> registered_;
+};
 
 /// For those outside the house, who read it as it is.
 template <class T>

@@ -81,7 +81,6 @@ std::vector<Kept> kept_in(const fs::path& directory) {
         kept.push_back(std::move(one));
       }
     }
-    return true;
   };
   static_cast<void>(base::each_entry(directory, look));  // What cannot be listed is not evicted.
   std::ranges::sort(kept, {}, &Kept::used);

@@ -15,7 +15,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/forked.hpp"
 #include "engine/load_error.hpp"
 #include "ledger/exhausted.hpp"
 
@@ -24,7 +23,6 @@ namespace airssys::wasm::engine {
 namespace {
 
 namespace fs = std::filesystem;
-using base::Clock;
 
 #if !defined(AIRSSYS_WASM_LIBEXEC) || !defined(AIRSSYS_WASM_LIBEXEC_FROM_BIN)
 #error "the build names the libexec directory"
@@ -153,9 +151,6 @@ Result<Ended> await(pid_t child, base::Clock::time_point deadline, const std::st
     // It is over, and where SIGCHLD is ignored there is nothing left of it.
   } else if (process && alarm) {
     const base::StopCallback ring(stop, [&] {
-      if (base::forked()) {
-        return;
-      }
       const std::uint64_t one = 1;
       static_cast<void>(::write(alarm.get(), &one, sizeof one));
     });

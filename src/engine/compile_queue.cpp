@@ -4,8 +4,6 @@
 #include <new>
 #include <tuple>
 
-#include "base/forked.hpp"
-
 namespace airssys::wasm::engine {
 
 bool CompileQueue::fits(const Job& job) const noexcept {
@@ -64,9 +62,6 @@ std::expected<CompileQueue::Place, CompileQueue::Refused> CompileQueue::take(Job
   const auto deadline = base::Clock::now() + limits_.timeout;
   // Before the lock, which the callback takes: its end waits for one that is under way.
   const base::StopCallback on_stop(stop, [&] {
-    if (base::forked()) {
-      return;
-    }
     const std::lock_guard lock(mutex_);
     changed_.notify_all();
   });

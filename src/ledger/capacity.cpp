@@ -164,7 +164,7 @@ std::uint64_t threads(const fs::path& root, const System::Limits& limits) {
 std::uint64_t entries(const fs::path& directory) {
   std::uint64_t count = 0;
   // Where it cannot be read, none are known.
-  static_cast<void>(base::each_entry(directory, [&](const char*) { return ++count, true; }));
+  static_cast<void>(base::each_entry(directory, [&](const char*) { ++count; }));
   return count;
 }
 

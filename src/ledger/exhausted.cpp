@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "base/quantity.hpp"
 
 namespace airssys::wasm::ledger {
@@ -50,5 +52,8 @@ Error exhausted(const Shortage& shortage, Phase phase) {
           {},
           {}};
 }
+
+// Short enough to stand in the strings themselves.
+Error no_memory(Phase phase) noexcept { return {HostExhausted{"memory", ENOMEM}, phase, "no memory", {}, {}, {}}; }
 
 }  // namespace airssys::wasm::ledger

@@ -2,7 +2,6 @@
 #include <new>
 #include <optional>
 
-#include "base/forked.hpp"
 #include "runtime/inside.hpp"
 #include "runtime/scheduler.hpp"
 
@@ -10,13 +9,6 @@
 namespace airssys::wasm::runtime {
 
 namespace {
-
-/// A stop source that was copied into a forked child calls back there, too.
-void cancel_unless_forked(Caller& caller) {
-  if (!base::forked()) {
-    caller.cancel();
-  }
-}
 
 engine::Poll first_slice(Operation& operation, Operation::Clock::time_point now) {
   return operation.begin(now) ? operation.poll(now) : engine::Poll::Done;
@@ -41,7 +33,7 @@ void Scheduler::run_here(Operation& operation, const std::stop_token& stop) {
   if (caller) {
     operation.cancelled_by(caller->cancelled());
   }
-  const base::StopCallback on_stop(stop, [&] { cancel_unless_forked(*caller); });
+  const base::StopCallback on_stop(stop, [&] { caller->cancel(); });
   try {
     // Most are over with their first slice: nobody had to hear of them.
     if (const auto polled = first_slice(operation, began); polled != engine::Poll::Done) {
@@ -66,9 +58,6 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(Operation&
   // A late stop request may still be in here when the engine goes.
   const auto self = shared_from_this();
   const base::StopCallback on_stop(stop, [&] {
-    if (base::forked()) {
-      return;
-    }
     caller.cancel();
     const std::lock_guard lock(mutex_);
     place_.notify_all();

@@ -1,12 +1,12 @@
 #include "runtime/operation.hpp"
 
-#include <cerrno>
 #include <csignal>
 #include <new>
 
 #include "base/assert.hpp"
 #include "base/plain_floats.hpp"
 #include "base/sync.hpp"
+#include "ledger/exhausted.hpp"
 
 namespace airssys::wasm::runtime {
 
@@ -194,10 +194,9 @@ void Operation::give_up() noexcept {
     began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
   }
   const auto last = figures(last_look_);
+  last_counters_ = last.counters;
   report_.resource_usage = plain_usage(last);
-  // Short enough to stand in the strings themselves.
-  report_.result = std::unexpected(
-      Error{HostExhausted{"memory", ENOMEM}, limits::phase_of(last.counters.phase), "no memory", {}, {}, {}});
+  report_.result = std::unexpected(ledger::no_memory(limits::phase_of(last.counters.phase)));
   free_run();
   try {
     job_.complete(report_);
@@ -285,6 +284,7 @@ void Operation::fail(engine::Failure failure, const limits::Readings& last) {
 
 /// With the result in the report.
 void Operation::finish(const limits::Readings& last, bool fuel_lost) {
+  last_counters_ = last.counters;
   report_.resource_usage = usage_from(last);
   if (settings_.fuel_metered && last.counters.fuel_left > 0 && (fuel_lost || last.counters.fuel_unwritten)) {
     report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
@@ -309,9 +309,6 @@ void Operation::free_run() {
   engine::RunPtr run;
   // Before the lock: the copy may fail, and then all is as it was.
   auto at_the_end = watch_ != nullptr ? std::optional(report_.resource_usage) : std::nullopt;
-  if (run_ != nullptr) {
-    last_counters_ = run_->counters();
-  }
   {
     const auto lock = watched();
     run = std::move(run_);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -24,7 +23,7 @@ Error without_fail(const Make& make) noexcept {
   try {
     return make();
   } catch (const std::bad_alloc&) {
-    return {HostExhausted{"memory", ENOMEM}, Phase::Queue, "no memory", {}, {}, {}};
+    return ledger::no_memory(Phase::Queue);
   }
 }
 

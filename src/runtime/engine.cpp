@@ -332,7 +332,7 @@ void Execution::on_done(std::function<void(const Report&)> done) const {
   if (!base::forked()) {
     core_->on_done(std::move(done));
   } else if (done) {
-    done(told_in_a_child(*core_));
+    runtime::ExecutionCore::tell(done, told_in_a_child(*core_));
   }
 }
 void Execution::cancel() const {

@@ -126,8 +126,11 @@ ExecutionCore::Next ExecutionCore::go_on(Clock::time_point now) {
   return Next::Again;
 }
 
+/// What it throws ends the process, whichever thread it is on.
+void ExecutionCore::tell(const Callback& callback, const Report& report) noexcept { callback(report); }
+
 void ExecutionCore::publish() {
-  std::vector<std::function<void(const Report&)>> callbacks;
+  std::vector<Callback> callbacks;
   {
     const std::lock_guard lock(mutex_);
     reported_ = true;
@@ -136,7 +139,7 @@ void ExecutionCore::publish() {
     over_.notify_all();
   }
   for (const auto& callback : callbacks) {
-    callback(report_);
+    tell(callback, report_);
   }
 }
 
@@ -158,7 +161,7 @@ const Report* ExecutionCore::wait_for(std::chrono::nanoseconds patience) const {
              : nullptr;
 }
 
-void ExecutionCore::on_done(std::function<void(const Report&)> done) {
+void ExecutionCore::on_done(Callback done) {
   if (!done) {
     return;
   }
@@ -169,7 +172,7 @@ void ExecutionCore::on_done(std::function<void(const Report&)> done) {
       return;
     }
   }
-  done(report_);
+  tell(done, report_);
 }
 
 ExecutionState ExecutionCore::state() const noexcept {

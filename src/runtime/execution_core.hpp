@@ -74,7 +74,9 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   [[nodiscard]] bool cancel_here() noexcept;
   [[nodiscard]] const Report& wait() const;
   [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
-  void on_done(std::function<void(const Report&)> done);
+  using Callback = std::function<void(const Report&)>;
+  void on_done(Callback done);
+  static void tell(const Callback& callback, const Report& report) noexcept;
   [[nodiscard]] ExecutionState state() const noexcept;
   [[nodiscard]] ResourceUsage usage() const;
   [[nodiscard]] const RunId& id() const noexcept { return report_.id; }
@@ -109,7 +111,7 @@ class ExecutionCore : public engine::WakeTarget, public std::enable_shared_from_
   // Under mutex_: the operation's run disappears at the end, the report appears.
   bool reported_;
   Report& report_;
-  std::vector<std::function<void(const Report&)>> on_done_;
+  std::vector<Callback> on_done_;
   /// Nothing for a report that has ended.
   std::optional<Operation> operation_;
 };

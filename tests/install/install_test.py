@@ -4,7 +4,10 @@ loaded and unloaded, in an extension of Python, and beside another Rust library.
 
 Usage: install_test.py BUILD SOURCE LINKER_FLAGS
 """
+import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -65,9 +68,21 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     # A cache of its own: the component must be compiled, by the installed helper.
     fresh = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
     same("the installed command", run(*hello, env=fresh).stdout, "42\n")
+    documents = prefix / "share/doc/airssys-wasm"
     for document in ("LICENSE", "CHANGELOG.md", "limits.md", "report.schema.json"):
-        if not (prefix / "share/doc/airssys-wasm" / document).exists():
+        if not (documents / document).exists():
             sys.exit(f"{document} is not installed")
+    # Each crate that is linked, Rust's own library and what is compiled into us, with their terms.
+    notices = (documents / "copyright").read_text()
+    lock = (source / "src/engine/bridge/Cargo.lock").read_text()
+    for name in ("wasmtime", "tokio", "rustix", "wit-parser", "foldhash"):
+        version = re.search(rf'name = "{name}"\nversion = "(.*)"', lock).group(1)
+        if not re.search(rf"^{name} {re.escape(version)} +\S", notices, re.MULTILINE):
+            sys.exit(f"the terms of {name} {version} are not installed")
+    for words in ("libfmt-dev", "nlohmann-json3-dev", "Rust's own library", "Permission is hereby granted", "GCC RUNTIME LIBRARY EXCEPTION",
+                  "LLVM Exceptions to the Apache 2.0 License", "UNICODE LICENSE V3", "Copyright (c) Tokio Contributors"):
+        if words not in notices:
+            sys.exit(f"{words!r} is not among the terms of third parties")
 
     other = scratch / "libother.a"
     run("rustc", "--crate-type", "staticlib", "-O", "-o", other, source / "tests/install/other.rs")
@@ -77,7 +92,16 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     run("cmake", "-S", source / "tests/install", "-B", consumer, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
         f"-DEXAMPLE={example}", f"-DOTHER_RUST={other}", f"-DCMAKE_EXE_LINKER_FLAGS={linker_flags}",
         f"-DCMAKE_MODULE_LINKER_FLAGS={linker_flags}", "-DCMAKE_CXX_FLAGS=-Wall -Wextra -Werror",
-        f"-DPYTHON_INCLUDE={python_include}")
+        f"-DPYTHON_INCLUDE={python_include}", "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON")
+    ours = []
+    for step in json.loads((consumer / "compile_commands.json").read_text()):
+        flags = iter(shlex.split(step["command"])[1:])
+        for flag in flags:
+            if flag in ("-o", "-c", "-isystem", "-I"):
+                next(flags)
+            elif flag not in ("-Wall", "-Wextra", "-Werror", "-fPIC") and not flag.startswith(("-std=", "-I", "-Dplugin_", "-Dextension_")):
+                ours.append(flag)
+    same("compiler flags that reach the user's targets", ours, [])
     helper = Path((consumer / "helper").read_text()).resolve()
     same("the helper that the package names", helper, (prefix / "libexec/airssys-wasm/airssys-wasm-compile").resolve())
     run("cmake", "--build", consumer)
@@ -94,8 +118,10 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
         run(consumer / program, env=fresh, cwd=source)
         shutil.rmtree(scratch / "cache")
 
-    same("the plug-in", run("/usr/bin/python3", "-c", PLUGIN, consumer / "libplugin.so", hello_wat, helper).stdout,
-         "42\n42\nstays\n")
+    # With the helper named, and without: it compiles by what find_package has told it, far from the program it is in.
+    for named in (helper, ""):
+        same("the plug-in", run("/usr/bin/python3", "-c", PLUGIN, consumer / "libplugin.so", hello_wat, named).stdout,
+             "42\n42\nstays\n")
     # Not only by chance (g++ marks some symbols so that their object stays).
     if "NODELETE" not in run("readelf", "-d", consumer / "libplugin.so").stdout:
         sys.exit("the plug-in may be unloaded under Wasmtime's handlers and threads")

@@ -158,6 +158,8 @@ TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
   const auto began = std::chrono::steady_clock::now();
   short_lived.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
+  caller.join();
+  EXPECT_THAT(instance.call("run", {}, budget()), Stops("bad_call")) << "it is spent";
 }
 
 TEST_F(InstanceTest, MemoryCountsFromCallToCall) {

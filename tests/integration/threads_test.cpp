@@ -132,12 +132,37 @@ TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
     const auto guest = inner.load_text(trap).value();
     EXPECT_THAT(inner.run(guest, "run", {}, small()), Stops("trap"));
     EXPECT_THAT(inner.start(guest, "run", {}, small()).wait(), Stops("trap"));
+    auto instance = inner.instantiate(guest, small()).value();
+    std::jthread([&] {
+      ::sigfillset(&all);
+      ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+      EXPECT_THAT(instance.call("run", {}, patient()), Stops("trap"));
+    }).join();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &all);
     EXPECT_EQ(::sigismember(&all, SIGTERM), 1) << "what is not a guest's fault stays blocked";
   }).join();
 }
 
 #ifdef __x86_64__
+// A host function computes as the thread that polls does: here the caller's.
+TEST_F(ThreadsTest, AHostFunctionComputesInTheModeOfItsThread) {
+  unsigned seen = 0;
+  auto host = WasmEngine::create(config()).value();
+  host.host("").function("now", [&](HostCall&) { seen = _mm_getcsr(); });
+  const auto guest = host.load_text(R"((component (import "now" (func $f)) (core func $now (canon lower (func $f)))
+    (core module $m (import "" "now" (func $now)) (func (export "run") (call $now)))
+    (core instance $i (instantiate $m (with "" (instance (export "now" (func $now))))))
+    (func (export "run") (canon lift (core func $i "run")))))")
+                         .value();
+  std::jthread([&] {
+    constexpr unsigned kFlushAndRoundUp = 0x1f80U | 0x8000U | 0x0040U | 0x4000U;
+    _mm_setcsr(kFlushAndRoundUp);
+    EXPECT_TRUE(host.run(guest, "run", {}, small()));
+    EXPECT_EQ(seen & ~0x3fU, kFlushAndRoundUp);
+    _mm_setcsr(0x1f80);
+  }).join();
+}
+
 // Programs linked with -ffast-math flush subnormal numbers to zero; others round another way, or let a division fault.
 TEST_F(ThreadsTest, GuestsComputeAsWebAssemblySaysWhateverTheThreadDoes) {
   const auto text = component(

@@ -1,10 +1,14 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <optional>
 
 #include "support/host.hpp"
 #include "support/no_more_descriptors.hpp"
@@ -163,6 +167,35 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   EXPECT_EQ(last.outcome(), Outcome::Refused);
   EXPECT_GT(returned, 64 * 250);
   EXPECT_TRUE(after) << after.error();
+}
+
+TEST_F(WasiTest, TheEndOfAnEngineWaitsForAReaderOfInheritedOutput) {
+  std::optional<WasmEngine> ending = WasmEngine::create(config()).value();
+  const auto guest = ending
+                         ->load_text(wasi_guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const "
+                                                "64) (i32.const 4096) (i32.const 16)) (i32.const 1)"))
+                         .value();
+  auto context = with_deadline(2s);
+  context.wasi.stdout_target = OutputGrant::Inherited;
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  ASSERT_GT(::fcntl(pipe[1], F_SETPIPE_SZ, 4096), 0);
+  const int saved = ::dup(STDOUT_FILENO);
+  ::dup2(pipe[1], STDOUT_FILENO);
+  ::close(pipe[1]);
+  EXPECT_TRUE(ending->run(guest, "run", {}, context));
+  EXPECT_TRUE(ending->run(guest, "run", {}, context));
+  auto end = std::async(std::launch::async, [&] { ending.reset(); });
+  EXPECT_EQ(end.wait_for(200ms), std::future_status::timeout);
+  std::size_t read = 0;
+  std::array<char, 4096> some{};
+  while (read < 2 * some.size()) {
+    read += static_cast<std::size_t>(std::max<ssize_t>(::read(pipe[0], some.data(), some.size()), 0));
+  }
+  EXPECT_EQ(end.wait_for(2s), std::future_status::ready);
+  ::dup2(saved, STDOUT_FILENO);
+  ::close(saved);
+  ::close(pipe[0]);
 }
 
 // The report of a run that was told says how much is lost; what is found later, the flush says.
@@ -501,6 +534,31 @@ TEST_F(WasiTest, ADeadMountKeepsNobodyWaitingButThoseWhoWereGrantedIt) {
     descriptors = host.statistics().engine.file_descriptors.used;
   }
   EXPECT_EQ(taken[0], taken[1]) << "an open that was not waited for is given back to the ledger";
+}
+
+// Docs say 64 sets of directories.
+TEST_F(WasiTest, TheFirst64SetsOfDirectoriesHaveThreadsOfTheirOwnAndFurtherOnesShare) {
+  auto settings = config();
+  settings.file_threads = 1;
+  settings.max_concurrent = 4;
+  settings.max_instances = 70;
+  auto host = WasmEngine::create(settings).value();
+  const auto open_file = host.load_text(opener("file", 0, 1)).value();
+  const auto threads = [&] { return host.statistics().engine.threads.used; };
+  std::vector<Instance> kept;
+  std::vector<std::uint64_t> used;
+  for (int i = 0; i < 67; ++i) {
+    const auto own = directory / std::to_string(i);
+    std::filesystem::create_directory(own);
+    std::ofstream(own / "file") << "x";
+    auto context = with_deadline(1000ms);
+    context.wasi.directories = {{own.string(), "/data", false}};
+    kept.push_back(host.instantiate(open_file, context).value());
+    EXPECT_EQ(code_of(kept.back().call("run", {}, {context.limits, context.timeout})), 0U) << i;
+    used.push_back(threads());
+  }
+  EXPECT_EQ(std::ranges::adjacent_find(used) - used.begin(), 63) << "the 65th shares, and no one before it";
+  EXPECT_EQ(used[63], used[66]);
 }
 
 /// Lists the first preopened directory `times` times, with `after` the listing that is in local `s`.

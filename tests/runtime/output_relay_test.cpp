@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -126,6 +128,25 @@ TEST(OutputRelayTest, TellsTheGuestThatNobodyReadsAndRaisesNoSignal) {
   relay.detach(output);
   err.write = {};
   EXPECT_EQ(err.rest(), "45");
+}
+
+TEST(OutputRelayTest, TellsTheGuestOfAFileSizeLimitAndRaisesNoSignal) {
+  ASSERT_NE(std::signal(SIGXFSZ, SIG_DFL), SIG_ERR);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{2, before.rlim_max};
+  OutputRelay relay;
+  std::FILE* file = std::tmpfile();
+  const auto output = std::make_shared<WrittenOutput>("12345");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  ASSERT_TRUE(relay.attach(output, {.out = ::fileno(file)}));
+  const auto flushed = relay.flush();
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  EXPECT_EQ(flushed.os_error, EFBIG);
+  EXPECT_EQ(flushed.lost.count, 3U);
+  EXPECT_EQ(output->told(), (std::vector<WrittenOutput::Told>{{true, EFBIG, false, 3}}));
+  relay.detach(output);
+  std::fclose(file);
 }
 
 TEST(OutputRelayTest, TellsTheGuestOfAFullDiskThatItMayTryAgain) {

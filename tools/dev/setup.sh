@@ -5,8 +5,10 @@ cache="${XDG_CACHE_HOME:-$HOME/.cache}/airssys-wasm"
 bridge_source=src/engine/bridge
 llvm=19
 
+packages_rust=(rustc-web cargo-web)
 packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev libxxhash-dev ca-certificates)
-packages_test=(libgtest-dev libgmock-dev python3-jsonschema python3-dev)
+packages_package=(dpkg-dev file)
+packages_test=(libgtest-dev libgmock-dev python3-jsonschema python3-dev "${packages_package[@]}")
 packages_fuzz=("clang-$llvm" "libclang-rt-$llvm-dev")
 packages_bench=(libbenchmark-dev python3)
 packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck)
@@ -18,11 +20,13 @@ die() {
   exit 1
 }
 
+is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
+
 # Installs what is missing of the named packages; does nothing, fast, when all are there.
 need() {
   local missing=() package
   for package in "$@"; do
-    dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    is_installed "$package" || missing+=("$package")
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || die "these Debian packages are missing: ${missing[*]}" "install them, or use Debian 12"
@@ -36,22 +40,37 @@ need() {
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-need_rust() {
-  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
-  local install="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --component clippy,rustfmt"
-  command -v cargo >/dev/null || die "Rust is missing (Debian's is too old; $rust_needed or newer is needed)" "$install"
+rust_version() { rustc --version 2>/dev/null | sed -nE 's/^rustc ([0-9]+\.[0-9]+).*/\1/p'; }
+
+rust_is_new_enough() {
   local have
-  have=$(rustc --version | sed -E 's/^rustc ([0-9]+\.[0-9]+).*/\1/')
-  if [ "$(printf '%s\n%s\n' "$rust_needed" "$have" | sort -V | head -n 1)" != "$rust_needed" ]; then
-    die "Rust $have is too old; $rust_needed or newer is needed" "rustup update stable"
-  fi
+  have=$(rust_version)
+  command -v cargo >/dev/null && [ -n "$have" ] && [ "$(printf '%s\n%s\n' "$rust_needed" "$have" | sort -V | head -n 1)" = "$rust_needed" ]
+}
+
+# Debian's own Rust is too old, but its security updates carry one that is not, for its web browsers.
+need_rust() {
+  local by_rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal" package trouble
+  [ -d "$HOME/.cargo/bin" ] && PATH="$HOME/.cargo/bin:$PATH"
+  ! rust_is_new_enough || return 0
+  trouble="Rust is missing; $rust_needed or newer is needed"
+  [ -z "$(rust_version)" ] || trouble="Rust $(rust_version) ($(command -v rustc)) is too old; $rust_needed or newer is needed"
+  ! command -v rustup >/dev/null || die "$trouble" "rustup update stable && rustup default stable"
+  for package in rustc cargo; do
+    ! is_installed "$package" ||
+      die "$trouble, and Debian's package $package conflicts with ${packages_rust[*]}, which are new enough" \
+        "apt-get remove $package, then again; or get Rust by rustup: $by_rustup"
+  done
+  command -v apt-get >/dev/null || die "$trouble" "$by_rustup"
+  need "${packages_rust[@]}"
+  rust_is_new_enough || die "Rust $(rust_version) ($(command -v rustc)) is too old; $rust_needed or newer is needed" "$by_rustup"
 }
 
 # rustup's minimal profile has neither.
 need_rust_tools() {
   need_rust
   cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 && return 0
-  command -v rustup >/dev/null || die "clippy and rustfmt are missing" "rustup component add clippy rustfmt"
+  command -v rustup >/dev/null || die "clippy and rustfmt are missing, which contributors need" "get Rust by rustup: https://rustup.rs"
   rustup component add clippy rustfmt
 }
 

@@ -5,6 +5,7 @@ task_help() {
 ./dev run COMPONENT [options]   set up what is missing, build, and run a component: ./dev run --help
 ./dev build                     build/release/airssys-wasm
 ./dev bridge FILE               the bridge to Wasmtime alone, as this archive: for CMake projects that add this directory
+./dev package                   Debian packages of the command and of the library, into build/packages
 ./dev test [FILTER]             set up what is missing and run all tests (or those that ctest -R FILTER selects)
 ./dev bench [FILTER]            benchmarks beside raw Wasmtime, with ratios; FILTER process: whole processes only
 ./dev bench --write             all of them, into docs/benchmarks.md
@@ -15,6 +16,7 @@ task_help() {
 ./dev explore [--seed N | --seeds N [--first N] | --seconds N]
                                 the library on a fake door, one thread at a time, as a seed chooses
 ./dev fuzz [TARGET [SECONDS]]   fuzz values, json or component, or all of them, 10 s each
+./dev bare                      README's commands and the packages on a Debian 12 with git and bash only (needs root)
 ./dev ci                        what CI runs, with the time of each stage
 ./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
 TEXT
@@ -39,6 +41,14 @@ compile() {
 set_up_build() {
   need "${packages_build[@]}"
   build_bridge
+  notices_beside "$AIRSSYS_WASM_BRIDGE"
+}
+
+# Into the directory of the archive $1, when it is not there or older.
+notices_beside() {
+  local file
+  file="$(dirname "$1")/copyright"
+  [ "$file" -nt "$1" ] || write_notices "$file"
 }
 
 task_build() {
@@ -49,8 +59,19 @@ task_build() {
 task_bridge() {
   local file="${1:-}"
   [ -n "$file" ] || die "a file is missing" "./dev bridge build/libairssys_wasm_bridge.a"
+  need "${packages_inside[@]}"
   build_bridge
   (cd "$from" && { cmp -s "$AIRSSYS_WASM_BRIDGE" "$file" || cp "$AIRSSYS_WASM_BRIDGE" "$file"; } && touch "$file")
+  case "$file" in /*) ;; *) file="$from/$file" ;; esac
+  notices_beside "$file"
+}
+
+task_package() {
+  need "${packages_package[@]}"
+  set_up_build
+  compile package
+  (cd build/package && cpack --config CPackConfig.cmake >cpack.log 2>&1) || { cat build/package/cpack.log >&2; die "the packages cannot be made"; }
+  ls -sh1 build/packages/*.deb >&2
 }
 
 # Paths are relative to where the user stands.
@@ -89,7 +110,7 @@ task_asan() {
   build_guests
   cp build/dev/airssys-wasm-compile build/asan/
   # Wasmtime's signal handlers and guard pages are its own business; leaks are ours.
-  ASAN_OPTIONS=handle_segv=0:allow_user_segv_handler=1:detect_leaks=1:detect_stack_use_after_return=0 run_tests asan "$@"
+  ASAN_OPTIONS=handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:allow_user_segv_handler=1:detect_leaks=1:detect_stack_use_after_return=0 run_tests asan "$@"
 }
 
 task_tsan() {

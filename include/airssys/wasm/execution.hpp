@@ -38,7 +38,7 @@ class Execution {
   [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const&;
   const Report* wait_for(std::chrono::nanoseconds patience) const&& = delete;
   /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
-  /// the scheduler, where an exception would end the process. It must not block.
+  /// the scheduler. An exception that leaves it ends the process. It must not block.
   void on_done(std::function<void(const Report&)> done) const;
   /// Ends the run within one slice with reason `cancelled`, one that is queued as soon as a worker is free. Does
   /// nothing when it is over.

@@ -128,31 +128,32 @@ impl State {
         if !others {
             return all;
         }
-        let (mut taken, mut rest) = (Vec::new(), all.as_slice());
-        while let [stream, a, b, c, d, tail @ ..] = rest {
-            let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-            let (bytes, next) = tail.split_at(size);
-            let stream = if *stream == BridgeStream::Out as u8 { BridgeStream::Out } else { BridgeStream::Err };
+        let mut taken = Vec::new();
+        for (stream, piece) in each_piece(&all) {
             if chosen[stream as usize] {
-                taken.extend_from_slice(&rest[..HEADER + size]);
+                taken.extend_from_slice(piece);
             } else {
-                self.append(stream, bytes);
+                self.append(stream, &piece[HEADER..]);
             }
-            rest = next;
         }
         taken
     }
 }
 
+/// Each piece, its header included, with its stream.
+fn each_piece(mut pieces: &[u8]) -> impl Iterator<Item = (BridgeStream, &[u8])> {
+    std::iter::from_fn(move || {
+        let [stream, a, b, c, d, ..] = pieces else { return None };
+        let stream = if *stream == BridgeStream::Out as u8 { BridgeStream::Out } else { BridgeStream::Err };
+        let (piece, rest) = pieces.split_at(HEADER + u32::from_le_bytes([*a, *b, *c, *d]) as usize);
+        pieces = rest;
+        Some((stream, piece))
+    })
+}
+
 /// The bytes in some pieces, without the headers.
-fn payload(mut pieces: &[u8]) -> u64 {
-    let mut sum = 0;
-    while let [_, a, b, c, d, tail @ ..] = pieces {
-        let size = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
-        sum += size as u64;
-        pieces = &tail[size..];
-    }
-    sum
+fn payload(pieces: &[u8]) -> u64 {
+    each_piece(pieces).map(|(_, piece)| (piece.len() - HEADER) as u64).sum()
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

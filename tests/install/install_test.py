@@ -83,6 +83,11 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
                   "LLVM Exceptions to the Apache 2.0 License", "UNICODE LICENSE V3", "Copyright (c) Tokio Contributors"):
         if words not in notices:
             sys.exit(f"{words!r} is not among the terms of third parties")
+    if left := re.search(r"&#?\w+;", notices[notices.index("Rust's own library"):]):
+        sys.exit(f"the terms still have {left[0]}")
+    # One that comes with no text has that of Wasmtime.
+    if not re.search(r"wasmtime-wasi-io 48[^\n]*\n([^\n]+\n)*\n+ +Apache License", notices[notices.index("The crates of the bridge"):]):
+        sys.exit("wasmtime-wasi-io stands at no terms")
 
     other = scratch / "libother.a"
     run("rustc", "--crate-type", "staticlib", "-O", "-o", other, source / "tests/install/other.rs")
@@ -106,6 +111,9 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     same("the helper that the package names", helper, (prefix / "libexec/airssys-wasm/airssys-wasm-compile").resolve())
     run("cmake", "--build", consumer)
     shutil.rmtree(scratch / "cache")
+    small, large = ((consumer / program).stat().st_size for program in ("consumer", "keeps_sections"))
+    if small > 0.9 * large:
+        sys.exit(f"what nothing refers to is still in the program: {small} bytes of {large}")
     # Without CMake.
     flags = run("pkg-config", "--cflags", "--libs", "airssys-wasm",
                 env={**os.environ, "PKG_CONFIG_PATH": str(next(prefix.rglob("pkgconfig")))}).stdout.split()

@@ -1,7 +1,7 @@
-"""Makes the Debian packages of the build and looks into them: what is inside, what they ask for, and that the command
-works as it is unpacked, with its helper and nothing of the build.
+"""Looks into the Debian packages: what is inside, what they ask for, and that the command works as it is unpacked, with
+its helper and nothing of the build.
 
-Usage: package_test.py BUILD SOURCE
+Usage: package_test.py PACKAGES SOURCE
 """
 import os
 import subprocess
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-build, source = (Path(p).resolve() for p in sys.argv[1:3])
+packages, source = (Path(p).resolve() for p in sys.argv[1:3])
 
 
 def run(*words, **more):
@@ -25,9 +25,7 @@ def field(package, name):
 
 with tempfile.TemporaryDirectory(prefix="airssys-package-") as scratch:
     scratch = Path(scratch)
-    run("cpack", "--config", build / "CPackConfig.cmake", "-B", scratch, "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=gzip")
-    program, library = scratch.glob("airssys-wasm_*.deb"), scratch.glob("libairssys-wasm-dev_*.deb")
-    program, library = next(program), next(library)
+    program, library = (next(packages.glob(name)) for name in ("airssys-wasm_*.deb", "libairssys-wasm-dev_*.deb"))
 
     # The command asks for C's library and libsodium, and for nothing that compiles.
     depends = field(program, "Depends")
@@ -46,15 +44,26 @@ with tempfile.TemporaryDirectory(prefix="airssys-package-") as scratch:
             sys.exit(f"{file} is not in the command's package")
     if (root / "usr/include").exists() or list(root.rglob("*.a")):
         sys.exit("the command's package has files for developers")
+    terms = (root / "usr/share/doc/airssys-wasm/copyright").read_text()
+    for words in ("Apache License", "Rust's own library", "wasmtime 48", "nlohmann-json3-dev"):
+        if words not in terms:
+            sys.exit(f"the terms do not speak of {words}")
+    for path in root.rglob("*"):
+        mode = path.lstat().st_mode & 0o777
+        if not path.is_symlink() and mode != 0o755 and (path.is_dir() or mode != 0o644):
+            sys.exit(f"{path.relative_to(root)} has mode {mode:o}")
+    if b"/usr/libexec/airssys-wasm" not in (root / "usr/bin/airssys-wasm").read_bytes():
+        sys.exit("the command was not built for /usr")
     seen = run(root / "usr/bin/airssys-wasm", "run", source / "examples/guests/hello.wat", "--invoke", "hello()",
                env={**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")})
     if seen != "42\n":
         sys.exit(f"the command says {seen!r}")
 
     run("dpkg-deb", "--extract", library, root)
-    for pattern in ("usr/include/airssys/wasm.hpp", "usr/lib/**/libairssys_wasm_bridge.a", "usr/lib/**/airssys-wasm-config.cmake",
-                    "usr/lib/**/airssys-wasm.pc"):
-        if not list(root.glob(pattern)):
-            sys.exit(f"{pattern} is not in the library's package")
+    libraries = "usr/lib/" + run("gcc", "-print-multiarch").strip()
+    for file in ("usr/include/airssys/wasm.hpp", f"{libraries}/libairssys_wasm_bridge.a", f"{libraries}/libairssys-wasm.a",
+                 f"{libraries}/cmake/airssys-wasm/airssys-wasm-config.cmake", f"{libraries}/pkgconfig/airssys-wasm.pc"):
+        if not (root / file).is_file():
+            sys.exit(f"{file} is not in the library's package")
     if os.readlink(root / "usr/share/doc/libairssys-wasm-dev") != "airssys-wasm":
         sys.exit("the terms of the library's package are not those of the command's")

@@ -1,12 +1,12 @@
 # ./dev bare: what README promises, on Debian 12 with git and bash and nothing else; sourced after setup.sh.
 
-bare="$PWD/build/bare"
+bare=/var/tmp/airssys-wasm-bare
 
 # Runs bash's $2 in the root $1, with processes and mounts of its own that end with it.
 in_root() {
   local root="$1"
   # shellcheck disable=SC2016 # expanded by the inner bash
-  unshare --mount --pid --fork bash -c '
+  unshare --mount --pid --fork --kill-child bash -c '
     set -e
     mount --make-rprivate /
     mount -t proc proc "$1/proc"
@@ -34,7 +34,11 @@ bare_step() {
   local began=$SECONDS what="$1"
   shift
   say "$what"
-  "$@" || die "$what: failed in $bare"
+  # In a shell of its own, so that whatever fails in it ends it.
+  set +e
+  (set -euo pipefail; "$@")
+  [ $? -eq 0 ] || die "$what: failed in $bare"
+  set -e
   printf '%-72s %4d s\n' "$what" "$((SECONDS - began))" >>"$bare/times"
 }
 
@@ -57,9 +61,7 @@ install_packages() {
   cp "$bare"/builder/root/airssys-wasm/build/packages/*.deb "$bare/user/root/"
   in_root "$bare/user" 'apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ./root/airssys-wasm_*.deb >/dev/null'
   cp examples/guests/hello.wat tests/examples/readme.cpp "$bare/user/root/"
-  for compiler in cc c++ gcc g++ clang rustc cargo; do
-    ! in_root "$bare/user" "command -v $compiler" || return 1
-  done
+  in_root "$bare/user" 'for compiler in cc c++ gcc g++ clang rustc cargo; do ! command -v $compiler || exit 1; done; echo none' | grep -qx none
   in_root "$bare/user" "cd; airssys-wasm run hello.wat --invoke 'hello()'" | grep -qx 42
 }
 
@@ -75,8 +77,8 @@ find_package(airssys-wasm 0.1 REQUIRED)
 add_executable(own ../readme.cpp)
 target_link_libraries(own PRIVATE airssys-wasm::airssys-wasm)
 CMAKE
-  in_root "$bare/user" 'cd ~/own; cmake -B build . >/dev/null; cmake --build build >/dev/null; ./build/own
-    g++ -std=c++23 ../readme.cpp -o by_pkg_config $(pkg-config --cflags --libs airssys-wasm); ./by_pkg_config'
+  in_root "$bare/user" 'cd ~/own; cmake -B build . >/dev/null; cmake --build build >/dev/null; ./build/own | grep -qx "42, 2 fuel"
+    g++ -std=c++23 ../readme.cpp -o by_pkg_config $(pkg-config --cflags --libs airssys-wasm); ./by_pkg_config | grep -qx "42, 2 fuel"'
 }
 
 task_bare() {

@@ -1,7 +1,9 @@
 # What others have written of the library, and on which terms they gave it; sourced after setup.sh.
 
-# The C++ that is compiled into the archives and programs. gcc-12-base has the terms of libstdc++ and libgcc.
-packages_inside=(libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev gcc-12-base)
+# The C++ that is compiled into archives and programs, by the Debian packages that have its terms.
+packages_inside() { echo libfmt-dev nlohmann-json3-dev libcli11-dev libxxhash-dev "libstdc++-$(g++ -dumpversion)-dev"; }
+
+line() { printf -- "$1%.0s" {1..80}; }
 
 # The crates of the bridge, each a line "name version|licence"; what only runs while it is built is not inside.
 crates_inside() {
@@ -10,24 +12,35 @@ crates_inside() {
     sed -nE 's/^([^ ]+) v([^ |]+)[^|]*\|(.*)$/\1 \2|\3/p' | sed 's/ (\*)$//' | grep -v '^airssys-wasm-bridge ' | sort -u
 }
 
-# Each text once, with the crates that come with it.
+# Each crate with its terms, then each text once, with the crates that come with it. Those of Wasmtime that come without
+# one have that of Wasmtime.
 crate_notices() {
-  local scratch crate name licence file text sources
+  local scratch crates crate licence file text found sources="${CARGO_HOME:-$HOME/.cargo}/registry/src"
+  crates=$(crates_inside) || return 1
   scratch=$(mktemp -d)
-  sources="${CARGO_HOME:-$HOME/.cargo}/registry/src"
   while IFS='|' read -r crate licence; do
-    name="${crate/ /-}"
     printf '%-44s %s\n' "$crate" "$licence"
-    for file in "$sources"/*/"$name"/{LICEN[CS]E,COPYING,COPYRIGHT,NOTICE,UNLICENSE}*; do
+    found=
+    for file in "$sources"/*/"${crate/ /-}"/{LICEN[CS]E,COPYING,COPYRIGHT,NOTICE,UNLICENSE}*; do
       [ -f "$file" ] || continue
+      found=yes
       text=$(tr -s '[:space:]' ' ' <"$file" | sha256sum | cut -c 1-16)
       [ -e "$scratch/$text.text" ] || cp "$file" "$scratch/$text.text"
       printf '%s\n' "$crate" >>"$scratch/$text.crates"
     done
-  done < <(crates_inside)
-  [ -n "$(find "$scratch" -name '*.text' -print -quit)" ] || die "no crate has its licence in $sources" "cargo fetch --manifest-path $bridge_source/Cargo.toml"
+    case "$found$crate" in
+      yes*) ;;
+      wasmtime-* | cranelift-* | pulley-interpreter\ *) printf '%s\n' "$crate" >>"$scratch/of-wasmtime" ;;
+      *)
+        say "$crate ($licence) has no text of its licence in $sources"
+        return 1
+        ;;
+    esac
+  done <<<"$crates"
+  text=$(tr -s '[:space:]' ' ' <"$(echo "$sources"/*/wasmtime-[0-9]*/LICENSE)" | sha256sum | cut -c 1-16) || return 1
+  cat "$scratch/of-wasmtime" >>"$scratch/$text.crates"
   for text in "$scratch"/*.text; do
-    printf '\n%s\n\n' "$(printf -- '-%.0s' {1..80})"
+    printf '\n%s\n\n' "$(line -)"
     sort -u "${text%.text}.crates" | paste -s -d , | sed 's/,/, /g' | fold -s -w 100
     echo
     tr -d '\r' <"$text"
@@ -40,27 +53,42 @@ rust_notices() {
   local by_rustup by_debian=/usr/share/doc/libstd-rust-web-dev/copyright
   by_rustup="$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html"
   if [ -e "$by_rustup" ]; then
-    sed -e 's/<[^>]*>//g' -e 's/&lt;/</g; s/&gt;/>/g; s/&quot;/"/g; s/&#39;/'"'"'/g; s/&amp;/\&/g; s/[[:space:]]*$//' "$by_rustup" | cat -s
+    sed -E -e 's/<[^>]*>//g' -e "s/&(lt|#60);/</g; s/&(gt|#62);/>/g; s/&(quot|#34);/\"/g; s/&#39;/'/g; s/&amp;/\\&/g; s/[[:space:]]*\$//" "$by_rustup" | cat -s
   elif [ -e "$by_debian" ]; then
     cat "$by_debian"
   else
-    die "the terms of Rust's own library are neither in $by_rustup nor in $by_debian"
+    say "the terms of Rust's own library are neither in $by_rustup nor in $by_debian"
+    return 1
   fi
 }
 
-# $1: the file.
-write_notices() {
-  local package made="$1.$$"
-  {
-    printf 'airssys-wasm contains the work of others. This file names each of them, with the terms it is given on.\n'
-    for package in "${packages_inside[@]}"; do
-      printf '\n%s\n%s\n\n' "$(printf '=%.0s' {1..80})" "$package $(dpkg-query -W -f '${Version}' "$package"), as Debian packages it"
-      cat "/usr/share/doc/$package/copyright"
-    done
-    printf '\n%s\n%s\n\n' "$(printf '=%.0s' {1..80})" "Rust's own library, $(rustc --version)"
-    rust_notices
-    printf '\n%s\n%s\n\n' "$(printf '=%.0s' {1..80})" "The crates of the bridge to Wasmtime, by $bridge_source/Cargo.lock"
-    crate_notices
-  } >"$made"
-  mv "$made" "$1"
+all_notices() {
+  local package
+  printf 'airssys-wasm is given to you under the terms of its LICENSE, the Apache License, Version 2.0:\n\n'
+  cat LICENSE
+  printf '\nIt contains the work of others. What follows names each of them, with the terms it is given on.\n'
+  for package in "$@"; do
+    printf '\n%s\n%s\n\n' "$(line =)" "$package $(dpkg-query -W -f '${Version}' "$package"), as Debian packages it"
+    cat "/usr/share/doc/$package/copyright" || return 1
+  done
+  printf '\n%s\n%s\n\n' "$(line =)" "Rust's own library, $(rustc --version)"
+  rust_notices || return 1
+  printf '\n%s\n%s\n\n' "$(line =)" "The crates of the bridge to Wasmtime, by $bridge_source/Cargo.lock"
+  crate_notices
+}
+
+# Beside the archive $1, as $1.copyright, when it is not there or older: the terms of what is in it, and of the packages
+# $2... that go into what is built with it. Where they cannot be had, only packages cannot be made.
+notices_beside() {
+  local archive="$1" made="$1.copyright.$$"
+  shift
+  if [ "$archive.copyright" -nt "$archive" ] && [ "$archive.copyright" -nt tools/dev/notices.sh ]; then
+    return 0
+  fi
+  if all_notices "$@" >"$made"; then
+    mv "$made" "$archive.copyright"
+  else
+    rm -f "$made" "$archive.copyright"
+    say "the terms of third parties cannot be collected: no packages can be made of this build"
+  fi
 }

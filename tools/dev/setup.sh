@@ -6,6 +6,7 @@ bridge_source=src/engine/bridge
 llvm=19
 
 packages_rust=(rustc-web cargo-web)
+packages_rust_tools=(rust-web-clippy rustfmt-web)
 packages_build=(g++ cmake ninja-build ccache pkg-config "lld-$llvm" libfmt-dev nlohmann-json3-dev libcli11-dev libsodium-dev libxxhash-dev ca-certificates)
 packages_package=(dpkg-dev file)
 packages_test=(libgtest-dev libgmock-dev python3-jsonschema python3-dev "${packages_package[@]}")
@@ -28,16 +29,20 @@ need() {
   for package in "$@"; do
     is_installed "$package" || missing+=("$package")
   done
-  [ ${#missing[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || die "these Debian packages are missing: ${missing[*]}" "install them, or use Debian 12"
+  [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+}
+
+# These, or their newest versions.
+install_packages() {
   local as_root=()
+  command -v apt-get >/dev/null || die "these Debian packages are missing: $*" "install them, or use Debian 12"
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || die "installing ${missing[*]} needs root" "su -c 'apt-get install ${missing[*]}'"
+    command -v sudo >/dev/null || die "installing $* needs root" "su - -c 'apt-get update && apt-get install $*'"
     as_root=(sudo)
   fi
-  say "installing ${missing[*]}"
+  say "installing $*"
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 rust_version() { rustc --version 2>/dev/null | sed -nE 's/^rustc ([0-9]+\.[0-9]+).*/\1/p'; }
@@ -59,10 +64,11 @@ need_rust() {
   for package in rustc cargo; do
     ! is_installed "$package" ||
       die "$trouble, and Debian's package $package conflicts with ${packages_rust[*]}, which are new enough" \
-        "apt-get remove $package, then again; or get Rust by rustup: $by_rustup"
+        "sudo apt-get remove $package, then again; or get Rust by rustup: $by_rustup"
   done
   command -v apt-get >/dev/null || die "$trouble" "$by_rustup"
-  need "${packages_rust[@]}"
+  # Also where they are there: those of Debian 12 itself are too old.
+  install_packages "${packages_rust[@]}"
   rust_is_new_enough || die "Rust $(rust_version) ($(command -v rustc)) is too old; $rust_needed or newer is needed" "$by_rustup"
 }
 
@@ -70,8 +76,11 @@ need_rust() {
 need_rust_tools() {
   need_rust
   cargo clippy --version >/dev/null 2>&1 && cargo fmt --version >/dev/null 2>&1 && return 0
-  command -v rustup >/dev/null || die "clippy and rustfmt are missing, which contributors need" "get Rust by rustup: https://rustup.rs"
-  rustup component add clippy rustfmt
+  if command -v rustup >/dev/null; then
+    rustup component add clippy rustfmt
+  else
+    need "${packages_rust_tools[@]}"
+  fi
 }
 
 # `wasmtime run` itself, for ./dev bench: built once into the cache, without what no run uses. AIRSSYS_WASM_PEER names it.

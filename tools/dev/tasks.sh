@@ -41,14 +41,8 @@ compile() {
 set_up_build() {
   need "${packages_build[@]}"
   build_bridge
-  notices_beside "$AIRSSYS_WASM_BRIDGE"
-}
-
-# Into the directory of the archive $1, when it is not there or older.
-notices_beside() {
-  local file
-  file="$(dirname "$1")/copyright"
-  [ "$file" -nt "$1" ] || write_notices "$file"
+  # shellcheck disable=SC2046 # words
+  notices_beside "$AIRSSYS_WASM_BRIDGE" $(packages_inside)
 }
 
 task_build() {
@@ -59,18 +53,31 @@ task_build() {
 task_bridge() {
   local file="${1:-}"
   [ -n "$file" ] || die "a file is missing" "./dev bridge build/libairssys_wasm_bridge.a"
-  need "${packages_inside[@]}"
   build_bridge
   (cd "$from" && { cmp -s "$AIRSSYS_WASM_BRIDGE" "$file" || cp "$AIRSSYS_WASM_BRIDGE" "$file"; } && touch "$file")
   case "$file" in /*) ;; *) file="$from/$file" ;; esac
   notices_beside "$file"
 }
 
+# The packages of one build belong together, so a version between releases names the commit.
+package_version() {
+  local version
+  version=$(sed -n 's/^project(airssys-wasm VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+  git describe --exact-match --tags --match "v$version" >/dev/null 2>&1 || version="$version~git$(git log -1 --format=%cd.%h --date=format:%Y%m%d%H%M%S)"
+  echo "$version"
+}
+
 task_package() {
   need "${packages_package[@]}"
   set_up_build
+  [ -e "$AIRSSYS_WASM_BRIDGE.copyright" ] || die "the terms of third parties are missing (see above)"
+  # Directories in the packages are everybody's to read, whatever the user's own are.
+  umask 022
   compile package
-  (cd build/package && cpack --config CPackConfig.cmake >cpack.log 2>&1) || { cat build/package/cpack.log >&2; die "the packages cannot be made"; }
+  cmake -DAIRSSYS_WASM_PACKAGE_VERSION="$(package_version)" build/package >/dev/null
+  rm -rf build/packages
+  (cd build/package && cpack >cpack.log 2>&1) || { cat build/package/cpack.log >&2; die "the packages cannot be made"; }
+  /usr/bin/python3 tests/install/package_test.py build/packages .
   ls -sh1 build/packages/*.deb >&2
 }
 
@@ -89,7 +96,7 @@ run_tests() {
 }
 
 task_test() {
-  need "${packages_test[@]}"
+  need "${packages_test[@]}" "${packages_guests[@]}"
   set_up_build
   compile dev
   build_guests
@@ -226,7 +233,7 @@ task_ci() {
   budget=$cold
   [ -e "$cache/bridge/$(bridge_key)/release/libairssys_wasm_bridge.a" ] && budget=$warm
   stages=$(mktemp)
-  for name in lint build test asan tsan explore benchmarks fuzz; do stage "$name"; done
+  for name in lint build test package asan tsan explore benchmarks fuzz; do stage "$name"; done
   say "all stages"
   cat "$stages"
   rm -f "$stages"

@@ -57,7 +57,7 @@ first_command() {
   grep -qx 42 "$bare/first"
 }
 
-install_packages() {
+use_command() {
   cp "$bare"/builder/root/airssys-wasm/build/packages/*.deb "$bare/user/root/"
   in_root "$bare/user" 'apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ./root/airssys-wasm_*.deb >/dev/null'
   cp examples/guests/hello.wat tests/examples/readme.cpp "$bare/user/root/"
@@ -92,7 +92,7 @@ task_bare() {
   bare_step "... and again" first_command
   bare_step "./dev test, the first time" in_root "$bare/builder" 'cd ~/airssys-wasm; ./dev test'
   bare_step "./dev package" in_root "$bare/builder" 'cd ~/airssys-wasm; ./dev package'
-  bare_step "the command's package, installed and used without a compiler" install_packages
+  bare_step "the command's package, installed and used without a compiler" use_command
   bare_step "the library's package, installed and used" use_library
   cat "$bare/times"
   rm -rf --one-file-system "$bare"

@@ -243,6 +243,9 @@ Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& compone
 
 Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
                                                   std::string_view arguments) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
   const auto found = component.loaded()->function(function);
   if (!found) {
     return std::unexpected(found.error());

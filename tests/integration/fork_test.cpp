@@ -80,7 +80,8 @@ int what_is_wrong(Holdings& had, std::ptrdiff_t first_end) {
       !told(had.runs.front().wait()) || !told(*had.runs.back().wait_for(1s)) || !told((*had.bound)(small())) ||
       !told(engine.load_text(kQuick, "again")) || !told(engine.instantiate(*had.quick, small())) ||
       !told(had.instance->call("run", {}, budget)) || !told(had.instance->start("run", {}, budget).wait()) ||
-      !told(engine.parse_wave(*had.quick, "run", "()")) || !told(WasmEngine::create(config()))) {
+      !told(engine.parse_wave(*had.quick, "run", "()")) || !told(engine.parse_json(*had.quick, "run", "[]")) ||
+      !told(engine.load_component({}, "again")) || !told(WasmEngine::create(config()))) {
     return number;
   }
   // One that was over when the process was forked, while others were looking at it.
@@ -126,6 +127,7 @@ TEST(ForkTest, AChildIsToldAndItsDestructorsReturn) {
   // The parent goes on as if nothing had happened.
   EXPECT_TRUE(had.completion->complete(std::vector<Value>{Value(std::uint32_t{42})}));
   EXPECT_EQ(had.runs.back().wait().value(), Value(std::uint32_t{42}));
+  EXPECT_NE(had.runs.front().state(), ExecutionState::Done) << "the children have cancelled only their own copy";
   EXPECT_TRUE(had.engine->run(*had.quick, "run", {}, small()));
 }
 

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <future>
 #include <latch>
+#include <optional>
 #include <semaphore>
 #include <set>
 
@@ -123,7 +125,9 @@ class ThreadsTest : public HostTest {
 
 // A program that waits for its signals by signalfd or sigwait blocks them all, in the threads that we start too.
 TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
-  const auto trap = component(R"((func (export "run") (result i32) unreachable))", kRun);
+  const auto trap = component(R"((memory 1)
+    (func (export "run") (result i32) (i32.load (i32.const 0x7fffffff))))",
+                              kRun);
   std::jthread([&] {
     sigset_t all;
     ::sigfillset(&all);
@@ -193,6 +197,102 @@ TEST_F(ThreadsTest, GuestsComputeAsWebAssemblySaysWhateverTheThreadDoes) {
   }).join();
 }
 #endif
+
+/// Which threads the host's functions of one run were called on.
+class WhereTest : public HostTest {
+ protected:
+  WhereTest() {
+    settings.workers = 1;
+    host.emplace(WasmEngine::create(settings).value());
+    host->host(kHost)
+        .function("now", [this](HostCall&, std::uint32_t n) { return note(), n; })
+        .function("later", [this](HostCall&, TypedCompletion<std::uint32_t> completion, std::uint32_t n) {
+          note();
+          std::jthread([&] { completion.complete(n); }).join();
+        });
+    guest.emplace(host->load_text(R"((component
+    (import "acme:test/host@1.0.0" (instance $host
+      (export "now" (func (param "n" u32) (result u32))) (export "later" (func (param "n" u32) (result u32)))))
+    (core func $now (canon lower (func $host "now"))) (core func $later (canon lower (func $host "later")))
+    (core module $m (import "" "now" (func $now (param i32) (result i32)))
+      (import "" "later" (func $later (param i32) (result i32)))
+      (func (export "run") (result i32) (call $now (call $later (call $now (i32.const 42))))))
+    (core instance $i (instantiate $m (with "" (instance (export "now" (func $now)) (export "later" (func $later))))))
+    (func (export "run") (result u32) (canon lift (core func $i "run")))))")
+                      .value());
+  }
+  void note() {
+    const std::lock_guard lock(mutex);
+    threads.push_back(std::this_thread::get_id());
+  }
+  /// The only thread that was seen.
+  std::thread::id only_thread() {
+    EXPECT_EQ(threads.size(), 3U);
+    const auto one = std::set(threads.begin(), threads.end());
+    threads.clear();
+    EXPECT_EQ(one.size(), 1U);
+    return *one.begin();
+  }
+
+  RuntimeConfig settings = config();
+  std::mutex mutex;
+  std::vector<std::thread::id> threads;
+  std::optional<WasmEngine> host;
+  std::optional<ComponentHandle> guest;
+};
+
+TEST_F(WhereTest, WhatBlocksIsPolledByTheCallerToTheEnd) {
+  const auto here = std::this_thread::get_id();
+  const CallBudget budget{small().limits, small().timeout};
+  EXPECT_TRUE(host->run(*guest, "run", {}, small()));
+  EXPECT_EQ(only_thread(), here);
+  EXPECT_TRUE(host->call<std::uint32_t>(*guest, "run", small()));
+  EXPECT_EQ(only_thread(), here);
+  EXPECT_TRUE(host->bind<std::uint32_t()>(*guest, "run").value()(small()));
+  EXPECT_EQ(only_thread(), here);
+  auto instance = host->instantiate(*guest, small()).value();
+  EXPECT_TRUE(instance.call("run", {}, budget));
+  EXPECT_EQ(only_thread(), here);
+  EXPECT_TRUE(instance.bind<std::uint32_t()>("run").value()(budget));
+  EXPECT_EQ(only_thread(), here);
+}
+
+TEST_F(WhereTest, WhatIsStartedIsPolledAndItsEndToldByAWorker) {
+  std::promise<std::thread::id> told;
+  host->start(*guest, "run", {}, small()).on_done([&](const Report&) { told.set_value(std::this_thread::get_id()); });
+  const auto worker = told.get_future().get();
+  EXPECT_NE(worker, std::this_thread::get_id());
+  EXPECT_EQ(only_thread(), worker);
+}
+
+// The worker polls others meanwhile, and so does the thread for files.
+TEST_F(WhereTest, WhatWaitsHoldsNoThread) {
+  std::vector<HostCompletion> kept;
+  host->host("acme:test/other@1.0.0").async_function("never", [&](HostCall& call, std::span<const Value>) {
+    kept.push_back(call.later());
+    note();
+  });
+  const auto waits =
+      host->load_text(R"((component (import "acme:test/other@1.0.0" (instance $o (export "never" (func))))
+    (core func $never (canon lower (func $o "never")))
+    (core module $m (import "" "never" (func $never)) (func (export "run") (call $never)))
+    (core instance $i (instantiate $m (with "" (instance (export "never" (func $never))))))
+    (func (export "run") (canon lift (core func $i "run")))))")
+          .value();
+  std::vector<Execution> waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(host->start(waits, "run", {}, with_deadline(10s)));
+  }
+  const auto quick = host->start(*guest, "run", {}, small());
+  const auto* report = quick.wait_for(2s);
+  ASSERT_NE(report, nullptr);
+  EXPECT_TRUE(*report);
+  for (const auto& run : waiting) {
+    EXPECT_EQ(run.wait_for(0ns), nullptr);
+    run.cancel();
+    static_cast<void>(run.wait());
+  }
+}
 
 // Its code is metered as its own engine does, and that engine's end would be the end of its slices.
 TEST_F(ThreadsTest, AComponentOfAnotherEngineIsRefused) {
@@ -522,6 +622,31 @@ class QueueTest : public ThreadsTest {
 
   std::optional<ComponentHandle> guest;
 };
+
+// What docs/embedding.md warns of.
+TEST_F(QueueTest, AHostFunctionThatRunsAComponentTakesASecondPlace) {
+  for (const unsigned places : {1U, 2U}) {
+    auto host = with([&](RuntimeConfig& settings) {
+      settings.max_concurrent = places;
+      settings.queue_timeout = 50ms;
+    });
+    std::optional<ComponentHandle> inner;
+    Report nested;
+    host.host("").function("nest", [&](HostCall&) { nested = host.run(*inner, "quick", {}, small()); });
+    inner = host.load_text(asking()).value();
+    const auto outer = host.load_text(R"((component (import "nest" (func $f)) (core func $nest (canon lower (func $f)))
+      (core module $m (import "" "nest" (func $nest)) (func (export "run") (call $nest)))
+      (core instance $i (instantiate $m (with "" (instance (export "nest" (func $nest))))))
+      (func (export "run") (canon lift (core func $i "run")))))")
+                           .value();
+    EXPECT_TRUE(host.run(outer, "run", {}, small()));
+    if (places == 1) {
+      EXPECT_THAT(nested, Stops("queue_timeout"));
+    } else {
+      EXPECT_EQ(nested.value(), k42);
+    }
+  }
+}
 
 TEST_F(QueueTest, ARunThatMayNotWaitIsRefusedAtOnce) {
   queue(0, 50ms);

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 
 #include "support/host.hpp"
 #include "support/no_more_descriptors.hpp"
+#include "support/redirected.hpp"
 #include "support/scratch.hpp"
 #include "support/wasi_guest.hpp"
 
@@ -169,33 +171,76 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   EXPECT_TRUE(after) << after.error();
 }
 
+/// A pipe that holds one write of `writer()` and no more.
+struct FullPipe {
+  static constexpr std::size_t kWrite = 4096;
+  base::Fd read, write;
+
+  FullPipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    read = base::Fd(ends[0]);
+    write = base::Fd(ends[1]);
+    const int holds = ::fcntl(ends[1], F_SETPIPE_SZ, kWrite);
+    EXPECT_GT(holds, 0);
+    const std::string fill(static_cast<std::size_t>(holds) - kWrite, 'x');
+    EXPECT_EQ(::write(ends[1], fill.data(), fill.size()), static_cast<ssize_t>(fill.size()));
+  }
+  static std::string writer() {
+    return wasi_guest(
+        "(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const 16)) "
+        "(i32.const 1)");
+  }
+  /// Until nothing has come for a while.
+  void drain() const {
+    std::array<char, kWrite> some{};
+    pollfd wait{read.get(), POLLIN, 0};
+    while (::poll(&wait, 1, 200) == 1 && ::read(read.get(), some.data(), some.size()) > 0) {
+    }
+  }
+};
+
 TEST_F(WasiTest, TheEndOfAnEngineWaitsForAReaderOfInheritedOutput) {
   std::optional<WasmEngine> ending = WasmEngine::create(config()).value();
-  const auto guest = ending
-                         ->load_text(wasi_guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const "
-                                                "64) (i32.const 4096) (i32.const 16)) (i32.const 1)"))
-                         .value();
+  const auto guest = ending->load_text(FullPipe::writer()).value();
   auto context = with_deadline(2s);
   context.wasi.stdout_target = OutputGrant::Inherited;
-  std::array<int, 2> pipe{};
-  ASSERT_EQ(::pipe(pipe.data()), 0);
-  ASSERT_GT(::fcntl(pipe[1], F_SETPIPE_SZ, 4096), 0);
-  const int saved = ::dup(STDOUT_FILENO);
-  ::dup2(pipe[1], STDOUT_FILENO);
-  ::close(pipe[1]);
-  EXPECT_TRUE(ending->run(guest, "run", {}, context));
-  EXPECT_TRUE(ending->run(guest, "run", {}, context));
-  auto end = std::async(std::launch::async, [&] { ending.reset(); });
-  EXPECT_EQ(end.wait_for(200ms), std::future_status::timeout);
-  std::size_t read = 0;
-  std::array<char, 4096> some{};
-  while (read < 2 * some.size()) {
-    read += static_cast<std::size_t>(std::max<ssize_t>(::read(pipe[0], some.data(), some.size()), 0));
+  const FullPipe pipe;
+  std::future_status before{}, after{};
+  {
+    const Redirected out(STDOUT_FILENO, pipe.write);
+    static_cast<void>(ending->run(guest, "run", {}, context));
+    static_cast<void>(ending->run(guest, "run", {}, context));
+    auto end = std::async(std::launch::async, [&] { ending.reset(); });
+    before = end.wait_for(100ms);
+    pipe.drain();
+    after = end.wait_for(2s);
   }
-  EXPECT_EQ(end.wait_for(2s), std::future_status::ready);
-  ::dup2(saved, STDOUT_FILENO);
-  ::close(saved);
-  ::close(pipe[0]);
+  EXPECT_EQ(before, std::future_status::timeout);
+  EXPECT_EQ(after, std::future_status::ready);
+}
+
+TEST_F(WasiTest, AnInstanceThatOutlivesItsEngineWaitsForTheReaderInItsPlace) {
+  std::optional<WasmEngine> ending = WasmEngine::create(config()).value();
+  auto context = with_deadline(2s);
+  context.wasi.stdout_target = OutputGrant::Inherited;
+  std::optional<Instance> kept = ending->instantiate(ending->load_text(FullPipe::writer()).value(), context).value();
+  const FullPipe pipe;
+  std::future_status engine_ends{}, before{}, after{};
+  {
+    const Redirected out(STDOUT_FILENO, pipe.write);
+    static_cast<void>(kept->call("run", {}, {context.limits, context.timeout}));
+    static_cast<void>(kept->call("run", {}, {context.limits, context.timeout}));
+    auto end = std::async(std::launch::async, [&] { ending.reset(); });
+    engine_ends = end.wait_for(2s);
+    auto last = std::async(std::launch::async, [&] { kept.reset(); });
+    before = last.wait_for(100ms);
+    pipe.drain();
+    after = last.wait_for(2s);
+  }
+  EXPECT_EQ(engine_ends, std::future_status::ready);
+  EXPECT_EQ(before, std::future_status::timeout);
+  EXPECT_EQ(after, std::future_status::ready);
 }
 
 // The report of a run that was told says how much is lost; what is found later, the flush says.
@@ -536,6 +581,23 @@ TEST_F(WasiTest, ADeadMountKeepsNobodyWaitingButThoseWhoWereGrantedIt) {
   EXPECT_EQ(taken[0], taken[1]) << "an open that was not waited for is given back to the ledger";
 }
 
+// The kernel gives its thread back when the file opens; until then the end has waited long enough.
+TEST_F(WasiTest, TheEndOfAnEngineWaits200MillisecondsForABlockedFileCall) {
+  std::optional<WasmEngine> ending = WasmEngine::create(config()).value();
+  std::optional<ComponentHandle> guest = ending->load_text(opener("file", 0, 1)).value();
+  std::ofstream(directory / "file") << "x";
+  const Lease lease(directory / "file");
+  auto context = with_deadline(50ms);
+  context.wasi.directories = {{directory.string(), "/data", false}};
+  EXPECT_THAT(ending->run(*guest, "run", {}, context), Stops("timeout"));
+  guest.reset();
+  const auto began = std::chrono::steady_clock::now();
+  ending.reset();
+  const auto took = std::chrono::steady_clock::now() - began;
+  EXPECT_GE(took, 190ms);
+  EXPECT_LT(took, 2s);
+}
+
 // Docs say 64 sets of directories.
 TEST_F(WasiTest, TheFirst64SetsOfDirectoriesHaveThreadsOfTheirOwnAndFurtherOnesShare) {
   auto settings = config();
@@ -544,6 +606,7 @@ TEST_F(WasiTest, TheFirst64SetsOfDirectoriesHaveThreadsOfTheirOwnAndFurtherOnesS
   settings.max_instances = 70;
   auto host = WasmEngine::create(settings).value();
   const auto open_file = host.load_text(opener("file", 0, 1)).value();
+  ASSERT_FALSE(host.flush_cache()) << "its thread is counted as well";
   const auto threads = [&] { return host.statistics().engine.threads.used; };
   std::vector<Instance> kept;
   std::vector<std::uint64_t> used;

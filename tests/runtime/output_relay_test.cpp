@@ -10,7 +10,6 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -130,23 +129,42 @@ TEST(OutputRelayTest, TellsTheGuestThatNobodyReadsAndRaisesNoSignal) {
   EXPECT_EQ(err.rest(), "45");
 }
 
+/// Files may grow to so many bytes while it lives, and the signal for those that would grow further does what the
+/// system has it do: end the process.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_DFL)) {
+    EXPECT_EQ(::getrlimit(RLIMIT_FSIZE, &before_), 0);
+    const rlimit small{bytes, before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  rlimit before_{};
+  sighandler_t handler_;
+};
+
 TEST(OutputRelayTest, TellsTheGuestOfAFileSizeLimitAndRaisesNoSignal) {
-  ASSERT_NE(std::signal(SIGXFSZ, SIG_DFL), SIG_ERR);
-  rlimit before{};
-  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
-  const rlimit small{2, before.rlim_max};
   OutputRelay relay;
-  std::FILE* file = std::tmpfile();
+  const base::Fd file(::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  ASSERT_TRUE(file);
   const auto output = std::make_shared<WrittenOutput>("12345");
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  ASSERT_TRUE(relay.attach(output, {.out = ::fileno(file)}));
-  const auto flushed = relay.flush();
-  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  FlushedOutput flushed;
+  {
+    const FileSizeLimit limit(2);
+    static_cast<void>(relay.attach(output, {.out = file.get()}));
+    flushed = relay.flush();
+  }
   EXPECT_EQ(flushed.os_error, EFBIG);
   EXPECT_EQ(flushed.lost.count, 3U);
   EXPECT_EQ(output->told(), (std::vector<WrittenOutput::Told>{{true, EFBIG, false, 3}}));
   relay.detach(output);
-  std::fclose(file);
 }
 
 TEST(OutputRelayTest, TellsTheGuestOfAFullDiskThatItMayTryAgain) {

@@ -6,8 +6,8 @@
 #include <span>
 #include <thread>
 
-#include "limits/classify.hpp"
-#include "runtime/loaded_component.hpp"
+#include "execution/classify.hpp"
+#include "load/loaded_component.hpp"
 #include "support.hpp"
 
 namespace airssys::wasm::bench {
@@ -90,10 +90,10 @@ void warm_call_door(benchmark::State& state) {
   const auto* function = hello.loaded()->function("run").value()->function.get();
   const auto store = hello.loaded()->prepared().value()->store(nullptr).value();
   const auto allowed = plenty_a_call();
-  const auto budget = limits::budget(allowed.limits, {RuntimeConfig().slice, {}, {}, {}},
-                                     std::chrono::steady_clock::now() + std::chrono::hours(1));
-  const auto over = [](const engine::Try<engine::RunPtr>& run) {
-    return run && (*run)->poll({}) == engine::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
+  const auto budget = execution::budget(allowed.limits, {RuntimeConfig().slice, {}, {}, {}},
+                                        std::chrono::steady_clock::now() + std::chrono::hours(1));
+  const auto over = [](const wasmtime::Try<wasmtime::RunPtr>& run) {
+    return run && (*run)->poll({}) == wasmtime::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
   };
   if (!over(store->instantiate(budget))) {
     state.SkipWithError("there is no instance");

@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/bridge_handles.hpp"
-#include "engine/door.hpp"
+#include "wasmtime/bridge_handles.hpp"
+#include "wasmtime/door.hpp"
 
 /// Guests, engines and the raw peer that the benchmarks share. Set-up is outside the timed loops.
 namespace airssys::wasm::bench {
@@ -51,7 +51,7 @@ inline std::string runs(std::string_view core) {
 inline const std::string kHello = runs(R"((func (export "run") (result i32) i32.const 42))");
 inline const std::string kLoop = runs(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))");
 
-/// Raw Wasmtime in the same process and mode: src/engine/bridge/src/bench.rs.
+/// Raw Wasmtime in the same process and mode: src/wasmtime/bridge/src/bench.rs.
 struct Raw;
 struct RawWarm;
 /// What the peer does beside running the guest: nothing, what a run of ours promises, or not even count fuel.
@@ -70,22 +70,22 @@ inline Raw* raw(const std::string& wat, Duty duty) {
   auto& peer = kept[{wat, duty}];
   if (peer == nullptr) {
     const RuntimeConfig ours;
-    const engine::Settings as_ours{.pool_slots = ours.max_concurrent + ours.max_instances,
-                                   .pool_spare = engine::kPoolSpareLeast};
-    const auto slots = engine::pool_stacks(as_ours);
+    const wasmtime::Settings as_ours{.pool_slots = ours.max_concurrent + ours.max_instances,
+                                     .pool_spare = wasmtime::kPoolSpareLeast};
+    const auto slots = wasmtime::pool_stacks(as_ours);
     const bridge::BridgeEngineConfig settings{.fuel = true,
                                               .concurrency = false,
                                               .pool_slots = slots,
-                                              .pool_memories = engine::pool_memories(as_ours),
-                                              .pool_tables = slots * engine::kPoolTablesPerComponent,
-                                              .pool_memories_per_component = engine::kPoolMemoriesPerComponent,
-                                              .pool_tables_per_component = engine::kPoolTablesPerComponent,
-                                              .pool_table_elements = engine::kPoolTableElements,
-                                              .pool_memory_bytes = engine::kPoolMemoryBytes,
-                                              .pool_decommit_batch = engine::kPoolDecommitBatch,
+                                              .pool_memories = wasmtime::pool_memories(as_ours),
+                                              .pool_tables = slots * wasmtime::kPoolTablesPerComponent,
+                                              .pool_memories_per_component = wasmtime::kPoolMemoriesPerComponent,
+                                              .pool_tables_per_component = wasmtime::kPoolTablesPerComponent,
+                                              .pool_table_elements = wasmtime::kPoolTableElements,
+                                              .pool_memory_bytes = wasmtime::kPoolMemoryBytes,
+                                              .pool_decommit_batch = wasmtime::kPoolDecommitBatch,
                                               .wasm_stack_bytes = ours.wasm_stack.count,
                                               .fiber_stack_bytes = 1U << 20U};
-    peer = bench_raw_new(&settings, engine::slice(wat), engine::slice("run"), duty);
+    peer = bench_raw_new(&settings, wasmtime::slice(wat), wasmtime::slice("run"), duty);
   }
   return peer;
 }

@@ -19,7 +19,7 @@ endif()
 # For find_package(airssys-wasm): docs/embedding.md.
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/airssys-wasm)
 install(DIRECTORY include/airssys DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT airssys-wasm-development)
-install(TARGETS airssys-wasm airssys-wasm-engine airssys-wasm-core EXPORT airssys-wasm
+install(TARGETS airssys-wasm EXPORT airssys-wasm
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT airssys-wasm-development)
 install(FILES ${bridge_archive} DESTINATION ${CMAKE_INSTALL_LIBDIR} RENAME libairssys_wasm_bridge.a COMPONENT airssys-wasm-development)
 install(EXPORT airssys-wasm NAMESPACE airssys-wasm:: FILE airssys-wasm-targets.cmake DESTINATION ${package} COMPONENT airssys-wasm-development)

@@ -1,6 +1,6 @@
 #include <cstdlib>
 
-#include "engine/door.hpp"
+#include "wasmtime/door.hpp"
 #include "wit/codec.hpp"
 
 /// The encoding in which values and descriptions cross, read by C++ and by Rust: no input harms either, and what
@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace airssys::wasm;
   const std::span bytes(data, size);
   static_cast<void>(wit::decode_description(bytes));
-  static_cast<void>(engine::wave(bytes));
+  static_cast<void>(wasmtime::wave(bytes));
   const auto values = wit::decode_all(bytes);
   if (!values) {
     return 0;

@@ -15,7 +15,7 @@
 #include <stop_token>
 
 #include "base/quantity.hpp"
-#include "engine/load_error.hpp"
+#include "compile/load_error.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -34,7 +34,7 @@ std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chron
     }
     if (std::chrono::steady_clock::now() >= deadline) {
       const auto allowed = std::chrono::nanoseconds(limits.timeout).count();
-      return engine::load_limit("load_timeout", static_cast<std::uint64_t>(allowed), {}, "ns");
+      return compile::load_limit("load_timeout", static_cast<std::uint64_t>(allowed), {}, "ns");
     }
     ready = ::poll(&watched, 1, kLookMs);
   } while (ready == 0 || (ready < 0 && errno == EINTR));
@@ -44,7 +44,7 @@ std::optional<Error> not_readable(int file, const LoadLimits& limits, std::chron
 }  // namespace
 
 Error unreadable(const std::string& path, const base::FileError& why) {
-  auto error = engine::unreadable(path, why);
+  auto error = compile::unreadable(path, why);
   if (std::holds_alternative<LoadFailed>(error.kind)) {
     error.help = "give the path of a component: ls *.wasm *.wat";
   }

@@ -10,13 +10,13 @@
 #include <filesystem>
 #include <iostream>
 
-#include "base/load_limits.hpp"
 #include "base/quantity.hpp"
+#include "base/utf8.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "cli/unit_options.hpp"
 #include "cli/usage_error.hpp"
-#include "wit/utf8.hpp"
+#include "limits/load_limits.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -74,7 +74,7 @@ void load_limit(LoadLimits& l, const std::string& text) {
   const auto equals = std::min(text.find('='), text.size());
   const auto name = text.substr(0, equals), figure = text.substr(std::min(equals + 1, text.size()));
   std::vector<std::string_view> names;
-  for (const auto& limit : base::load_limits_by_name(l)) {
+  for (const auto& limit : limits::load_limits_by_name(l)) {
     names.push_back(limit.name);
     if (limit.name == name) {
       const auto value = limit.bytes ? base::parse_bytes(figure) : base::parse_count(figure);
@@ -98,7 +98,7 @@ void load_limits(CLI::App& app, LoadLimits& l) {
   units.bytes("--compile-memory", l.max_compile_memory, "memory of compiling");
   units.bytes("--artefact-size", l.max_artefact, "size of the compiled component");
   std::string defaults;
-  for (const auto& [name, value, bytes] : base::load_limits_by_name(l)) {
+  for (const auto& [name, value, bytes] : limits::load_limits_by_name(l)) {
     defaults += fmt::format("{}{}={}", defaults.empty() ? "" : " ", name,
                             one_word(bytes ? base::show_bytes(*value) : base::show_count(*value)));
   }
@@ -147,7 +147,7 @@ std::pair<std::string, std::string> variable(const std::string& text) {
   if (equals == std::string::npos || equals == 0) {
     throw CLI::ValidationError("--env", fmt::format("'{}' is not NAME=VALUE; write it like --env LANG=C", text));
   }
-  if (!wit::is_utf8(text)) {
+  if (!base::is_utf8(text)) {
     throw CLI::ValidationError("--env", fmt::format("'{}' is not UTF-8", text));
   }
   return {text.substr(0, equals), text.substr(equals + 1)};
@@ -315,7 +315,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   options.context.wasi.arguments = options.arguments;
   // Not the path, which is the host's business. A file name need not be UTF-8, what a guest is given must.
   options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(),
-                                        wit::repaired(std::filesystem::path(options.component).filename().string()));
+                                        base::repaired(std::filesystem::path(options.component).filename().string()));
   return options;
 }
 

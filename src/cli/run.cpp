@@ -14,7 +14,7 @@
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/terminal.hpp"
-#include "observe/begin_report.hpp"
+#include "report/begin_report.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -224,13 +224,13 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 /// An execution that never began, so that --report tells of it like of any other.
 int refuse(Error error, const ComponentHandle* component, const Options& options, ReportFile& file) {
   Report report;
-  observe::begin_report(report,
-                        {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
-                         .function = std::string_view(options.invoke).substr(0, options.invoke.find('(')),
-                         .fuel_metered = !options.epochs,
-                         .wasm_stack_bytes = options.stack.count,
-                         .load = component != nullptr ? std::optional(component->load_usage()) : std::nullopt},
-                        {options.context.limits, options.context.timeout});
+  report::begin_report(report,
+                       {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
+                        .function = std::string_view(options.invoke).substr(0, options.invoke.find('(')),
+                        .fuel_metered = !options.epochs,
+                        .wasm_stack_bytes = options.stack.count,
+                        .load = component != nullptr ? std::optional(component->load_usage()) : std::nullopt},
+                       {options.context.limits, options.context.timeout});
   report.result = std::unexpected(std::move(error));
   static_cast<void>(file.write(report));  // What went wrong first decides the exit code.
   return complain(report.error(), options);

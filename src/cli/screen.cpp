@@ -9,12 +9,12 @@
 #include <string_view>
 #include <utility>
 
-#include "base/load_limits.hpp"
 #include "base/quantity.hpp"
+#include "base/utf8.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
-#include "engine/load_error.hpp"
-#include "wit/utf8.hpp"
+#include "compile/load_error.hpp"
+#include "limits/load_limits.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -130,7 +130,7 @@ struct Advice {
   }
   std::string operator()(const LoadFailed& k) const {
     const LoadLimits usual;
-    for (const auto& [name, value, bytes] : base::load_limits_by_name(usual)) {
+    for (const auto& [name, value, bytes] : limits::load_limits_by_name(usual)) {
       if (k.limit == name) {
         const auto next = std::max({k.allowed * 2, k.found.value_or(0) * 2, *value});
         return fmt::format("raise it with --load-limit {}={}", name, bytes ? more_bytes(next) : more_count(next));
@@ -157,7 +157,7 @@ struct Advice {
         k.unit == "ns" ? more_time(std::max(std::chrono::nanoseconds(k.allowed), usual_time / 4)) : more_bytes(next));
   }
   std::string operator()(const HostExhausted& k) const {
-    return k.resource == engine::kCompileHelper
+    return k.resource == compile::kCompileHelper
                ? "install airssys-wasm-compile beside this program or in ../libexec/airssys-wasm"
                : std::string();
   }
@@ -187,15 +187,15 @@ std::string shell_word(std::string_view text) {
     }
     word += "'";
   }
-  return wit::is_utf8(word) && harmless_lines(word) == word && !word.contains('\n') ? word : "FILE";
+  return base::is_utf8(word) && harmless_lines(word) == word && !word.contains('\n') ? word : "FILE";
 }
 
 std::string harmless(std::string_view text) {
   constexpr std::size_t kMost = 300;
   std::string out;
   for (std::size_t at = 0; at < text.size() && out.size() < kMost;) {
-    const auto [code, size] = wit::first_char(text.substr(at));
-    const bool blank = !code || *code == ' ' || wit::steers_display(*code);
+    const auto [code, size] = base::first_char(text.substr(at));
+    const bool blank = !code || *code == ' ' || base::steers_display(*code);
     if (!blank) {
       out += text.substr(at, size);
     } else if (out.empty() || out.back() != ' ') {
@@ -210,8 +210,8 @@ std::string harmless_lines(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const auto [code, size] = wit::first_char(text);
-    const bool plain = code && (*code == '\n' || *code == '\t' || !wit::steers_display(*code));
+    const auto [code, size] = base::first_char(text);
+    const bool plain = code && (*code == '\n' || *code == '\t' || !base::steers_display(*code));
     out += plain ? text.substr(0, size) : " ";
     text.remove_prefix(size);
   }
@@ -236,7 +236,7 @@ std::string advice(const Error& error, const Options& options) {
   const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
   const bool of_the_library =
       std::holds_alternative<LinkFailed>(error.kind) ||
-      (exhausted != nullptr && exhausted->resource == engine::kCompileHelper && exhausted->os_error == ENOENT);
+      (exhausted != nullptr && exhausted->resource == compile::kCompileHelper && exhausted->os_error == ENOENT);
   const auto* call = std::get_if<BadCall>(&error.kind);
   if (call != nullptr && !call->did_you_mean.empty()) {
     return fmt::format("{}   (all: {})", error.help, Advice{options}.inspecting());

@@ -3,7 +3,7 @@
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/limits.hpp>
 
-#include "wit/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace airssys::wasm {
 
@@ -102,7 +102,7 @@ Result<void> validate(const WasiGrants& grants) {
     return bad_grant("coarse_clock is not positive or longer than a year", "give it a step, like 10ms");
   }
   const auto text = [](std::string_view what, std::size_t number, std::string_view bytes) -> Result<void> {
-    if (wit::is_utf8(bytes)) {
+    if (base::is_utf8(bytes)) {
       return {};
     }
     return bad_grant(fmt::format("{} {} is not UTF-8", what, number), "guests can be given UTF-8 only");

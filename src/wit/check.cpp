@@ -4,8 +4,8 @@
 #include <limits>
 #include <set>
 
+#include "base/utf8.hpp"
 #include "wit/codec.hpp"
-#include "wit/utf8.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -68,7 +68,7 @@ struct Check {
     if (auto why = longer_than_can_cross(text.size())) {
       return why;
     }
-    return type.kind == Kind::String && !is_utf8(text) ? Why("is not UTF-8") : scalar(Kind::String);
+    return type.kind == Kind::String && !base::is_utf8(text) ? Why("is not UTF-8") : scalar(Kind::String);
   }
   Why operator()(char32_t c) const {
     constexpr char32_t kMax = 0x10FFFF, kSurrogates = 0xD800, kAfterSurrogates = 0xE000;

@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-/// The encoding in which values and types cross to the bridge; src/engine/bridge/src/value.rs and types.rs hold its
+/// The encoding in which values and types cross to the bridge; src/wasmtime/bridge/src/value.rs and types.rs hold its
 /// definition. Decoding never trusts a count or a length.
 namespace airssys::wasm::wit {
 

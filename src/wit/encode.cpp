@@ -1,11 +1,11 @@
 #include <airssys/wasm/encoding.hpp>
 
+#include "base/utf8.hpp"
 #include "wit/codec.hpp"
-#include "wit/utf8.hpp"
 
 namespace airssys::wasm::encoding {
 
-bool is_text(std::string_view text) { return wit::is_utf8(text); }
+bool is_text(std::string_view text) { return base::is_utf8(text); }
 
 }  // namespace airssys::wasm::encoding
 

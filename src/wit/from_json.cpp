@@ -5,9 +5,9 @@
 #include <limits>
 #include <set>
 
+#include "base/utf8.hpp"
 #include "wit/codec.hpp"
 #include "wit/json.hpp"
-#include "wit/utf8.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -221,7 +221,7 @@ Made from_json(const Json& json, const Type& type) {
     case Kind::F32: return real<float>(json, type);
     case Kind::F64: return real<double>(json, type);
     case Kind::Char: {
-      const auto c = json.is_string() ? only_char(json.get<std::string>()) : std::nullopt;
+      const auto c = json.is_string() ? base::only_char(json.get<std::string>()) : std::nullopt;
       return c ? Made(*c) : wrong(json, type);
     }
     case Kind::String: return json.is_string() ? Made(json.get<std::string>()) : wrong(json, type);

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <iterator>
 
+#include "base/utf8.hpp"
 #include "wit/json.hpp"
-#include "wit/utf8.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -46,7 +46,7 @@ class Printer {
       out_ += Json(value).dump();
     }
   }
-  void operator()(char32_t c) { (*this)(utf8(c)); }
+  void operator()(char32_t c) { (*this)(base::utf8(c)); }
   void operator()(const std::string& text) { out_ += json_text(text); }
   void operator()(const ByteList& bytes) {
     constexpr std::size_t kCharsMost = 4;
@@ -124,9 +124,9 @@ std::string json_text(const Json& json, int indent) {
   std::string out;
   out.reserve(plain.size());
   for (std::string_view rest = plain; !rest.empty();) {
-    const auto [c, size] = first_char(rest);
-    out += c && *c >= kDelete && steers_display(*c) ? fmt::format("\\u{:04x}", static_cast<unsigned>(*c))
-                                                    : rest.substr(0, size);
+    const auto [c, size] = base::first_char(rest);
+    out += c && *c >= base::kDelete && base::steers_display(*c) ? fmt::format("\\u{:04x}", static_cast<unsigned>(*c))
+                                                                : rest.substr(0, size);
     rest.remove_prefix(size);
   }
   return out;

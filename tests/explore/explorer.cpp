@@ -14,12 +14,12 @@
 
 #include "base/fd.hpp"
 #include "base/sync.hpp"
-#include "engine/compile_queue.hpp"
+#include "compile/cache_writer.hpp"
+#include "compile/compile_queue.hpp"
+#include "host/output_relay.hpp"
 #include "ledger/ledger.hpp"
-#include "runtime/cache_writer.hpp"
-#include "runtime/fake_run.hpp"
-#include "runtime/output_relay.hpp"
-#include "runtime/scheduler.hpp"
+#include "scheduler/fake_run.hpp"
+#include "scheduler/scheduler.hpp"
 
 /// Threads that do to engines what users do, in any order and at any moment, under every seed: what must hold is that
 /// everything ends, once, and that nothing is used after its end.
@@ -368,14 +368,14 @@ class SchedulerWorld {
     ledger::Amounts capacity;
     capacity[ledger::Kind::Memory] = 60 + dice_.below(100);
     account_ = ledger::Account::simulated(capacity);
-    runtime::SchedulerLimits limits;
+    scheduler::SchedulerLimits limits;
     limits.workers = 1 + static_cast<unsigned>(dice_.below(3));
     limits.concurrent_max = 1 + static_cast<unsigned>(dice_.below(4));
     limits.queued_max = 1 + static_cast<unsigned>(dice_.below(4));
     limits.queue_timeout = 5ms;
     limits.place = memory(10);
     limits.residue = memory(1);
-    scheduler_ = runtime::Scheduler::start(limits, account_);
+    scheduler_ = scheduler::Scheduler::start(limits, account_);
   }
 
   void live() {
@@ -399,7 +399,7 @@ class SchedulerWorld {
       thread.join();
     }
     scheduler_->shutdown();
-    const std::weak_ptr<runtime::Scheduler> gone = scheduler_;
+    const std::weak_ptr<scheduler::Scheduler> gone = scheduler_;
     scheduler_.reset();
     waker.join();
     wake_all();
@@ -408,7 +408,7 @@ class SchedulerWorld {
   }
 
  private:
-  using Core = std::shared_ptr<runtime::ExecutionCore>;
+  using Core = std::shared_ptr<scheduler::ExecutionCore>;
 
   static ledger::Amounts memory(std::uint64_t n) {
     ledger::Amounts out;
@@ -417,7 +417,7 @@ class SchedulerWorld {
   }
   /// What a user's destructor may do: it comes back to the scheduler.
   struct Parting {
-    explicit Parting(const std::shared_ptr<runtime::Scheduler>& its_scheduler) : scheduler(its_scheduler) {}
+    explicit Parting(const std::shared_ptr<scheduler::Scheduler>& its_scheduler) : scheduler(its_scheduler) {}
     Parting(const Parting&) = delete;
     Parting& operator=(const Parting&) = delete;
     ~Parting() {
@@ -425,7 +425,7 @@ class SchedulerWorld {
         static_cast<void>(there->queued());
       }
     }
-    std::weak_ptr<runtime::Scheduler> scheduler;
+    std::weak_ptr<scheduler::Scheduler> scheduler;
   };
 
   std::vector<test::Step> script(Dice& dice) {
@@ -435,16 +435,15 @@ class SchedulerWorld {
       if (dice.one_in(2)) {
         out.push_back(test::slice());
       } else {
-        out.emplace_back([this, parting](auto&, const std::shared_ptr<engine::WakeTarget>& target) {
+        out.emplace_back([this, parting](auto&, const std::shared_ptr<wasmtime::WakeTarget>& target) {
           const std::lock_guard lock(mutex_);
           wakers_.emplace_back(target);
-          return engine::Poll::Waiting;
+          return wasmtime::Poll::Waiting;
         });
       }
     }
-    out.emplace_back([parting, last = dice.one_in(4) ? engine::Poll::Slice : engine::Poll::Done](auto&, const auto&) {
-      return last;
-    });
+    out.emplace_back([parting, last = dice.one_in(4) ? wasmtime::Poll::Slice : wasmtime::Poll::Done](
+                         auto&, const auto&) { return last; });
     return out;
   }
   static CallBudget budget(Dice& dice) {
@@ -454,7 +453,7 @@ class SchedulerWorld {
   }
 
   void wake_all() {
-    std::vector<std::weak_ptr<engine::WakeTarget>> wakers;
+    std::vector<std::weak_ptr<wasmtime::WakeTarget>> wakers;
     {
       const std::lock_guard lock(mutex_);
       wakers.swap(wakers_);
@@ -497,9 +496,9 @@ class SchedulerWorld {
   Dice dice_;
   const std::uint64_t seed_;
   std::shared_ptr<ledger::Account> account_;
-  std::shared_ptr<runtime::Scheduler> scheduler_;
+  std::shared_ptr<scheduler::Scheduler> scheduler_;
   base::Mutex mutex_;
-  std::vector<std::weak_ptr<engine::WakeTarget>> wakers_;
+  std::vector<std::weak_ptr<wasmtime::WakeTarget>> wakers_;
 };
 
 void scheduler_scenario(std::uint64_t seed) {
@@ -511,7 +510,7 @@ void scheduler_scenario(std::uint64_t seed) {
 void compile_queue_scenario(std::uint64_t seed) {
   Dice dice(seed);
   const unsigned places = 1 + static_cast<unsigned>(dice.below(3));
-  engine::CompileQueue queue({places, static_cast<unsigned>(dice.below(3)), 2ms});
+  compile::CompileQueue queue({places, static_cast<unsigned>(dice.below(3)), 2ms});
   std::array<std::stop_source, 2> stops;
   base::Atomic<unsigned> at_work = 0;
   std::vector<base::Thread> threads;
@@ -537,10 +536,10 @@ void compile_queue_scenario(std::uint64_t seed) {
 }
 
 /// What guests have written, endlessly.
-class FlowingOutput final : public engine::Output {
+class FlowingOutput final : public wasmtime::Output {
  public:
   explicit FlowingOutput(base::Atomic<bool>& failed) : failed_(failed) {}
-  [[nodiscard]] base::Buffer take(engine::Streams) override {
+  [[nodiscard]] base::Buffer take(wasmtime::Streams) override {
     constexpr std::array<std::uint8_t, 6> kPiece = {0, 1, 0, 0, 0, 'y'};
     auto* bytes = new std::uint8_t[kPiece.size()];
     std::ranges::copy(kPiece, bytes);
@@ -549,7 +548,7 @@ class FlowingOutput final : public engine::Output {
             [](std::uint8_t* p, std::size_t, std::size_t) noexcept { delete[] p; }};
   }
   void allow(std::uint64_t) override {}
-  std::uint64_t fail(engine::Streams, const Failing&) noexcept override {
+  std::uint64_t fail(wasmtime::Streams, const Failing&) noexcept override {
     failed_ = true;
     return 0;
   }
@@ -567,7 +566,7 @@ void output_relay_scenario(std::uint64_t seed) {
   const base::Fd null(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   base::Atomic<bool> failed = false;
   {
-    runtime::OutputRelay relay;
+    host::OutputRelay relay;
     std::vector<base::Thread> threads;
     for (unsigned i = 0; i < 3; ++i) {
       threads.emplace_back([&, own = Dice(seed * 3 + i)]() mutable {
@@ -600,7 +599,7 @@ void cache_writer_scenario(std::uint64_t seed) {
   unsigned accepted = 0;
   {
     base::Mutex mutex;
-    runtime::CacheWriter writer({[&](const std::string&, const engine::Artefact&) -> std::optional<std::string> {
+    compile::CacheWriter writer({[&](const std::string&, const compile::Artefact&) -> std::optional<std::string> {
                                    base::sleep_for(10us);
                                    ++stored;
                                    return {};
@@ -610,7 +609,7 @@ void cache_writer_scenario(std::uint64_t seed) {
     std::vector<base::Thread> threads;
     for (unsigned i = 0; i < 3; ++i) {
       threads.emplace_back([&, own = Dice(seed * 3 + i)]() mutable {
-        const auto artefact = engine::seal(bytes).value();
+        const auto artefact = compile::seal(bytes).value();
         for (auto n = 1 + own.below(3); n > 0; --n) {
           const auto key = std::to_string(own.below(3));
           switch (own.below(4)) {

@@ -3,12 +3,12 @@
 #include <map>
 
 #include "base/sync.hpp"
-#include "engine/door.hpp"
+#include "wasmtime/door.hpp"
 
-/// The door of engine/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
+/// The door of wasmtime/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
 /// is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host function of
 /// that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond.
-namespace airssys::wasm::engine {
+namespace airssys::wasm::wasmtime {
 
 namespace {
 
@@ -29,9 +29,9 @@ std::vector<std::uint8_t> number(std::uint32_t n) {
   return wit::encode_all({&value, 1});
 }
 
-class FakeCalls final : public HostCalls {
+class FakeCalls final : public wasmtime::HostCalls {
  public:
-  void wake_to(const std::shared_ptr<WakeTarget>& target) {
+  void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) {
     const std::lock_guard lock(mutex_);
     target_ = target;
   }
@@ -68,7 +68,7 @@ class FakeCalls final : public HostCalls {
     target_.reset();
   }
 
-  std::optional<ParkedCall> next() override {
+  std::optional<wasmtime::ParkedCall> next() override {
     const std::lock_guard lock(mutex_);
     if (parked_.empty()) {
       return {};
@@ -91,7 +91,7 @@ class FakeCalls final : public HostCalls {
 
  private:
   bool say(std::uint64_t ticket, Said what) {
-    std::shared_ptr<WakeTarget> target;
+    std::shared_ptr<wasmtime::WakeTarget> target;
     {
       const std::lock_guard lock(mutex_);
       const auto at = waiting_.find(ticket);
@@ -108,14 +108,14 @@ class FakeCalls final : public HostCalls {
   }
 
   mutable base::Mutex mutex_;
-  std::deque<ParkedCall> parked_;
+  std::deque<wasmtime::ParkedCall> parked_;
   std::map<std::uint64_t, std::optional<Said>> waiting_;
-  std::shared_ptr<WakeTarget> target_;
+  std::shared_ptr<wasmtime::WakeTarget> target_;
   std::uint64_t next_ = 0;
 };
 
 /// The door's own thread, which wakes those that sleep. As Wasmtime's, it cannot end itself.
-class FakeHost final : public Host {
+class FakeHost final : public wasmtime::Host {
  public:
   FakeHost() : thread_([this] { work(); }) {}
   FakeHost(const FakeHost&) = delete;
@@ -128,7 +128,7 @@ class FakeHost final : public Host {
     changed_.notify_all();
     thread_.join();
   }
-  void wake_soon(const std::shared_ptr<WakeTarget>& target) {
+  void wake_soon(const std::shared_ptr<wasmtime::WakeTarget>& target) {
     {
       const std::lock_guard lock(mutex_);
       sleepers_.push_back({base::Clock::now() + std::chrono::milliseconds(1), target});
@@ -139,7 +139,7 @@ class FakeHost final : public Host {
  private:
   struct Sleeper {
     base::Clock::time_point until;
-    std::weak_ptr<WakeTarget> who;
+    std::weak_ptr<wasmtime::WakeTarget> who;
   };
   void work() {
     std::unique_lock lock(mutex_);
@@ -177,32 +177,33 @@ struct Task {
   unsigned times = 1;
 };
 
-class FakeRun final : public Run {
+class FakeRun final : public wasmtime::Run {
  public:
-  FakeRun(const Budget& budget, Task task)
+  FakeRun(const wasmtime::Budget& budget, Task task)
       : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.fuel) {}
   FakeRun(const FakeRun&) = delete;
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
 
-  void wake_to(const std::shared_ptr<WakeTarget>& target) override {
+  void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) override {
     target_ = target;
     calls_->wake_to(target);
   }
-  Poll poll(const CpuLimit& /*cpu*/) override {
+  wasmtime::Poll poll(const wasmtime::CpuLimit& /*cpu*/) override {
     ++slices_;
-    phase_ = RunPhase::Call;
+    phase_ = wasmtime::RunPhase::Call;
     fuel_.fetch_sub(std::min(fuel_.load(), kFuelOfASlice));
     for (const auto* flag : {cancelled_, ending_}) {
       if (flag != nullptr && flag->load()) {
-        return fail(Cause::Halted, 0);
+        return fail(wasmtime::Cause::Halted, 0);
       }
     }
     switch (task_.what) {
-      case What::Nothing: return Poll::Done;
-      case What::Quick: answer_ = number(42); return Poll::Done;
+      case What::Nothing: return wasmtime::Poll::Done;
+      case What::Quick: answer_ = number(42); return wasmtime::Poll::Done;
       case What::Spin:
-        return fuel_ == 0 ? fail(Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel)) : Poll::Slice;
+        return fuel_ == 0 ? fail(wasmtime::Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel))
+                          : wasmtime::Poll::Slice;
       case What::Sleep: return sleep();
       case What::Ask: break;
     }
@@ -211,18 +212,18 @@ class FakeRun final : public Run {
     }
     if (auto said = calls_->said(*ticket_)) {
       if (!*said) {
-        return fail(Cause::HostFunction, said->error());
+        return fail(wasmtime::Cause::HostFunction, said->error());
       }
       answer_ = std::move(**said);
       ticket_.reset();
-      return ++asked_ == task_.times ? Poll::Done : Poll::Slice;
+      return ++asked_ == task_.times ? wasmtime::Poll::Done : wasmtime::Poll::Slice;
     }
     if (calls_->any_parked()) {
-      return Poll::HostCall;
+      return wasmtime::Poll::HostCall;
     }
-    return calls_->has_target() ? Poll::Waiting : Poll::Slice;
+    return calls_->has_target() ? wasmtime::Poll::Waiting : wasmtime::Poll::Slice;
   }
-  std::expected<Answer, Failure> take_result() override {
+  std::expected<Answer, wasmtime::Failure> take_result() override {
     if (failure_) {
       return std::unexpected(std::move(*failure_));
     }
@@ -231,42 +232,42 @@ class FakeRun final : public Run {
     out.number_size = static_cast<std::uint8_t>(answer_.size());
     return out;
   }
-  Failure cancel() noexcept override {
+  wasmtime::Failure cancel() noexcept override {
     calls_->withdraw();
     target_.reset();
-    return {Cause::Halted, 0, false, {}, {}};
+    return {wasmtime::Cause::Halted, 0, false, {}, {}};
   }
-  [[nodiscard]] Counters counters() const noexcept override {
-    Counters out;
+  [[nodiscard]] wasmtime::Counters counters() const noexcept override {
+    wasmtime::Counters out;
     out.phase = phase_;
     out.fuel_left = fuel_;
     out.slices = slices_;
     return out;
   }
-  [[nodiscard]] std::vector<Denial> denials() const override { return {}; }
-  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override { return calls_; }
+  [[nodiscard]] std::vector<wasmtime::Denial> denials() const override { return {}; }
+  [[nodiscard]] std::shared_ptr<wasmtime::HostCalls> host_calls() override { return calls_; }
   void let_go() noexcept override { delete this; }
   [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
-  Poll sleep() {
+  wasmtime::Poll sleep() {
     const auto now = base::Clock::now();
     if (!until_) {
       until_ = now + std::chrono::milliseconds(1);
     }
     if (now >= *until_) {
       answer_ = number(42);
-      return Poll::Done;
+      return wasmtime::Poll::Done;
     }
     if (!target_) {
-      return Poll::Slice;
+      return wasmtime::Poll::Slice;
     }
     task_.host->wake_soon(target_);
-    return Poll::Waiting;
+    return wasmtime::Poll::Waiting;
   }
-  Poll fail(Cause cause, std::uint64_t code) {
-    failure_ = Failure{cause, code, true, {}, {}};
-    return Poll::Done;
+  wasmtime::Poll fail(wasmtime::Cause cause, std::uint64_t code) {
+    failure_ = wasmtime::Failure{cause, code, true, {}, {}};
+    return wasmtime::Poll::Done;
   }
 
   const Task task_;
@@ -275,38 +276,41 @@ class FakeRun final : public Run {
   unsigned asked_ = 0;
   const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
   std::optional<std::uint64_t> ticket_;
-  std::shared_ptr<WakeTarget> target_;
+  std::shared_ptr<wasmtime::WakeTarget> target_;
   std::optional<base::Clock::time_point> until_;
   std::vector<std::uint8_t> answer_;
-  std::optional<Failure> failure_;
+  std::optional<wasmtime::Failure> failure_;
   // Read by any thread.
-  base::Atomic<RunPhase> phase_ = RunPhase::Link;
+  base::Atomic<wasmtime::RunPhase> phase_ = wasmtime::RunPhase::Link;
   base::Atomic<std::uint64_t> fuel_;
   base::Atomic<std::uint64_t> slices_ = 0;
 };
 
-class FakeFunction final : public Function {
+class FakeFunction final : public wasmtime::Function {
  public:
   explicit FakeFunction(std::string function_name) : name(std::move(function_name)) {}
-  [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view /*arguments*/) const override { return base::Buffer(); }
+  [[nodiscard]] wasmtime::Try<base::Buffer> parse_wave(std::string_view /*arguments*/) const override {
+    return base::Buffer();
+  }
   [[nodiscard]] bool takes_bytes() const noexcept override { return false; }
 
   const std::string name;
 };
 
-class FakePrepared final : public Prepared {
+class FakePrepared final : public wasmtime::Prepared {
  public:
-  FakePrepared(FakeHost& host, std::span<const HostFunctionName> functions)
+  FakePrepared(FakeHost& host, std::span<const wasmtime::HostFunctionName> functions)
       : host_(host), functions_(functions.begin(), functions.end()) {}
   [[nodiscard]] bool needs_wasi() const noexcept override { return false; }
-  [[nodiscard]] Try<RunPtr> call(const Wasi* /*wasi*/, const Budget& budget, const Function& function,
-                                 const Arguments& /*arguments*/) const override {
-    return RunPtr(new FakeRun(budget, task(function)));
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> call(const wasmtime::Wasi* /*wasi*/, const wasmtime::Budget& budget,
+                                                     const wasmtime::Function& function,
+                                                     const wasmtime::Arguments& /*arguments*/) const override {
+    return wasmtime::RunPtr(new FakeRun(budget, task(function)));
   }
-  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override;
+  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Store>> store(const wasmtime::Wasi* wasi) const override;
 
  private:
-  [[nodiscard]] Task task(const Function& function) const {
+  [[nodiscard]] Task task(const wasmtime::Function& function) const {
     const auto& name = dynamic_cast<const FakeFunction&>(function).name;
     if (name == "sleep") {
       return {What::Sleep, &host_};
@@ -315,39 +319,43 @@ class FakePrepared final : public Prepared {
       return {name == "quick" ? What::Quick : What::Spin};
     }
     const bool often = name == "often";
-    const auto at = std::ranges::find(functions_, often ? "now" : name, &HostFunctionName::name);
+    const auto at = std::ranges::find(functions_, often ? "now" : name, &wasmtime::HostFunctionName::name);
     return {What::Ask, nullptr, static_cast<std::uint32_t>(at - functions_.begin()), often ? 300U : 1U};
   }
 
   FakeHost& host_;
-  std::vector<HostFunctionName> functions_;
+  std::vector<wasmtime::HostFunctionName> functions_;
 };
 
-class FakeStore final : public Store {
+class FakeStore final : public wasmtime::Store {
  public:
   explicit FakeStore(const FakePrepared& prepared) : prepared_(prepared) {}
-  [[nodiscard]] Try<RunPtr> instantiate(const Budget& budget) override { return RunPtr(new FakeRun(budget, {})); }
-  [[nodiscard]] Try<RunPtr> call(const Budget& budget, const Function& function, const Arguments& arguments) override {
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> instantiate(const wasmtime::Budget& budget) override {
+    return wasmtime::RunPtr(new FakeRun(budget, {}));
+  }
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> call(const wasmtime::Budget& budget, const wasmtime::Function& function,
+                                                     const wasmtime::Arguments& arguments) override {
     return prepared_.call(nullptr, budget, function, arguments);
   }
-  [[nodiscard]] Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t /*handle*/) override {
-    return RunPtr(new FakeRun(budget, {}));
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> drop_handle(const wasmtime::Budget& budget,
+                                                            std::uint64_t /*handle*/) override {
+    return wasmtime::RunPtr(new FakeRun(budget, {}));
   }
 
  private:
   const FakePrepared& prepared_;
 };
 
-Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
+wasmtime::Try<std::unique_ptr<wasmtime::Store>> FakePrepared::store(const wasmtime::Wasi* /*wasi*/) const {
   return std::make_unique<FakeStore>(*this);
 }
 
-class FakeComponent final : public Component {
+class FakeComponent final : public wasmtime::Component {
  public:
   explicit FakeComponent(std::shared_ptr<FakeHost> host) : host_(std::move(host)) {}
   [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
-  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
-                                               std::uint64_t /*depth_max*/) const override {
+  [[nodiscard]] wasmtime::Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
+                                                         std::uint64_t /*depth_max*/) const override {
     const Type u32{Type::Kind::U32, {}, 0};
     const auto function = [&](const char* name, bool asks) {
       wit::Extern out{name, {}};
@@ -364,11 +372,12 @@ class FakeComponent final : public Component {
                             {function("quick", false), function("spin", false), function("now", false),
                              function("later", false), function("often", false), function("sleep", false)}};
   }
-  [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
+  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Function>> function(
+      std::span<const std::string> path) const override {
     return std::make_unique<FakeFunction>(path.back());
   }
-  [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
-                                                       bool /*between_components*/) const override {
+  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Prepared>> prepare(
+      std::span<const wasmtime::HostFunctionName> functions, bool /*between_components*/) const override {
     return std::make_unique<FakePrepared>(*host_, functions);
   }
 
@@ -376,7 +385,7 @@ class FakeComponent final : public Component {
   const std::shared_ptr<FakeHost> host_;
 };
 
-class FakeEngine final : public Engine {
+class FakeEngine final : public wasmtime::Engine {
  public:
   explicit FakeEngine(std::shared_ptr<FakeHost> its_host) : host(std::move(its_host)) {}
   void tick() noexcept override {}
@@ -388,28 +397,33 @@ std::array<std::uint8_t, 8> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
 }  // namespace
 
-Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking_threads*/,
-                                       std::shared_ptr<ledger::Account> /*account*/) {
+wasmtime::Try<std::shared_ptr<wasmtime::Host>> wasmtime::Host::start(unsigned /*workers*/,
+                                                                     unsigned /*blocking_threads*/,
+                                                                     std::shared_ptr<ledger::Account> /*account*/) {
   return std::make_shared<FakeHost>();
 }
-Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, const Settings& /*settings*/) {
+wasmtime::Try<std::shared_ptr<wasmtime::Engine>> wasmtime::Engine::make(const std::shared_ptr<wasmtime::Host>& host,
+                                                                        const wasmtime::Settings& /*settings*/) {
   return std::make_shared<FakeEngine>(std::dynamic_pointer_cast<FakeHost>(host));
 }
-Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& /*path*/) {
+wasmtime::Try<std::shared_ptr<wasmtime::Component>> wasmtime::Component::load(
+    const std::shared_ptr<wasmtime::Engine>& engine, const std::string& /*path*/) {
   return std::make_shared<FakeComponent>(dynamic_cast<FakeEngine&>(*engine).host);
 }
-Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/, const ScanPatience& /*patience*/) {
-  return Scan{};
+wasmtime::Try<wasmtime::Scan> prescan(std::span<const std::uint8_t> /*bytes*/,
+                                                const wasmtime::Scan& /*limits*/,
+                                                const wasmtime::ScanPatience& /*patience*/) {
+  return wasmtime::Scan{};
 }
-std::uint64_t stack_bytes(const Settings& settings) noexcept { return settings.wasm_stack_bytes; }
-Try<base::Buffer> compile(const Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
+std::uint64_t stack_bytes(const wasmtime::Settings& settings) noexcept { return settings.wasm_stack_bytes; }
+wasmtime::Try<base::Buffer> compile(const wasmtime::Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
   return borrowed(preamble);
 }
-Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
-Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
-Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
+wasmtime::Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
+wasmtime::Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
+wasmtime::Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
 bool is_wasi(std::string_view /*import*/) { return false; }
 
-std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/) { return nullptr; }
+std::shared_ptr<wasmtime::Output> wasmtime::Output::make(std::uint32_t /*capacity*/) { return nullptr; }
 
-}  // namespace airssys::wasm::engine
+}  // namespace airssys::wasm::wasmtime

@@ -7,9 +7,9 @@
 #include <mutex>
 #include <string>
 
-#include "engine/artefact_cache.hpp"
+#include "compile/artefact_cache.hpp"
+#include "compile/cache_writer.hpp"
 #include "ledger/ledger.hpp"
-#include "runtime/cache_writer.hpp"
 #include "support/host.hpp"
 #include "support/scratch.hpp"
 
@@ -17,12 +17,12 @@ namespace airssys::wasm::test {
 namespace {
 
 namespace fs = std::filesystem;
-using engine::Artefact;
-using engine::ArtefactCache;
+using compile::Artefact;
+using compile::ArtefactCache;
 
 Artefact artefact(std::size_t size) {
   const std::vector<std::uint8_t> bytes(size, 7);
-  return engine::seal(bytes).value();
+  return compile::seal(bytes).value();
 }
 
 /// What a file of the cache takes beside its artefact.
@@ -165,7 +165,7 @@ TEST(ArtefactCacheTest, WhatIsForgottenIsInNoSegment) {
 /// A disk that answers when it is told to.
 class Disk {
  public:
-  runtime::CacheWriter::Target target() {
+  compile::CacheWriter::Target target() {
     return {[this](const std::string& key, const Artefact&) { return write(key); },
             [this](const std::string& key) { static_cast<void>(write("used " + key)); }};
   }
@@ -206,7 +206,7 @@ TEST(CacheWriterTest, NobodyWaitsForADiskThatDoesNotAnswer) {
   Disk disk;
   const auto account = plenty();
   {
-    runtime::CacheWriter writer(disk.target(), account);
+    compile::CacheWriter writer(disk.target(), account);
     EXPECT_FALSE(writer.store("a", artefact(10)));
     writer.used("a");
     const auto waits = writer.find("a");
@@ -226,8 +226,8 @@ TEST(CacheWriterTest, NobodyWaitsForADiskThatDoesNotAnswer) {
 
 TEST(CacheWriterTest, WhatWaitsIsBounded) {
   Disk disk;
-  runtime::CacheWriter writer(disk.target(), plenty());
-  for (std::size_t i = 0; i < runtime::CacheWriter::kWaitingMost; ++i) {
+  compile::CacheWriter writer(disk.target(), plenty());
+  for (std::size_t i = 0; i < compile::CacheWriter::kWaitingMost; ++i) {
     EXPECT_FALSE(writer.store(std::to_string(i), artefact(10)));
   }
   EXPECT_THAT(writer.store("one more", artefact(10)).value_or(""), ::testing::HasSubstr("too many"));
@@ -237,7 +237,7 @@ TEST(CacheWriterTest, WhatWaitsIsBounded) {
 // However often one component is loaded while it waits.
 TEST(CacheWriterTest, NotesOfUseTakeNoPlaces) {
   Disk disk;
-  runtime::CacheWriter writer(disk.target(), plenty());
+  compile::CacheWriter writer(disk.target(), plenty());
   EXPECT_FALSE(writer.store("a", artefact(10)));
   for (int i = 0; i < 100; ++i) {
     writer.used("a");
@@ -252,7 +252,7 @@ TEST(CacheWriterTest, WhatCannotBeWrittenIsToldOnceAndCounted) {
   Disk disk;
   disk.error = "the disk is full";
   disk.answer();
-  runtime::CacheWriter writer(disk.target(), plenty());
+  compile::CacheWriter writer(disk.target(), plenty());
   EXPECT_FALSE(writer.store("a", artefact(10)));
   EXPECT_EQ(writer.flush(), "the disk is full");
   EXPECT_FALSE(writer.flush());
@@ -264,7 +264,7 @@ TEST(CacheWriterTest, WithoutRoomNothingIsTaken) {
   disk.answer();
   ledger::Amounts little;
   little[ledger::Kind::FileDescriptors] = 1;
-  runtime::CacheWriter writer(disk.target(), ledger::Account::simulated(little));
+  compile::CacheWriter writer(disk.target(), ledger::Account::simulated(little));
   EXPECT_TRUE(writer.store("a", artefact(10)));
   EXPECT_THAT(disk.written(), ::testing::IsEmpty());
 }

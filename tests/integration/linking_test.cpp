@@ -1,4 +1,4 @@
-#include "runtime/linking.hpp"
+#include "load/linking.hpp"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@ namespace {
 TEST(LinkingTest, WhatTheHostLacksIsNoFaultOfTheImports) {
   const wit::Description description;
   for (const auto& [cause, what] :
-       {std::pair{engine::Cause::OutOfMemory, "memory"}, std::pair{engine::Cause::Os, "operating system"}}) {
-    const auto error = misfit(description, {cause, 12, false, "mmap failed", {}});
+       {std::pair{wasmtime::Cause::OutOfMemory, "memory"}, std::pair{wasmtime::Cause::Os, "operating system"}}) {
+    const auto error = load::misfit(description, {cause, 12, false, "mmap failed", {}});
     const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
     ASSERT_NE(exhausted, nullptr) << what;
     EXPECT_EQ(exhausted->resource, what);

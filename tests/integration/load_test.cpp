@@ -9,7 +9,7 @@
 #include <fstream>
 #include <future>
 
-#include "engine/artefact.hpp"
+#include "compile/artefact.hpp"
 #include "support/host.hpp"
 #include "support/no_more_descriptors.hpp"
 #include "support/scratch.hpp"
@@ -533,7 +533,7 @@ TEST_F(LoadTest, TheHelperHasNoEnvironmentAndAGroupOfItsOwn) {
 // Neither the host nor the child can change compiled code once it was checked.
 TEST_F(LoadTest, CompiledCodeIsSealed) {
   const std::vector<std::uint8_t> bytes(100);
-  const auto artefact = engine::seal(bytes);
+  const auto artefact = compile::seal(bytes);
   ASSERT_TRUE(artefact);
   EXPECT_EQ(::fcntl(artefact->file.get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
 }

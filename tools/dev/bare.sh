@@ -2,6 +2,10 @@
 
 bare=/var/tmp/airssys-wasm-bare
 
+# Node reads no certificates but its own.
+in_root_certificates=()
+[ ! -d /usr/local/share/ca-certificates ] || in_root_certificates=(NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt)
+
 # Runs bash's $2 in the root $1, with processes and mounts of its own that end with it.
 in_root() {
   local root="$1"
@@ -12,8 +16,10 @@ in_root() {
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"
     mount --rbind /sys "$1/sys"
-    exec chroot "$1" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 bash -c "$2"
-  ' in_root "$root" "set -e; $2"
+    root="$1" commands="$2"
+    shift 2
+    exec chroot "$root" env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@" bash -c "$commands"
+  ' in_root "$root" "set -e; $2" "${in_root_certificates[@]}"
 }
 
 # A root of its own $1: its name.

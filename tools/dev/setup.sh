@@ -2,7 +2,7 @@
 
 rust_needed=1.95
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/airssys-wasm"
-bridge_source=src/engine/bridge
+bridge_source=src/wasmtime/bridge
 llvm=19
 
 packages_rust=(rustc-web cargo-web)

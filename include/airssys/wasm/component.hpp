@@ -12,7 +12,7 @@
 
 namespace airssys::wasm {
 
-namespace runtime {
+namespace load {
 class LoadedComponent;
 }
 
@@ -61,7 +61,7 @@ struct LoadUsage {
 /// Threads: immutable, safe from any thread. It may outlive its engine but can then only be destroyed.
 class ComponentHandle {
  public:
-  explicit ComponentHandle(std::shared_ptr<runtime::LoadedComponent> loaded) noexcept;
+  explicit ComponentHandle(std::shared_ptr<load::LoadedComponent> loaded) noexcept;
 
   [[nodiscard]] const ComponentId& id() const noexcept;
   [[nodiscard]] const std::string& name() const noexcept { return id().name(); }
@@ -82,10 +82,10 @@ class ComponentHandle {
   /// What did not go as it should but did no harm: the compiled component could not be kept on disk, say.
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept;
 
-  [[nodiscard]] const std::shared_ptr<runtime::LoadedComponent>& loaded() const noexcept { return loaded_; }
+  [[nodiscard]] const std::shared_ptr<load::LoadedComponent>& loaded() const noexcept { return loaded_; }
 
  private:
-  std::shared_ptr<runtime::LoadedComponent> loaded_;
+  std::shared_ptr<load::LoadedComponent> loaded_;
 };
 
 }  // namespace airssys::wasm

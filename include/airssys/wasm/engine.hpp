@@ -20,7 +20,7 @@
 
 namespace airssys::wasm {
 
-namespace runtime {
+namespace engine {
 class EngineCore;
 }
 
@@ -109,23 +109,23 @@ class Function;
 /// Threads: safe from any thread at once. It must not outlive its engine.
 class BoundFunction {
  protected:
-  [[nodiscard]] static Result<BoundFunction> bind_to(runtime::EngineCore& core, const ComponentHandle& component,
+  [[nodiscard]] static Result<BoundFunction> bind_to(engine::EngineCore& core, const ComponentHandle& component,
                                                      std::string_view function, const FunctionType& wanted);
   [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const ExecutionContext& context) const;
 
  private:
-  BoundFunction(runtime::EngineCore& core, ComponentHandle component) noexcept
+  BoundFunction(engine::EngineCore& core, ComponentHandle component) noexcept
       : core_(&core), component_(std::move(component)) {}
-  runtime::EngineCore* core_;
+  engine::EngineCore* core_;
   ComponentHandle component_;
-  const runtime::CallableFunction* function_ = nullptr;
+  const load::CallableFunction* function_ = nullptr;
   std::string name_;
 };
 
 template <class R, class... A>
 class Function<R(A...)> : public BoundFunction {
  public:
-  [[nodiscard]] static Result<Function> bind(runtime::EngineCore& core, const ComponentHandle& component,
+  [[nodiscard]] static Result<Function> bind(engine::EngineCore& core, const ComponentHandle& component,
                                              std::string_view function) {
     auto bound = bind_to(core, component, function, typed::function_type<R, A...>());
     if (!bound) {
@@ -275,15 +275,15 @@ class WasmEngine {
   /// and four locks.
   [[nodiscard]] Statistics statistics() const;
 
-  [[nodiscard]] runtime::EngineCore& core() noexcept { return *core_; }
+  [[nodiscard]] engine::EngineCore& core() noexcept { return *core_; }
 
  private:
-  explicit WasmEngine(std::unique_ptr<runtime::EngineCore> core) noexcept;
+  explicit WasmEngine(std::unique_ptr<engine::EngineCore> core) noexcept;
   /// In a forked child it frees nothing.
   struct End {
-    void operator()(runtime::EngineCore* core) const noexcept;
+    void operator()(engine::EngineCore* core) const noexcept;
   };
-  std::unique_ptr<runtime::EngineCore, End> core_;
+  std::unique_ptr<engine::EngineCore, End> core_;
 };
 
 /// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.

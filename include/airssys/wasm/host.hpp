@@ -45,16 +45,18 @@ class HostRefusal {
 /// The result values of a host function: none or one.
 using HostAnswer = std::expected<std::vector<Value>, HostError>;
 
-namespace runtime {
+namespace host {
 class PendingCall;
+}
+namespace engine {
 class EngineCore;
-}  // namespace runtime
+}
 
 /// Answers one asynchronous host call, once, from any thread; also when the run is long gone, which then does nothing.
 /// Dropped without an answer, it ends the run with `host_failed`.
 class HostCompletion {
  public:
-  explicit HostCompletion(std::shared_ptr<runtime::PendingCall> pending) noexcept : pending_(std::move(pending)) {}
+  explicit HostCompletion(std::shared_ptr<host::PendingCall> pending) noexcept : pending_(std::move(pending)) {}
 
   /// True when the run was still waiting for this.
   bool complete(HostAnswer answer) const;
@@ -65,7 +67,7 @@ class HostCompletion {
   bool complete_encoded(std::expected<std::vector<std::uint8_t>, HostError> answer) const;
 
  private:
-  std::shared_ptr<runtime::PendingCall> pending_;
+  std::shared_ptr<host::PendingCall> pending_;
 };
 
 /// One call of a host function, as seen by the function.
@@ -74,7 +76,7 @@ class HostCompletion {
 class HostCall {
  public:
   HostCall(const RunId& run_id, const ComponentId& component, std::chrono::steady_clock::time_point deadline,
-           Fuel fuel_left, const std::atomic<bool>* cancelled, std::shared_ptr<runtime::PendingCall> pending) noexcept;
+           Fuel fuel_left, const std::atomic<bool>* cancelled, std::shared_ptr<host::PendingCall> pending) noexcept;
 
   [[nodiscard]] const RunId& run_id() const noexcept { return run_id_; }
   [[nodiscard]] const ComponentId& component() const noexcept { return component_; }
@@ -93,7 +95,7 @@ class HostCall {
   std::chrono::steady_clock::time_point deadline_;
   Fuel fuel_left_;
   const std::atomic<bool>* cancelled_;
-  std::shared_ptr<runtime::PendingCall> pending_;
+  std::shared_ptr<host::PendingCall> pending_;
 };
 
 /// Answers at once. It runs on a thread of the scheduler, or on the caller's in `WasmEngine::run`: what takes longer
@@ -304,7 +306,7 @@ struct HostSignatureOf<R (*)(HostCall&, A...) noexcept> : Signature<R, A...> {};
 /// Threads: as `WasmEngine`.
 class HostInterface {
  public:
-  HostInterface(runtime::EngineCore& core, std::string name) : core_(core), name_(std::move(name)) {}
+  HostInterface(engine::EngineCore& core, std::string name) : core_(core), name_(std::move(name)) {}
 
   /// A typed function: `[](HostCall& call, std::string_view currency) -> HostResult<double> { ... }`. Its type is
   /// compared with the guest's import when a component is linked: LinkFailed with both. It runs where a `HostFunction`
@@ -325,7 +327,7 @@ class HostInterface {
  private:
   HostInterface& add(std::string name, EncodedHostFunction function);
 
-  runtime::EngineCore& core_;
+  engine::EngineCore& core_;
   std::string name_;
 };
 

@@ -1,0 +1,159 @@
+#include "compile/load_error.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "base/quantity.hpp"
+#include "ledger/exhausted.hpp"
+#include "limits/load_limits.hpp"
+
+namespace airssys::wasm::compile {
+
+namespace {
+
+Error too_large(const wasmtime::Failure& failure, const LoadLimits& limits) {
+  const auto refused = [&](std::uint64_t allowed, std::string_view unit) {
+    return load_limit(failure.message, allowed, failure.code, unit);
+  };
+  if (failure.message == kComponentBytes) {
+    return refused(limits.max_bytes.count, "bytes");
+  }
+  if (failure.message == kArtefactBytes) {
+    return refused(limits.max_artefact.count, "bytes");
+  }
+  for (const auto& [name, allowed, bytes] : limits::load_limits_by_name(limits)) {
+    if (failure.message == name) {
+      return refused(*allowed, bytes ? "bytes" : "count");
+    }
+  }
+  return {HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
+}
+
+/// Whether a file cannot be had for want of descriptors or memory.
+std::optional<Error> for_want_of(int os_error, const std::string& message) {
+  if (base::lacks_descriptors(os_error)) {
+    auto error = host_exhausted("file descriptors", os_error, message);
+    error.help = "let this process open more files: ulimit -n 1024";
+    return error;
+  }
+  return os_error == ENOMEM ? std::optional(host_exhausted("memory", os_error, message)) : std::nullopt;
+}
+
+}  // namespace
+
+Error host_exhausted(std::string what, int os_error, std::string message) {
+  return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error unreadable(const std::string& path, const base::FileError& why) {
+  auto message = fmt::format("{}: {}", path, why.why);
+  if (auto exhausted = for_want_of(why.os_error, message)) {
+    return std::move(*exhausted);
+  }
+  return {LoadFailed{}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error unwritable(const std::string& path, const base::FileError& why) {
+  auto message = fmt::format("{} cannot be written: {}", path, why.why);
+  const auto error = why.os_error;
+  if (auto exhausted = for_want_of(error, message)) {
+    return std::move(*exhausted);
+  }
+  if (error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG) {
+    auto full = host_exhausted("room for a file", error, std::move(message));
+    full.help = "make room there, or name a file elsewhere";
+    return full;
+  }
+  constexpr const char* kHelp = "name a new or a regular file in a directory that you may write";
+  return {BadCall{}, Phase::Load, std::move(message), kHelp, {}, {}};
+}
+
+Error compiler_gave_up(std::string why) {
+  LoadFailed kind;
+  kind.compiler_gave_up = true;
+  return {std::move(kind),
+          Phase::Load,
+          "the compiler gave up on this component",
+          "the component may be valid: please report it with the component",
+          {},
+          {},
+          std::move(why)};
+}
+
+Error compile_error(wasmtime::Failure failure, const LoadLimits& limits) {
+  return failure.cause == wasmtime::Cause::Panic ? compiler_gave_up(std::move(failure.message))
+                                                 : load_error(std::move(failure), limits);
+}
+
+Error load_late(const LoadLimits& limits) {
+  return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
+}
+
+Error compile_queue_full(std::uint64_t most) {
+  return {QueueFull{most},
+          Phase::Load,
+          fmt::format("{} loads wait for a place to compile, and no more may wait", most),
+          "load it later, or raise RuntimeConfig::compile.max_queued",
+          {},
+          {}};
+}
+
+Error compile_queue_timeout(std::chrono::nanoseconds limit, std::chrono::nanoseconds waited) {
+  return {QueueTimeout{limit, waited},
+          Phase::Load,
+          fmt::format("no place to compile became free in {}", base::show_duration(limit)),
+          "load it later, or raise RuntimeConfig::compile.queue_timeout or compile.children",
+          {},
+          {}};
+}
+
+Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
+
+Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
+                 std::string_view unit) {
+  const auto shown = [&](std::uint64_t figure) {
+    return unit == "ns"      ? base::show_duration(std::chrono::nanoseconds(figure))
+           : unit == "bytes" ? fmt::format("{} bytes", figure)
+                             : std::to_string(figure);
+  };
+  auto message = found ? fmt::format("the component passes the load limit {} ({} of at most {})", limit, shown(*found),
+                                     shown(allowed))
+                       : fmt::format("loading needs more than the load limit {} of {}", limit, shown(allowed));
+  return {LoadFailed{std::string(limit), allowed, found, {}, unit}, Phase::Load, std::move(message), {}, {}, {}};
+}
+
+Error load_error(wasmtime::Failure failure, const LoadLimits& limits) {
+  using namespace std::string_literals;
+  if (failure.cause == wasmtime::Cause::TooLarge) {
+    return too_large(failure, limits);
+  }
+  if (failure.cause == wasmtime::Cause::Deadline) {
+    return load_late(limits);
+  }
+  if (failure.cause == wasmtime::Cause::Halted) {
+    return load_cancelled();
+  }
+  if (failure.cause == wasmtime::Cause::Exhausted) {
+    return ledger::exhausted(failure.shortage, Phase::Load);
+  }
+  if (failure.cause == wasmtime::Cause::OutOfMemory || failure.cause == wasmtime::Cause::Os) {
+    return host_exhausted("memory", static_cast<int>(failure.code),
+                          "the compiled component cannot be mapped: " + failure.message);
+  }
+  if (failure.cause == wasmtime::Cause::Panic) {
+    return {HostBug{}, Phase::Load, "a bug in airssys-wasm ended this load", {}, {}, {}, std::move(failure.message)};
+  }
+  LoadFailed kind;
+  if (failure.cause == wasmtime::Cause::Malformed) {
+    kind.offset = failure.code;
+  }
+  std::string message = failure.cause == wasmtime::Cause::Text ? "the text is no component"s
+                        : kind.offset.has_value()
+                            ? fmt::format("the component is malformed or unsupported at byte {}", *kind.offset)
+                            : "this is no component that can be compiled"s;
+  return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
+}
+
+}  // namespace airssys::wasm::compile

@@ -1,0 +1,174 @@
+#include "engine/component_job.hpp"
+
+#include "base/forked.hpp"
+#include "engine/instance_core.hpp"
+#include "wit/codec.hpp"
+
+namespace airssys::wasm::engine {
+
+namespace {
+
+Error exited(int status) {
+  return {Exited{status}, Phase::Call, "exited with status " + std::to_string(status), {}, {}, {}};
+}
+
+}  // namespace
+
+ComponentJob::ComponentJob(execution::CallPlan&& plan, InstanceInUse&& instance, const JobSurroundings& around,
+                           const ResourceLimits& limits)
+    : plan_(std::move(plan)), instance_(std::move(instance)), max_output_(limits.max_output) {
+  if (plan_.prepared->needs_wasi()) {
+    if (around.wasi != nullptr) {
+      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay, around.settings.account);
+    }
+    streams_ = instance_ ? &instance_->streams() : &own_->streams;
+  }
+  const auto& cost = plan_.component->cost();
+  if (instance_) {
+    paid_bytes_ = instance_->paid_bytes();
+  } else {
+    needs_ = cost.needs(limits, own_ ? &own_->wasi : nullptr);
+    paid_bytes_ = cost.paid_bytes(limits);
+  }
+}
+
+std::expected<wasmtime::RunPtr, wasmtime::Failure> ComponentJob::begin(wasmtime::Budget& budget) {
+  instance_.touch();
+  budget.memory_bytes_paid = paid_bytes_;
+  budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
+  budget.instance_bytes_counted = plan_.component->cost().counted_instance_bytes();
+  std::optional<wasmtime::Wasi> granted;
+  if (own_) {
+    auto opened = streams_->open(own_->wasi, own_->limits);
+    if (!opened) {
+      return std::unexpected(std::move(opened.error()));
+    }
+    granted = std::move(*opened);
+  } else if (streams_ != nullptr) {
+    streams_->begin_call(max_output_);
+  }
+  const auto* wasi = granted ? &*granted : nullptr;
+  if (instance_) {
+    return instance_->begin(plan_, wasi, budget);
+  }
+  return plan_.prepared->call(wasi, budget, *plan_.function->function, plan_.arguments());
+}
+
+void ComponentJob::host_call(const execution::Operation& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
+                             wasmtime::ParkedCall call) {
+  const auto& entry = plan_.component->host()->at(call.function);
+  const auto* type = plan_.component->imported(call.function);
+  last_host_call_ = entry.path();
+  {
+    const std::lock_guard lock(counting_);
+    ++host_calls_[entry.interface.empty() ? entry.name : entry.interface];
+    any_host_calls_.store(true, std::memory_order_release);
+  }
+  if (type == nullptr) {
+    calls->refuse(call.ticket, 0, "the call was never linked");
+    return;
+  }
+  const auto pending = base::make_held<host::PendingCall>(calls, call.ticket, &type->result, plan_.component);
+  HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancellation(), pending);
+  host::call_host(entry, view, call.arguments.bytes(), pending);
+}
+
+void ComponentJob::count_host_calls(HostCallCounts& counts) const {
+  // Most runs have none: no lock for those.
+  if (!any_host_calls_.load(std::memory_order_acquire)) {
+    return;
+  }
+  const std::lock_guard lock(counting_);
+  for (const auto& [interface, calls] : host_calls_) {
+    counts[interface] += calls;
+  }
+}
+
+std::optional<ledger::Shortage> ComponentJob::polled() {
+  return streams_ != nullptr ? streams_->drain() : std::nullopt;
+}
+
+std::expected<std::optional<Value>, Error> ComponentJob::result(wasmtime::Answer answer) {
+  bytes_out_ = answer.first().size() + answer.second().size();
+  if (plan_.answer_to != nullptr) {
+    *plan_.answer_to = std::move(answer);
+    return std::nullopt;
+  }
+  if (bytes_out_ == 0) {
+    return std::nullopt;
+  }
+  std::optional<Value> value = wit::decode(answer.first(), answer.second());
+  if (!value) {
+    return std::unexpected(Error{HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}});
+  }
+  const auto* verdict = plan_.command ? value->get<ResultValue>() : nullptr;
+  if (verdict == nullptr) {
+    return value;
+  }
+  return verdict->ok ? std::expected<std::optional<Value>, Error>(std::nullopt) : std::unexpected(exited(1));
+}
+
+void ComponentJob::complete(Report& report) {
+  if (streams_ != nullptr) {
+    streams_->hand_over(report);
+  }
+  if (streams_ != nullptr && !instance_) {
+    streams_->close();
+  }
+  report.resource_usage.bytes_in = Bytes{plan_.bytes_in()};
+  report.resource_usage.bytes_out = Bytes{bytes_out_};
+  if (plan_.command && !report.result) {
+    const auto* exit = std::get_if<Exited>(&report.result.error().kind);
+    if (exit != nullptr && exit->status == 0) {
+      report.result = std::nullopt;
+    }
+  }
+  // Whoever keeps the report of this call keeps neither its arguments nor the instance nor the component. That may be a
+  // late wake-up, on a thread of the door's own, which must not be the one to end the door.
+  const auto plan = std::exchange(plan_, {});
+  streams_ = nullptr;
+  own_.reset();
+  if (instance_) {
+    // A refused call did not touch the guest, unless it was to make the instance or the door broke.
+    const bool instantiation = plan.function == nullptr && !plan.dropped;
+    const bool broken = !report && std::holds_alternative<HostBug>(report.error().kind);
+    instance_.end(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
+  }
+}
+
+ExecutionParts::ExecutionParts(Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
+                               const JobSurroundings& around, Report begun)
+    : report(std::move(begun)) {
+  if (plan) {
+    job.emplace(std::move(*plan), std::move(instance), around, report.budget.limits);
+  } else {
+    report.result = std::unexpected(std::move(plan.error()));
+  }
+}
+
+ComponentExecution::ComponentExecution(Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
+                                       const JobSurroundings& around, Report begun)
+    : ExecutionParts(std::move(plan), std::move(instance), around, std::move(begun)),
+      scheduler::ExecutionCore(job ? &*job : nullptr, report, around.settings) {}
+
+void run_here(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
+              const JobSurroundings& around, Report& begun, const std::stop_token& stop) {
+  if (!plan) {
+    begun.result = std::unexpected(std::move(plan.error()));
+    return;
+  }
+  ComponentJob job(std::move(*plan), std::move(instance), around, begun.budget.limits);
+  execution::Operation operation(job, begun, around.settings);
+  scheduler.run_here(operation, stop);
+}
+
+Execution start(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
+                const JobSurroundings& around, Report begun) {
+  auto core = base::make_held<ComponentExecution>(std::move(plan), std::move(instance), around, std::move(begun));
+  if (!core->done()) {
+    scheduler.submit(core);
+  }
+  return Execution(std::move(core));
+}
+
+}  // namespace airssys::wasm::engine

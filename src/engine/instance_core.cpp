@@ -1,0 +1,123 @@
+#include "engine/instance_core.hpp"
+
+#include "engine/component_job.hpp"
+#include "report/begin_report.hpp"
+
+namespace airssys::wasm::engine {
+
+namespace {
+
+Error refused(std::string_view function, std::string message, std::string help) {
+  return {BadCall{std::string(function), {}}, Phase::Link, std::move(message), std::move(help), {}, {}};
+}
+
+}  // namespace
+
+InstanceCore::InstanceCore(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
+                           ledger::Reservation taken)
+    : component_(std::move(component)),
+      neighbours_(std::move(neighbours)),
+      streams_(neighbours_.relay, neighbours_.account.get()),
+      taken_(std::move(taken)) {}
+
+/// The store before the rest: it works with that.
+InstanceCore::~InstanceCore() { free_store(); }
+
+/// With what it has taken of the process.
+void InstanceCore::free_store() noexcept {
+  store_.reset();
+  taken_ = {};
+}
+
+wasmtime::Try<wasmtime::RunPtr> InstanceCore::begin(const execution::CallPlan& plan, const wasmtime::Wasi* wasi,
+                                                    const wasmtime::Budget& budget) {
+  if (plan.function != nullptr) {
+    return store_->call(budget, *plan.function->function, plan.arguments());
+  }
+  if (plan.dropped) {
+    return store_->drop_handle(budget, *plan.dropped);
+  }
+  auto made = plan.prepared->store(wasi);
+  if (!made) {
+    return std::unexpected(std::move(made.error()));
+  }
+  store_ = std::move(*made);
+  return store_->instantiate(budget);
+}
+
+InstanceInUse::~InstanceInUse() {
+  if (core_) {
+    core_->ended(touched_);
+  }
+}
+
+void InstanceInUse::end(bool spent) noexcept { std::exchange(core_, {})->ended(spent); }
+
+void InstanceCore::ended(bool spent) noexcept {
+  if (spent) {
+    free_store();
+    streams_.close();
+    spent_.store(true, std::memory_order_release);
+  }
+  busy_.store(false, std::memory_order_release);
+}
+
+InstanceInUse InstanceCore::begin_call(Report& report, Result<execution::CallPlan>& plan, std::string_view function,
+                                       const CallBudget& budget) {
+  const auto& settings = neighbours_.settings;
+  report::begin_report(
+      report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes, component_->load()},
+      budget);
+  report.budget.limits.max_random = max_random_;
+  if (auto good = validate(report.budget); !good) {
+    plan = std::unexpected(std::move(good.error()));
+  }
+  if (!plan) {
+    return {};
+  }
+  // The order matters: who ends a call writes `spent_` before it lets go.
+  if (busy_.exchange(true, std::memory_order_acquire)) {
+    plan = std::unexpected(refused(function, "the instance is in the middle of another call",
+                                   "wait for that call, or make another instance"));
+  } else if (spent()) {
+    busy_.store(false, std::memory_order_release);
+    plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
+                                   "make another instance with WasmEngine::instantiate"));
+  } else {
+    return InstanceInUse(shared_from_this());
+  }
+  return {};
+}
+
+Report InstanceCore::run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+                         const WasiGrants* wasi, const std::stop_token& stop) {
+  Report report;
+  auto self = begin_call(report, plan, function, budget);
+  run_here(*neighbours_.scheduler, std::move(plan), std::move(self), {wasi, neighbours_.relay, neighbours_.settings},
+           report, stop);
+  return report;
+}
+
+void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
+  max_random_ = context.limits.max_random;
+  paid_bytes_ = component_->cost().paid_bytes(context.limits);
+  auto planned = execution::plan(component_);
+  if (auto good = validate(context.wasi); !good) {
+    planned = std::unexpected(std::move(good.error()));
+  }
+  instantiation_ = run(std::move(planned), {}, {context.limits, context.timeout}, &context.wasi, stop);
+}
+
+Report InstanceCore::run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+                         const std::stop_token& stop) {
+  return run(std::move(plan), function, budget, nullptr, stop);
+}
+
+Execution InstanceCore::start(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget) {
+  Report report;
+  auto self = begin_call(report, plan, function, budget);
+  return engine::start(*neighbours_.scheduler, std::move(plan), std::move(self),
+                       {nullptr, neighbours_.relay, neighbours_.settings}, std::move(report));
+}
+
+}  // namespace airssys::wasm::engine

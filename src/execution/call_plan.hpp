@@ -1,0 +1,62 @@
+#pragma once
+
+#include <airssys/wasm/limits.hpp>
+#include <airssys/wasm/typed.hpp>
+#include <airssys/wasm/value.hpp>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "load/loaded_component.hpp"
+#include "wasmtime/door.hpp"
+
+namespace airssys::wasm::execution {
+
+/// What exactly is to be done, all of it checked.
+struct CallPlan {
+  std::shared_ptr<load::LoadedComponent> component;
+  const wasmtime::Prepared* prepared = nullptr;
+  /// Null: instantiate only, or drop a handle.
+  const load::CallableFunction* function = nullptr;
+  /// The arguments, encoded; unless they are plain, then borrowed from a caller that waits for the end.
+  std::vector<std::uint8_t> encoded;
+  std::optional<std::array<std::span<const std::uint8_t>, 2>> plain;
+  /// A `wasi:cli/run`: exit(0) and an ok result are a return, anything else a status.
+  bool command = false;
+  std::optional<std::uint64_t> dropped;
+  /// Where the answer goes as it came, for a caller that waits for the end and decodes it itself.
+  wasmtime::Answer* answer_to = nullptr;
+
+  [[nodiscard]] wasmtime::Arguments arguments() const {
+    return plain ? wasmtime::Arguments{{}, *plain, true} : wasmtime::Arguments{encoded};
+  }
+  /// The size of the arguments when they are encoded, also where they cross as they are.
+  [[nodiscard]] std::uint64_t bytes_in() const;
+};
+
+/// Whether the caller of a plan waits for its end, so that long arguments need not be copied.
+enum class Borrowing : std::uint8_t { No, UntilTheEnd };
+
+/// Links `component`. Errors: LinkFailed.
+[[nodiscard]] Result<CallPlan> plan(std::shared_ptr<load::LoadedComponent> component);
+/// A call with dynamic arguments. Errors: BadCall with the function's type, LinkFailed.
+[[nodiscard]] Result<CallPlan> plan_call(std::shared_ptr<load::LoadedComponent> component, std::string_view function,
+                                         std::span<const Value> arguments, Borrowing borrowing);
+/// A function whose type is exactly `wanted` but for the names of parameters. Errors: BadCall with both types.
+[[nodiscard]] Result<const load::CallableFunction*> find_typed(const load::LoadedComponent& component,
+                                                               std::string_view function, const FunctionType& wanted);
+/// One that `find_typed` found, by the name that it was asked for.
+struct NamedFunction {
+  std::string_view name;
+  const load::CallableFunction& function;
+};
+/// A call of it, by a caller that waits for its end. Errors: as `plan_call`.
+[[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<load::LoadedComponent> component,
+                                          const NamedFunction& function, typed::Arguments arguments,
+                                          wasmtime::Answer& answer);
+
+}  // namespace airssys::wasm::execution

@@ -1,0 +1,318 @@
+#include "execution/operation.hpp"
+
+#include <csignal>
+#include <new>
+
+#include "base/assert.hpp"
+#include "base/plain_floats.hpp"
+#include "base/sync.hpp"
+#include "ledger/exhausted.hpp"
+
+namespace airssys::wasm::execution {
+
+namespace {
+
+using std::chrono::nanoseconds;
+
+/// Wasmtime turns a guest's fault into a trap by a signal; where that signal is blocked, the kernel kills the process.
+/// An embedder that blocks all signals (to wait for them by signalfd, say) means others. Once a thread: a system call.
+void open_to_faults() noexcept {
+  static thread_local const bool open = [] {
+    sigset_t faults;
+    ::sigemptyset(&faults);
+    for (const int signal : {SIGSEGV, SIGILL, SIGBUS, SIGFPE}) {
+      ::sigaddset(&faults, signal);
+    }
+    return ::pthread_sigmask(SIG_UNBLOCK, &faults, nullptr) == 0;
+  }();
+  AIRSSYS_WASM_ASSERT(open);
+}
+
+std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
+  return std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
+}
+
+/// For a figure that only the stepping thread writes: others read the one or the other value.
+void count(base::Atomic<std::int64_t>& figure, std::int64_t more) noexcept {
+  figure.store(figure.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+Operation::Operation(Job& job, Report& report, const CoreSettings& settings) noexcept
+    : job_(job), report_(report), settings_(settings) {}
+
+std::unique_lock<base::Mutex> Operation::watched() const {
+  return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<base::Mutex>();
+}
+
+void Operation::has_place(Clock::time_point now) noexcept {
+  placed_ns_.store(since_epoch(now), std::memory_order_relaxed);
+}
+
+nanoseconds Operation::queued(Clock::time_point now) const {
+  const auto placed = placed_ns_.load(std::memory_order_relaxed);
+  return nanoseconds((placed == 0 ? since_epoch(now) : placed) - since_epoch(created_));
+}
+
+bool Operation::begin(Clock::time_point now) {
+  last_look_ = now;
+  began_ns_.store(since_epoch(now), std::memory_order_relaxed);
+  deadline_ = now + allowed().timeout;
+  auto budget = execution::budget(allowed().limits, settings_.prices, deadline_);
+  budget.cancelled = cancellation();
+  budget.ending = settings_.ending;
+  auto run = job_.begin(budget);
+  if (!run) {
+    fail(std::move(run.error()), readings(now));
+    return false;
+  }
+  const auto lock = watched();
+  run_ = std::move(*run);
+  return true;
+}
+
+std::optional<HostStop> Operation::due(Clock::time_point now) {
+  if (cancelled()) {
+    return HostStop::Cancelled;
+  }
+  if (shortage_) {
+    return HostStop::Exhausted;
+  }
+  if (now >= deadline_) {
+    return HostStop::Deadline;
+  }
+  const auto most = allowed().limits.max_cpu_time;
+  // Until the wall clock makes it possible, nothing has to be read.
+  if (held_ && cpu_time() + (now - held_->since) >= most) {
+    rest();
+    hold(now);
+  }
+  return cpu_time() >= most ? std::optional(HostStop::CpuTime) : std::nullopt;
+}
+
+void Operation::hold(Clock::time_point now) noexcept {
+  if (!held_) {
+    held_ = Held{now, base::thread_cpu_ns()};
+  }
+}
+
+void Operation::rest() noexcept {
+  if (held_) {
+    count(cpu_ns_, base::thread_cpu_ns() - held_->thread_cpu_ns);
+    held_.reset();
+  }
+}
+
+wasmtime::CpuLimit Operation::cpu_limit(Clock::time_point began) const {
+  const auto left = allowed().limits.max_cpu_time - cpu_time();
+  const auto by = [&](std::int64_t clock_ns) { return static_cast<std::uint64_t>(clock_ns + left.count()); };
+  return held_ ? wasmtime::CpuLimit{by(since_epoch(held_->since)), by(held_->thread_cpu_ns)}
+               : wasmtime::CpuLimit{by(since_epoch(began)), 0};
+}
+
+/// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
+/// cost a third of a small run (bench/run_bench.cpp, fresh_run). The wall clock of one slice is its upper bound; where
+/// the limit is so near that a busy machine could make one slice last as long, the thread's clock it is.
+wasmtime::Poll Operation::poll(Clock::time_point began) {
+  constexpr std::chrono::seconds kFarAway{1};
+  const bool by_wall = !polled_ && allowed().limits.max_cpu_time >= kFarAway;
+  polled_ = true;
+  open_to_faults();
+  const base::PlainFloats floats;
+  if (!by_wall) {
+    hold(began);
+  }
+  const auto polled = run_->poll(cpu_limit(began));
+  last_look_ = Clock::now();
+  const auto ran = (last_look_ - began).count();
+  count(running_ns_, ran);
+  if (by_wall) {
+    count(cpu_ns_, ran);
+  }
+  shortage_ = job_.polled();
+  if (polled == wasmtime::Poll::Done) {
+    collect();
+  }
+  // One that is to end does not wait for anything first.
+  return shortage_ && polled == wasmtime::Poll::Waiting ? wasmtime::Poll::Slice : polled;
+}
+
+void Operation::answer_host_calls() {
+  const auto began = last_look_;
+  hold(began);
+  const auto calls = run_->host_calls();
+  while (auto call = calls->next()) {
+    job_.host_call(*this, calls, std::move(*call));
+  }
+  last_look_ = Clock::now();
+  count(running_ns_, (last_look_ - began).count());
+}
+
+void Operation::stop(HostStop why) {
+  open_to_faults();
+  rest();
+  last_look_ = Clock::now();
+  auto halted = run_->cancel();
+  teardown_ = Clock::now() - last_look_;
+  const bool broken = halted.cause != wasmtime::Cause::Halted;
+  const auto last = readings(last_look_);
+  report_.result = std::unexpected(execution::stopped(why, std::move(halted), allowed(), last));
+  finish(last, broken);
+}
+
+void Operation::collect() {
+  rest();
+  const auto last = readings(last_look_);
+  auto answer = run_->take_result();
+  if (!answer) {
+    fail(std::move(answer.error()), last);
+  } else if (shortage_) {
+    report_.result = std::unexpected(
+        execution::stopped(HostStop::Exhausted, {wasmtime::Cause::Halted, 0, false, {}, {}}, allowed(), last));
+    finish(last);
+  } else if (auto overdrawn = execution::overdrawn(allowed(), last)) {
+    report_.result = std::unexpected(std::move(*overdrawn));
+    finish(last);
+  } else {
+    report_.result = job_.result(std::move(*answer));
+    finish(last);
+  }
+}
+
+void Operation::refuse(Error error) {
+  last_look_ = Clock::now();
+  began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
+  report_.result = std::unexpected(std::move(error));
+  finish(readings(last_look_));
+}
+
+void Operation::give_up() noexcept {
+  rest();
+  last_look_ = Clock::now();
+  if (began_ns_.load(std::memory_order_relaxed) == 0) {
+    began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
+  }
+  const auto last = figures(last_look_);
+  last_counters_ = last.counters;
+  report_.resource_usage = plain_usage(last);
+  report_.result = std::unexpected(ledger::no_memory(execution::phase_of(last.counters.phase)));
+  free_run();
+  try {
+    job_.complete(report_);
+  } catch (const std::bad_alloc&) {
+    report_.stdout_text.clear();
+    report_.stderr_text.clear();
+  }
+}
+
+/// What any thread may read.
+Readings Operation::figures(Clock::time_point now) const {
+  Readings out;
+  if (run_ != nullptr) {
+    out.counters = run_->counters();
+  } else if (last_counters_) {
+    out.counters = *last_counters_;
+  } else {
+    out.counters.fuel_left = allowed().limits.max_fuel.units;
+  }
+  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
+  out.cpu_time = cpu_time();
+  out.fuel_metered = settings_.fuel_metered;
+  return out;
+}
+
+Readings Operation::readings(Clock::time_point now) const {
+  auto out = figures(now);
+  out.wasm_stack_bytes = settings_.wasm_stack_bytes;
+  out.host_function = job_.last_host_call();
+  out.shortage = shortage_;
+  return out;
+}
+
+/// All but the calls of the host, which have names: without allocating.
+ResourceUsage Operation::plain_usage(const Readings& readings) const noexcept {
+  ResourceUsage usage;
+  usage.fuel = execution::fuel_used(allowed().limits, readings);
+  usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
+  usage.cpu_time = readings.cpu_time;
+  usage.wall_time = readings.elapsed;
+  usage.running = std::min(nanoseconds(running_ns_.load(std::memory_order_relaxed)), readings.elapsed);
+  usage.waiting = readings.elapsed - usage.running;
+  const Clock::time_point began{nanoseconds(began_ns_.load(std::memory_order_relaxed))};
+  usage.queued = queued(began);
+  usage.starting = began - created_ - usage.queued;
+  usage.memory_peak = Bytes{readings.counters.memory_peak};
+  usage.memory_refused = readings.counters.memory_refused;
+  usage.slices = readings.counters.slices;
+  return usage;
+}
+
+ResourceUsage Operation::usage_from(const Readings& readings) const {
+  auto usage = plain_usage(readings);
+  if (readings.counters.wasi_calls > 0) {
+    usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
+  }
+  job_.count_host_calls(usage.host_calls);
+  return usage;
+}
+
+ResourceUsage Operation::usage() const {
+  if (run_ != nullptr) {
+    return usage_from(figures(Clock::now()));
+  }
+  if (at_the_end_) {
+    return *at_the_end_;
+  }
+  ResourceUsage usage;
+  const auto now = Clock::now();
+  usage.queued = queued(now);
+  // A place may have been given since `now`.
+  usage.starting = std::max(nanoseconds(0), now - created_ - usage.queued);
+  return usage;
+}
+
+void Operation::fail(wasmtime::Failure failure, const Readings& last) {
+  const bool fuel_lost = execution::loses_fuel(failure);
+  // Only who cancels makes a run halt by itself.
+  report_.result = std::unexpected(failure.cause == wasmtime::Cause::Halted
+                                       ? execution::stopped(HostStop::Cancelled, std::move(failure), allowed(), last)
+                                       : execution::failed(std::move(failure), allowed(), last));
+  finish(last, fuel_lost);
+}
+
+/// With the result in the report.
+void Operation::finish(const Readings& last, bool fuel_lost) {
+  last_counters_ = last.counters;
+  report_.resource_usage = usage_from(last);
+  if (settings_.fuel_metered && last.counters.fuel_left > 0 && (fuel_lost || last.counters.fuel_unwritten)) {
+    report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
+  }
+  if (run_ != nullptr && last.counters.denied > 0) {
+    for (auto& denial : run_->denials()) {
+      report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
+    }
+  }
+  // Most calls of a kept instance free nothing, and each look at the clock costs as much as a part of theirs.
+  const bool frees = run_ != nullptr && (run_->owns_store() || !report_);
+  const auto began = frees ? Clock::now() : Clock::time_point();
+  free_run();
+  job_.complete(report_);
+  if (frees) {
+    report_.resource_usage.teardown = teardown_ + (Clock::now() - began);
+  }
+}
+
+/// The guest's memory goes before anybody hears that it is over.
+void Operation::free_run() {
+  wasmtime::RunPtr run;
+  // Before the lock: the copy may fail, and then all is as it was.
+  auto at_the_end = watch_ != nullptr ? std::optional(report_.resource_usage) : std::nullopt;
+  {
+    const auto lock = watched();
+    run = std::move(run_);
+    at_the_end_ = std::move(at_the_end);
+  }
+}
+
+}  // namespace airssys::wasm::execution

@@ -1,0 +1,136 @@
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "scheduler/inside.hpp"
+#include "scheduler/scheduler.hpp"
+
+/// The scheduler's part for callers that block: they poll on their own threads.
+namespace airssys::wasm::scheduler {
+
+namespace {
+
+wasmtime::Poll first_slice(execution::Operation& operation, execution::Operation::Clock::time_point now) {
+  return operation.begin(now) ? operation.poll(now) : wasmtime::Poll::Done;
+}
+
+}  // namespace
+
+void Scheduler::run_here(execution::Operation& operation, const std::stop_token& stop) {
+  // Whoever can be stopped is heard of from the first slice on, which may be a long one.
+  auto caller = stop.stop_possible() ? std::make_shared<Caller>() : nullptr;
+  auto began = operation.created();
+  if (stop.stop_requested() || !admit_freely(operation)) {
+    caller = caller ? caller : std::make_shared<Caller>();
+    const auto admitted = wait_for_place(operation, *caller, stop);
+    if (!admitted) {
+      return;
+    }
+    began = *admitted;
+  }
+  operation.has_place(began);
+  const PlaceHeld held{*this, operation.needs()};
+  if (caller) {
+    operation.cancelled_by(caller->cancelled());
+  }
+  const base::StopCallback on_stop(stop, [&] { caller->cancel(); });
+  try {
+    // Most are over with their first slice: nobody had to hear of them.
+    if (const auto polled = first_slice(operation, began); polled != wasmtime::Poll::Done) {
+      go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
+    }
+  } catch (const std::bad_alloc&) {
+    operation.give_up();
+  }
+}
+
+/// Afterwards the scheduler may be gone.
+Scheduler::PlaceHeld::~PlaceHeld() {
+  if (scheduler.account_ && !needs.none()) {
+    scheduler.account_->give_back(needs);
+  }
+  scheduler.give_back_place();
+}
+
+/// When the caller came to hold a place; nothing when its operation was refused instead.
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution::Operation& operation, Caller& caller,
+                                                                      const std::stop_token& stop) {
+  // A late stop request may still be in here when the engine goes.
+  const auto self = shared_from_this();
+  const base::StopCallback on_stop(stop, [&] {
+    caller.cancel();
+    const std::lock_guard lock(mutex_);
+    place_.notify_all();
+  });
+  Lock lock(mutex_);
+  Error why = cancelled_in_queue();
+  if (!closing_ && !caller.cancelled()) {
+    if (auto never = refusal(operation.needs())) {
+      why = std::move(*never);
+    } else {
+      bool admitted = false;
+      const bool full = queue_.size() >= limits_.queued_max;
+      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted, &operation.needs()});
+      hand_on_places();
+      if (admitted) {
+        return operation.created();
+      }
+      const auto decided = [&] { return admitted || closing_ || caller.cancelled(); };
+      const bool in_time = full || place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
+      if (admitted) {
+        return Clock::now();
+      }
+      // First out of the queue, which knows this stack: what says why may fail.
+      const Queued was = std::move(*mine);
+      queue_.erase(mine);
+      settle();
+      empty_.notify_all();
+      if (full) {
+        why = queue_full();
+      } else if (!in_time) {
+        why = why_it_waited(was, operation.created());
+      }
+    }
+  }
+  lock.unlock();
+  operation.refuse(std::move(why));
+  return {};
+}
+
+void Scheduler::go_on_here(execution::Operation& operation, wasmtime::Poll polled,
+                           const std::shared_ptr<Caller>& caller) {
+  const CallerListed listed(*this, caller);
+  const Entered entered(this);
+  operation.cancelled_by(caller->cancelled());
+  operation.wake_to(caller);
+  while (polled != wasmtime::Poll::Done) {
+    if (polled == wasmtime::Poll::HostCall && !operation.due()) {
+      operation.answer_host_calls();
+    } else if (polled == wasmtime::Poll::Waiting) {
+      operation.rest();
+      caller->wait_until(operation.deadline());
+    }
+    const auto now = Clock::now();
+    if (const auto why = operation.due(now)) {
+      operation.stop(*why);
+      return;
+    }
+    polled = operation.poll(now);
+  }
+}
+
+Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller)
+    : scheduler_(scheduler), caller_(caller) {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.insert(caller_);
+  if (scheduler_.closing_) {
+    caller_->cancel();
+  }
+}
+
+Scheduler::CallerListed::~CallerListed() {
+  const std::lock_guard lock(scheduler_.mutex_);
+  scheduler_.callers_.erase(caller_);
+}
+
+}  // namespace airssys::wasm::scheduler

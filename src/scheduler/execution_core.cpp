@@ -1,0 +1,195 @@
+#include "scheduler/execution_core.hpp"
+
+#include <algorithm>
+#include <new>
+
+namespace airssys::wasm::scheduler {
+
+ExecutionCore::ExecutionCore(execution::Job* job, Report& report, const execution::CoreSettings& settings) noexcept
+    : state_(job == nullptr ? State::Done : State::Queued), reported_(job == nullptr), report_(report) {
+  if (job != nullptr) {
+    operation_.emplace(*job, report, settings).watched_under(mutex_);
+    operation_->cancelled_by(cancelled_);
+  }
+}
+
+bool ExecutionCore::claim() noexcept {
+  // In this order: a wake-up only moves from Waiting to Ready, so it cannot slip between the two.
+  for (State expected : {State::Waiting, State::Ready}) {
+    if (state_.compare_exchange_strong(expected, State::Running)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void ExecutionCore::wake() noexcept {
+  for (State now = state_.load();;) {
+    if (now == State::Waiting) {
+      if (state_.compare_exchange_weak(now, State::Ready)) {
+        driver_->ready(shared_from_this());
+        return;
+      }
+    } else if (now == State::Running) {
+      if (state_.compare_exchange_weak(now, State::RunningWoken)) {
+        return;
+      }
+    } else {
+      return;
+    }
+  }
+}
+
+void ExecutionCore::cancel() noexcept {
+  cancelled_.store(true);
+  if (state_.load() == State::Queued) {
+    driver_->cancelled();
+  } else {
+    wake();
+  }
+}
+
+bool ExecutionCore::cancel_here() noexcept {
+  cancelled_.store(true);
+  for (State now = state_.load();;) {
+    if (now == State::Waiting) {
+      if (state_.compare_exchange_weak(now, State::Ready)) {
+        return true;
+      }
+    } else if (now != State::Running || state_.compare_exchange_weak(now, State::RunningWoken)) {
+      return false;
+    }
+  }
+}
+
+void ExecutionCore::make_slots() {
+  Deadlines one;
+  one.emplace();
+  deadline_slot_ = one.extract(one.begin());
+}
+
+ExecutionCore::Deadlines::node_type ExecutionCore::deadline_slot(std::shared_ptr<ExecutionCore> self) noexcept {
+  deadline_slot_.value() = {deadline(), std::move(self)};
+  return std::move(deadline_slot_);
+}
+
+void ExecutionCore::keep_slot(Deadlines::node_type slot) noexcept {
+  if (!slot.empty()) {
+    slot.value().second.reset();
+    deadline_slot_ = std::move(slot);
+  }
+}
+
+ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
+  try {
+    return go_on(now);
+  } catch (const std::bad_alloc&) {
+    operation_->give_up();
+    return Next::Done;
+  }
+}
+
+ExecutionCore::Next ExecutionCore::go_on(Clock::time_point now) {
+  auto& run = *operation_;
+  if (!run.begun()) {
+    // Before anything is made: a kept instance that was not touched is not spent.
+    if (run.cancelled()) {
+      run.refuse({Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}});
+      return Next::Done;
+    }
+    if (!run.begin(now)) {
+      return Next::Done;
+    }
+    run.wake_to(shared_from_this());
+  } else if (const auto why = run.due(now)) {
+    run.stop(*why);
+    return Next::Done;
+  }
+  const auto polled = run.poll(now);
+  if (polled == wasmtime::Poll::Done) {
+    return Next::Done;
+  }
+  // No function of the host is called for a run that is over.
+  if (polled == wasmtime::Poll::HostCall && !run.due()) {
+    run.answer_host_calls();
+  }
+  run.rest();
+  if (polled != wasmtime::Poll::Waiting) {
+    state_.store(State::Ready);
+    return Next::Again;
+  }
+  State running = State::Running;
+  if (state_.compare_exchange_strong(running, State::Waiting)) {
+    return Next::Wait;
+  }
+  state_.store(State::Ready);
+  return Next::Again;
+}
+
+/// What it throws ends the process, whichever thread it is on.
+void ExecutionCore::tell(const Callback& callback, const Report& report) noexcept { callback(report); }
+
+void ExecutionCore::publish() {
+  std::vector<Callback> callbacks;
+  {
+    const std::lock_guard lock(mutex_);
+    reported_ = true;
+    state_.store(State::Done);
+    callbacks.swap(on_done_);
+    over_.notify_all();
+  }
+  for (const auto& callback : callbacks) {
+    tell(callback, report_);
+  }
+}
+
+void ExecutionCore::refuse(Error error) {
+  operation_->refuse(std::move(error));
+  publish();
+}
+
+const Report& ExecutionCore::wait() const {
+  std::unique_lock lock(mutex_);
+  over_.wait(lock, [&] { return reported_; });
+  return report_;
+}
+
+const Report* ExecutionCore::wait_for(std::chrono::nanoseconds patience) const {
+  std::unique_lock lock(mutex_);
+  return over_.wait_for(lock, std::min<std::chrono::nanoseconds>(patience, kTimeMost), [&] { return reported_; })
+             ? &report_
+             : nullptr;
+}
+
+void ExecutionCore::on_done(Callback done) {
+  if (!done) {
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    if (!reported_) {
+      on_done_.push_back(std::move(done));
+      return;
+    }
+  }
+  tell(done, report_);
+}
+
+ExecutionState ExecutionCore::state() const noexcept {
+  switch (state_.load()) {
+    case State::Queued: return ExecutionState::Queued;
+    case State::Waiting: return ExecutionState::Waiting;
+    case State::Done: return ExecutionState::Done;
+    case State::Ready:
+    case State::Running:
+    case State::RunningWoken: break;
+  }
+  return ExecutionState::Running;
+}
+
+ResourceUsage ExecutionCore::usage() const {
+  const std::lock_guard lock(mutex_);
+  return reported_ ? report_.resource_usage : operation_->usage();
+}
+
+}  // namespace airssys::wasm::scheduler

@@ -1,0 +1,325 @@
+#include <airssys/wasm/encoding.hpp>
+#include <new>
+#include <utility>
+
+#include "wasmtime/bridged.hpp"
+
+/// The door's runs: what a component with its imports linked makes.
+namespace airssys::wasm::wasmtime {
+
+namespace {
+
+static_assert(static_cast<std::uint32_t>(Poll::Done) == static_cast<std::uint32_t>(bridge::BridgePoll::Done));
+
+class BridgedCalls final : public HostCalls {
+ public:
+  explicit BridgedCalls(CallsHandle handle) : handle_(std::move(handle)) {}
+  std::optional<ParkedCall> next() override {
+    bridge::BridgeHostCall call{};
+    if (!bridge::bridge_calls_next(handle_.get(), &call)) {
+      return {};
+    }
+    return ParkedCall{call.function, call.ticket, take(call.arguments)};
+  }
+  [[nodiscard]] bool waits(std::uint64_t ticket) const override {
+    return bridge::bridge_calls_waits(handle_.get(), ticket);
+  }
+  bool answer(std::uint64_t ticket, std::span<const std::uint8_t> results) override {
+    return bridge::bridge_calls_answer(handle_.get(), ticket, true, 0, slice(results));
+  }
+  bool refuse(std::uint64_t ticket, std::uint64_t code, std::string_view message) override {
+    return bridge::bridge_calls_answer(handle_.get(), ticket, false, code, slice(message));
+  }
+
+ private:
+  CallsHandle handle_;
+};
+
+/// The operation under way in a bridge run that somebody else owns or that the derived class owns.
+class BridgedRun : public Run {
+ public:
+  explicit BridgedRun(bridge::BridgeRun* raw) : raw_(raw) {}
+
+  void wake_to(const std::shared_ptr<WakeTarget>& target) final {
+    WakeTarget::hold(target);
+    bridge::bridge_run_wake_to(raw_, {.data = target.get(),
+                                      .wake = [](void* data) { static_cast<WakeTarget*>(data)->wake(); },
+                                      .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }});
+    aimed_ = true;
+  }
+  Poll poll(const CpuLimit& cpu) final {
+    const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_, {cpu.wall_ns, cpu.thread_ns}));
+    over_ = polled == Poll::Done;
+    return polled;
+  }
+  Try<Answer> take_result() final {
+    bridge::BridgeAnswer answer{};
+    OutFailure failure;
+    if (!bridge::bridge_run_result(raw_, &answer, failure)) {
+      return std::unexpected(failure.take());
+    }
+    return Answer{take(answer.head), take(answer.payload), std::to_array(answer.number.bytes), answer.number.size};
+  }
+  Failure cancel() noexcept final {
+    OutFailure failure;
+    bridge::bridge_run_cancel(raw_, failure);
+    over_ = true;
+    try {
+      return failure.take();
+    } catch (const std::bad_alloc&) {
+      return {Cause::Halted, 0, false, {}, {}};
+    }
+  }
+  [[nodiscard]] Counters counters() const noexcept final {
+    bridge::BridgeUsage u{};
+    bridge::bridge_run_usage(raw_, &u);
+    return {static_cast<RunPhase>(u.phase),
+            u.fuel_left,
+            u.fuel_unwritten,
+            u.slices,
+            u.wasi_calls,
+            u.memory_now,
+            u.memory_peak,
+            u.memory_refused,
+            u.refused_request,
+            u.denied};
+  }
+  [[nodiscard]] std::vector<Denial> denials() const final {
+    bridge::BridgeBytes out{};
+    bridge::bridge_run_denials(raw_, &out);
+    const auto bytes = take(out);
+    encoding::Reader in(bytes.bytes());
+    std::vector<Denial> all(in.count());
+    for (auto& denial : all) {
+      denial.capability = in.text();
+      denial.target = in.text();
+      denial.count = in.number<std::uint64_t>();
+    }
+    return all;
+  }
+  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() final {
+    if (!calls_) {
+      calls_ = std::make_shared<BridgedCalls>(CallsHandle(bridge::bridge_run_calls(raw_)));
+    }
+    return calls_;
+  }
+
+ protected:
+  void begin_again() noexcept { over_ = false; }
+  /// Ends what is still going on, and forgets who was to be woken.
+  void end() noexcept {
+    if (!over_) {
+      cancel();
+    }
+    if (std::exchange(aimed_, false)) {
+      bridge::bridge_run_wake_nobody(raw_);
+    }
+  }
+
+ private:
+  bridge::BridgeRun* raw_;
+  std::shared_ptr<HostCalls> calls_;
+  bool over_ = true;
+  bool aimed_ = false;
+};
+
+/// A store with one operation in it.
+class FreshRun final : public BridgedRun {
+ public:
+  explicit FreshRun(RunHandle handle) : BridgedRun(handle.get()), handle_(std::move(handle)) {}
+  void let_go() noexcept override { delete this; }
+  [[nodiscard]] bool owns_store() const noexcept override { return true; }
+
+ private:
+  RunHandle handle_;
+};
+
+class BridgedStore final : public Store {
+ public:
+  explicit BridgedStore(RunHandle owned) : handle_(std::move(owned)), operation_(handle_.get()) {}
+
+  Try<RunPtr> instantiate(const Budget& budget) override;
+  Try<RunPtr> call(const Budget& budget, const Function& function, const Arguments& arguments) override;
+  Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t number) override;
+
+ private:
+  /// The operation under way. Let go before its end, it takes the store's memory with it.
+  class Current final : public BridgedRun {
+   public:
+    using BridgedRun::begin_again;
+    using BridgedRun::BridgedRun;
+    void let_go() noexcept override { end(); }
+    [[nodiscard]] bool owns_store() const noexcept override { return false; }
+  };
+  Try<RunPtr> begun(bool good, OutFailure& failure);
+
+  RunHandle handle_;
+  Current operation_;
+};
+
+/// The bridge reads it as Rust's AtomicBool, which is laid out like a bool.
+static_assert(sizeof(std::atomic<bool>) == sizeof(bool) && std::atomic<bool>::is_always_lock_free);
+
+bridge::BridgeBudget raw(const Budget& b) {
+  return {.fuel = b.fuel,
+          .slice = b.slice,
+          .wasi_call_fuel = b.wasi_call_fuel,
+          .host_call_fuel = b.host_call_fuel,
+          .host_byte_fuel = b.host_byte_fuel,
+          .deadline_ns = b.deadline_ns,
+          .memory_bytes_max = b.memory_bytes_max,
+          .memory_bytes_paid = b.memory_bytes_paid,
+          .instance_bytes = b.instance_bytes,
+          .instance_bytes_counted = b.instance_bytes_counted,
+          .instance_bytes_max = b.instance_bytes_max,
+          .stop_on_refused_growth = b.stop_on_refused_growth,
+          .instances_max = b.instances_max,
+          .memories_max = b.memories_max,
+          .tables_max = b.tables_max,
+          .host_buffer_bytes_max = b.host_buffer_bytes_max,
+          .handles_max = b.handles_max,
+          .wasi_resources_max = b.wasi_resources_max,
+          .async_resources_max = b.async_resources_max,
+          .host_calls_max = b.host_calls_max,
+          .directory_entries_max = b.directory_entries_max,
+          .open_files_max = b.open_files_max,
+          .stop_on_denied = b.stop_on_denied,
+          .cancelled = reinterpret_cast<const bool*>(b.cancelled),
+          .ending = reinterpret_cast<const bool*>(b.ending)};
+}
+
+bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& function, const Arguments& arguments,
+                OutFailure& failure) {
+  const auto limits = raw(budget);
+  const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
+  if (arguments.is_plain) {
+    return bridge::bridge_run_call_bytes(run, &limits, entry, slice(arguments.plain[0]), slice(arguments.plain[1]),
+                                         failure);
+  }
+  return bridge::bridge_run_call(run, &limits, entry, slice(arguments.encoded), failure);
+}
+
+Try<RunPtr> BridgedStore::begun(bool good, OutFailure& failure) {
+  if (!good) {
+    return std::unexpected(failure.take());
+  }
+  operation_.begin_again();
+  return RunPtr(&operation_);
+}
+
+Try<RunPtr> BridgedStore::instantiate(const Budget& budget) {
+  const auto limits = raw(budget);
+  OutFailure failure;
+  return begun(bridge::bridge_run_instantiate(handle_.get(), &limits, failure), failure);
+}
+
+Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function, const Arguments& arguments) {
+  OutFailure failure;
+  return begun(begin_call(handle_.get(), budget, function, arguments, failure), failure);
+}
+
+Try<RunPtr> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number) {
+  const auto limits = raw(budget);
+  OutFailure failure;
+  return begun(bridge::bridge_run_drop_handle(handle_.get(), &limits, number, failure), failure);
+}
+
+Try<WasiHandle> grant(const Wasi& wasi) {
+  WasiHandle handle(bridge::bridge_wasi_new(wasi.random_bytes_max));
+  OutFailure failure;
+  bool good = true;
+  for (const auto& argument : wasi.arguments) {
+    good = good && bridge::bridge_wasi_argument(handle.get(), slice(argument), failure);
+  }
+  for (const auto& [name, value] : wasi.environment) {
+    good = good && bridge::bridge_wasi_variable(handle.get(), slice(name), slice(value), failure);
+  }
+  for (const auto& directory : wasi.directories) {
+    good = good && bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
+                                                 directory.writable, failure);
+  }
+  if (wasi.stdin_file) {
+    bridge::bridge_wasi_stdin_file(handle.get(), slice(*wasi.stdin_file));
+  }
+  if (!good) {
+    return std::unexpected(failure.take());
+  }
+  if (wasi.stdin_bytes) {
+    bridge::bridge_wasi_stdin_bytes(handle.get(), slice(*wasi.stdin_bytes));
+  } else if (wasi.stdin_inherited) {
+    bridge::bridge_wasi_stdin_inherited(handle.get());
+  }
+  const auto write_to_output = [&](bool granted, bridge::BridgeStream stream) {
+    if (granted) {
+      bridge::bridge_wasi_output(handle.get(), static_cast<BridgedOutput&>(*wasi.output).handle.get(), stream);
+    }
+  };
+  write_to_output(wasi.written.out, bridge::BridgeStream::Out);
+  write_to_output(wasi.written.err, bridge::BridgeStream::Err);
+  if (wasi.coarse_clock_ns) {
+    bridge::bridge_wasi_coarse_clocks(handle.get(), *wasi.coarse_clock_ns);
+  }
+  if (wasi.random_seed) {
+    bridge::bridge_wasi_seeded_random(handle.get(), *wasi.random_seed);
+  }
+  return handle;
+}
+
+class BridgedPrepared final : public Prepared {
+ public:
+  BridgedPrepared(std::shared_ptr<Engine> engine, PreparedHandle handle)
+      : engine_(std::move(engine)),
+        handle_(std::move(handle)),
+        wasi_(bridge::bridge_prepared_needs_wasi(handle_.get())) {}
+
+  [[nodiscard]] bool needs_wasi() const noexcept override { return wasi_; }
+  [[nodiscard]] Try<RunPtr> call(const Wasi* wasi, const Budget& budget, const Function& function,
+                                 const Arguments& arguments) const override {
+    auto run = fresh(wasi);
+    if (!run) {
+      return std::unexpected(std::move(run.error()));
+    }
+    OutFailure failure;
+    if (!begin_call(run->get(), budget, function, arguments, failure)) {
+      return std::unexpected(failure.take());
+    }
+    return RunPtr(new FreshRun(std::move(*run)));
+  }
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override {
+    auto run = fresh(wasi);
+    if (!run) {
+      return std::unexpected(std::move(run.error()));
+    }
+    return std::make_unique<BridgedStore>(std::move(*run));
+  }
+
+ private:
+  [[nodiscard]] Try<RunHandle> fresh(const Wasi* wasi) const {
+    WasiHandle granted;
+    if (wasi_ && wasi != nullptr) {
+      auto made = grant(*wasi);
+      if (!made) {
+        return std::unexpected(std::move(made.error()));
+      }
+      granted = std::move(*made);
+    }
+    OutFailure failure;
+    RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), failure));
+    if (!run) {
+      return std::unexpected(failure.take());
+    }
+    return run;
+  }
+
+  std::shared_ptr<Engine> engine_;
+  PreparedHandle handle_;
+  bool wasi_;
+};
+
+}  // namespace
+
+std::unique_ptr<Prepared> bridged_prepared(std::shared_ptr<Engine> engine, PreparedHandle handle) {
+  return std::make_unique<BridgedPrepared>(std::move(engine), std::move(handle));
+}
+
+}  // namespace airssys::wasm::wasmtime

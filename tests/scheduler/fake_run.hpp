@@ -1,0 +1,120 @@
+#pragma once
+
+#include <airssys/wasm/report.hpp>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "scheduler/execution_core.hpp"
+
+namespace airssys::wasm::test {
+
+/// What one poll of a fake guest does.
+using Step = std::function<wasmtime::Poll(wasmtime::Counters&, const std::shared_ptr<wasmtime::WakeTarget>&)>;
+
+/// A guest that follows a script: the last step repeats for ever.
+class FakeRun final : public wasmtime::Run {
+ public:
+  explicit FakeRun(std::vector<Step> script) : script_(std::move(script)) {}
+
+  void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) override { waker_ = target; }
+  void let_go() noexcept override { delete this; }
+  [[nodiscard]] bool owns_store() const noexcept override { return true; }
+  wasmtime::Poll poll(const wasmtime::CpuLimit& /*cpu*/) override {
+    EXPECT_FALSE(polling_.exchange(true)) << "two threads poll one run";
+    wasmtime::Counters now = counters();
+    ++now.slices;
+    now.phase = wasmtime::RunPhase::Call;
+    const auto result = script_.at(std::min(at_, script_.size() - 1))(now, waker_);
+    ++at_;
+    {
+      const std::lock_guard lock(mutex_);
+      counters_ = now;
+    }
+    polling_ = false;
+    return result == wasmtime::Poll::Waiting && !waker_ ? wasmtime::Poll::Slice : result;
+  }
+  std::expected<wasmtime::Answer, wasmtime::Failure> take_result() override { return wasmtime::Answer{}; }
+  wasmtime::Failure cancel() noexcept override { return {wasmtime::Cause::Halted, 0, false, {}, {}}; }
+  [[nodiscard]] wasmtime::Counters counters() const noexcept override {
+    const std::lock_guard lock(mutex_);
+    return counters_;
+  }
+  [[nodiscard]] std::shared_ptr<wasmtime::HostCalls> host_calls() override { return nullptr; }
+  [[nodiscard]] std::vector<wasmtime::Denial> denials() const override { return {}; }
+
+ private:
+  std::vector<Step> script_;
+  std::shared_ptr<wasmtime::WakeTarget> waker_;
+  std::size_t at_ = 0;
+  std::atomic<bool> polling_ = false;
+  mutable std::mutex mutex_;
+  wasmtime::Counters counters_{.fuel_left = 1'000};
+};
+
+class FakeJob final : public execution::Job {
+ public:
+  explicit FakeJob(std::vector<Step> script, const ledger::Amounts& needs = {})
+      : script_(std::move(script)), needs_(needs) {}
+  [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
+  std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget&) override {
+    return wasmtime::RunPtr(new FakeRun(script_));
+  }
+  void host_call(const execution::Operation&, const std::shared_ptr<wasmtime::HostCalls>&,
+                 wasmtime::ParkedCall) override {}
+  [[nodiscard]] std::optional<ledger::Shortage> polled() override { return {}; }
+  std::expected<std::optional<Value>, Error> result(wasmtime::Answer) override { return std::nullopt; }
+  void count_host_calls(HostCallCounts&) const override {}
+  void complete(Report&) override {}
+  [[nodiscard]] std::string_view last_host_call() const override { return {}; }
+
+ private:
+  std::vector<Step> script_;
+  ledger::Amounts needs_;
+};
+
+struct FakeParts {
+  Report its_report;
+  FakeJob job;
+};
+/// A run of a fake guest, with its report.
+class FakeExecution final : private FakeParts, public scheduler::ExecutionCore {
+ public:
+  FakeExecution(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, ExecutionCore(&job, its_report, {}) {
+    its_report.budget = budget;
+  }
+};
+
+/// An operation of a fake guest for a caller that polls it itself.
+class FakeOperation final : private FakeParts, public execution::Operation {
+ public:
+  FakeOperation(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, Operation(job, its_report, {}) {
+    its_report.budget = budget;
+  }
+};
+
+inline Step slice() {
+  return [](auto&, const auto&) { return wasmtime::Poll::Slice; };
+}
+inline Step done() {
+  return [](auto&, const auto&) { return wasmtime::Poll::Done; };
+}
+inline Step wait_forever() {
+  return [](auto&, const auto&) { return wasmtime::Poll::Waiting; };
+}
+/// Waits, and is woken by another thread, perhaps before the poll has returned.
+inline Step wait_and_be_woken(std::chrono::nanoseconds after) {
+  return [after](auto&, const std::shared_ptr<wasmtime::WakeTarget>& waker) {
+    std::thread([waker, after] {
+      std::this_thread::sleep_for(after);
+      waker->wake();
+    }).detach();
+    return wasmtime::Poll::Waiting;
+  };
+}
+
+}  // namespace airssys::wasm::test

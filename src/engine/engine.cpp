@@ -320,7 +320,7 @@ const Report& forked_report() {
   return *report;
 }
 /// What a forked child can be told of a run: its locks may be held by threads that are not here.
-const Report& told_in_a_child(const scheduler::ExecutionCore& core) {
+const Report& told_in_a_child(const scheduler::SharedRun& core) {
   const auto* const finished = core.finished();
   return finished != nullptr ? *finished : forked_report();
 }
@@ -335,7 +335,7 @@ void Execution::on_done(std::function<void(const Report&)> done) const {
   if (!base::forked()) {
     core_->on_done(std::move(done));
   } else if (done) {
-    scheduler::ExecutionCore::tell(done, told_in_a_child(*core_));
+    scheduler::SharedRun::tell(done, told_in_a_child(*core_));
   }
 }
 void Execution::cancel() const {

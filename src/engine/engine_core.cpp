@@ -8,7 +8,7 @@
 
 #include "base/digest.hpp"
 #include "base/forked.hpp"
-#include "engine/component_job.hpp"
+#include "engine/guest_call.hpp"
 #include "ledger/exhausted.hpp"
 #include "report/begin_report.hpp"
 #include "wit/codec.hpp"
@@ -197,7 +197,7 @@ Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path
 }
 
 /// Fills in what is known before the run.
-void EngineCore::begin_run(Report& report, Result<execution::CallPlan>& plan, const ComponentHandle& component,
+void EngineCore::begin_run(Report& report, Result<execution::CheckedCall>& plan, const ComponentHandle& component,
                            std::string_view function, const ExecutionContext& context) const {
   report::begin_report(
       report,
@@ -214,15 +214,15 @@ void EngineCore::begin_run(Report& report, Result<execution::CallPlan>& plan, co
   }
 }
 
-Report EngineCore::run(Result<execution::CallPlan>&& plan, const ComponentHandle& component, std::string_view function,
-                       const ExecutionContext& context, const std::stop_token& stop) {
+Report EngineCore::run(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
+                       std::string_view function, const ExecutionContext& context, const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, context);
   run_here(*scheduler_.shared, std::move(plan), {}, {&context.wasi, relay_, core_settings_}, report, stop);
   return report;
 }
 
-Execution EngineCore::start(Result<execution::CallPlan>&& plan, const ComponentHandle& component,
+Execution EngineCore::start(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
                             std::string_view function, const ExecutionContext& context) {
   Report report;
   begin_run(report, plan, component, function, context);
@@ -230,7 +230,7 @@ Execution EngineCore::start(Result<execution::CallPlan>&& plan, const ComponentH
                        std::move(report));
 }
 
-Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHandle& component,
+Result<std::shared_ptr<KeptInstance>> EngineCore::instantiate(const ComponentHandle& component,
                                                               const ExecutionContext& context,
                                                               const std::stop_token& stop) {
   if (base::forked()) {
@@ -256,7 +256,7 @@ Result<std::shared_ptr<InstanceCore>> EngineCore::instantiate(const ComponentHan
   if (const auto shortage = account_->admit(cost)) {
     return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
   }
-  auto instance = base::make_held<InstanceCore>(
+  auto instance = base::make_held<KeptInstance>(
       component.loaded(), InstanceNeighbours{scheduler_.shared, relay_, std::move(*place), account_, core_settings_},
       ledger::Reservation(account_, cost));
   instance->instantiate(context, stop);

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/sync.hpp"
-#include "engine/instance_core.hpp"
-#include "execution/call_plan.hpp"
+#include "engine/kept_instance.hpp"
+#include "execution/checked_call.hpp"
 #include "host/host_functions.hpp"
 #include "host/output_relay.hpp"
 #include "load/loader.hpp"
@@ -41,11 +41,11 @@ class EngineCore {
   void add_host(std::string interface, std::string name, host::AnyHostFunction function);
 
   /// A plan that failed makes a report that says so. Blocks and polls on this thread.
-  [[nodiscard]] Report run(Result<execution::CallPlan>&& plan, const ComponentHandle& component,
+  [[nodiscard]] Report run(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
                            std::string_view function, const ExecutionContext& context, const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<execution::CallPlan>&& plan, const ComponentHandle& component,
+  [[nodiscard]] Execution start(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
                                 std::string_view function, const ExecutionContext& context);
-  [[nodiscard]] Result<std::shared_ptr<InstanceCore>> instantiate(const ComponentHandle& component,
+  [[nodiscard]] Result<std::shared_ptr<KeptInstance>> instantiate(const ComponentHandle& component,
                                                                   const ExecutionContext& context,
                                                                   const std::stop_token& stop);
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
@@ -66,7 +66,7 @@ class EngineCore {
   [[nodiscard]] static Result<Ground> prepare(const RuntimeConfig& config);
   EngineCore(RuntimeConfig config, Ground ground);
 
-  void begin_run(Report& report, Result<execution::CallPlan>& plan, const ComponentHandle& component,
+  void begin_run(Report& report, Result<execution::CheckedCall>& plan, const ComponentHandle& component,
                  std::string_view function, const ExecutionContext& context) const;
   [[nodiscard]] load::HostFunctions host_functions();
 
@@ -85,7 +85,7 @@ class EngineCore {
     const std::shared_ptr<scheduler::Scheduler> shared;
   };
   RunningScheduler scheduler_;
-  execution::CoreSettings core_settings_;
+  execution::Metering core_settings_;
   std::shared_ptr<InstancePlaces> instance_places_;
 
   base::Mutex mutex_;

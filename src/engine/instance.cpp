@@ -1,14 +1,14 @@
 #include <airssys/wasm/instance.hpp>
 
-#include "engine/instance_core.hpp"
-#include "execution/call_plan.hpp"
+#include "engine/kept_instance.hpp"
+#include "execution/checked_call.hpp"
 
 namespace airssys::wasm {
 
 using execution::Borrowing;
 using execution::plan_call;
 
-Instance::Instance(std::shared_ptr<engine::InstanceCore> core) noexcept : core_(std::move(core)) {}
+Instance::Instance(std::shared_ptr<engine::KeptInstance> core) noexcept : core_(std::move(core)) {}
 
 Report Instance::call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
                       const std::stop_token& stop) {
@@ -39,7 +39,7 @@ Report Instance::drop(Handle handle, const CallBudget& budget) {
 bool Instance::spent() const noexcept { return core_->spent(); }
 const Report& Instance::instantiation() const noexcept { return core_->instantiation(); }
 
-Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<engine::InstanceCore> core,
+Result<BoundInstanceFunction> BoundInstanceFunction::bind_to(std::shared_ptr<engine::KeptInstance> core,
                                                              std::string_view function, const FunctionType& wanted) {
   const auto found = execution::find_typed(*core->component(), function, wanted);
   if (!found) {

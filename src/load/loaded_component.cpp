@@ -70,7 +70,8 @@ void collect(const wit::Externs& externs, const std::string& prefix, std::vector
 }
 
 /// The type of each host function as the component imports it; null where it does not.
-std::vector<const FunctionType*> imports_from(const std::vector<host::HostEntry>& host, const wit::Description& description) {
+std::vector<const FunctionType*> imports_from(const std::vector<host::HostEntry>& host,
+                                              const wit::Description& description) {
   std::vector<const FunctionType*> types;
   for (const auto& entry : host) {
     const wit::Externs* around = &description.imports;
@@ -93,7 +94,8 @@ std::vector<const FunctionType*> imports_from(const std::vector<host::HostEntry>
 }  // namespace
 
 LoadedComponent::LoadedComponent(Identity identity, DescribedComponent component,
-                                 std::shared_ptr<const std::vector<host::HostEntry>> host, std::vector<std::string> notes)
+                                 std::shared_ptr<const std::vector<host::HostEntry>> host,
+                                 std::vector<std::string> notes)
     : identity_(std::move(identity)),
       taken_(std::move(component.taken)),
       component_(std::move(component.component)),

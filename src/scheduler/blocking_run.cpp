@@ -10,18 +10,18 @@ namespace airssys::wasm::scheduler {
 
 namespace {
 
-wasmtime::Poll first_slice(execution::Operation& operation, execution::Operation::Clock::time_point now) {
+wasmtime::Poll first_slice(execution::MeteredRun& operation, execution::MeteredRun::Clock::time_point now) {
   return operation.begin(now) ? operation.poll(now) : wasmtime::Poll::Done;
 }
 
 }  // namespace
 
-void Scheduler::run_here(execution::Operation& operation, const std::stop_token& stop) {
+void Scheduler::run_here(execution::MeteredRun& operation, const std::stop_token& stop) {
   // Whoever can be stopped is heard of from the first slice on, which may be a long one.
-  auto caller = stop.stop_possible() ? std::make_shared<Caller>() : nullptr;
+  auto caller = stop.stop_possible() ? std::make_shared<BlockingCaller>() : nullptr;
   auto began = operation.created();
   if (stop.stop_requested() || !admit_freely(operation)) {
-    caller = caller ? caller : std::make_shared<Caller>();
+    caller = caller ? caller : std::make_shared<BlockingCaller>();
     const auto admitted = wait_for_place(operation, *caller, stop);
     if (!admitted) {
       return;
@@ -37,7 +37,7 @@ void Scheduler::run_here(execution::Operation& operation, const std::stop_token&
   try {
     // Most are over with their first slice: nobody had to hear of them.
     if (const auto polled = first_slice(operation, began); polled != wasmtime::Poll::Done) {
-      go_on_here(operation, polled, caller ? caller : std::make_shared<Caller>());
+      go_on_here(operation, polled, caller ? caller : std::make_shared<BlockingCaller>());
     }
   } catch (const std::bad_alloc&) {
     operation.give_up();
@@ -53,7 +53,8 @@ Scheduler::PlaceHeld::~PlaceHeld() {
 }
 
 /// When the caller came to hold a place; nothing when its operation was refused instead.
-std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution::Operation& operation, Caller& caller,
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution::MeteredRun& operation,
+                                                                      BlockingCaller& caller,
                                                                       const std::stop_token& stop) {
   // A late stop request may still be in here when the engine goes.
   const auto self = shared_from_this();
@@ -97,8 +98,8 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution:
   return {};
 }
 
-void Scheduler::go_on_here(execution::Operation& operation, wasmtime::Poll polled,
-                           const std::shared_ptr<Caller>& caller) {
+void Scheduler::go_on_here(execution::MeteredRun& operation, wasmtime::Poll polled,
+                           const std::shared_ptr<BlockingCaller>& caller) {
   const CallerListed listed(*this, caller);
   const Entered entered(this);
   operation.cancelled_by(caller->cancelled());
@@ -119,7 +120,7 @@ void Scheduler::go_on_here(execution::Operation& operation, wasmtime::Poll polle
   }
 }
 
-Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller)
+Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<BlockingCaller>& caller)
     : scheduler_(scheduler), caller_(caller) {
   const std::lock_guard lock(scheduler_.mutex_);
   scheduler_.callers_.insert(caller_);

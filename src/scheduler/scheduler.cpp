@@ -73,8 +73,8 @@ void Scheduler::shutdown() {
   }
   workers_.clear();
   // A core that is over may still be listed; it holds this scheduler as its driver.
-  ReadyQueue<ExecutionCore> ready;
-  ExecutionCore::Deadlines deadlines;
+  ReadyQueue<SharedRun> ready;
+  SharedRun::Deadlines deadlines;
   const std::lock_guard lock(mutex_);
   ready.swap(ready_);
   deadlines.swap(deadlines_);
@@ -115,7 +115,7 @@ void Scheduler::submit(const Core& core) {
 }
 
 /// Without a lock, when there is a place that is paid for and the ledger has the rest.
-bool Scheduler::admit_freely(const execution::Operation& operation) {
+bool Scheduler::admit_freely(const execution::MeteredRun& operation) {
   if (!places_.take_freely()) {
     return false;
   }
@@ -276,11 +276,11 @@ void Scheduler::step(Core core, Lock& lock) {
   lock.unlock();
   const auto next = core->step(Clock::now());
   // While this thread held the run, another may have found its deadline passed and let go of it.
-  if (next == ExecutionCore::Next::Wait && !first && Clock::now() >= core->deadline()) {
+  if (next == SharedRun::Next::Wait && !first && Clock::now() >= core->deadline()) {
     core->wake();
   }
   lock.lock();
-  if (next == ExecutionCore::Next::Done) {
+  if (next == SharedRun::Next::Done) {
     core->keep_slot(deadlines_.extract({core->deadline(), core}));
     leave(*core);
     lock.unlock();
@@ -298,7 +298,7 @@ void Scheduler::step(Core core, Lock& lock) {
   }
   if (!core->seated) {
     let_go();
-  } else if (next == ExecutionCore::Next::Again) {
+  } else if (next == SharedRun::Next::Again) {
     const auto used = core->cpu_time();
     ready_.push(std::move(core), used);
   }
@@ -354,7 +354,7 @@ bool Scheduler::must_refuse() const {
          (closing_ && std::ranges::any_of(queue_, [](const Queued& queued) { return queued.admitted == nullptr; }));
 }
 
-void Scheduler::leave(ExecutionCore& core) {
+void Scheduler::leave(SharedRun& core) {
   std::swap(seats_.at(core.seat), seats_.back());
   seats_.at(core.seat)->seat = core.seat;
   seats_.pop_back();

@@ -13,10 +13,10 @@
 
 #include "base/sync.hpp"
 #include "ledger/ledger.hpp"
-#include "scheduler/caller.hpp"
-#include "scheduler/execution_core.hpp"
+#include "scheduler/blocking_caller.hpp"
 #include "scheduler/places.hpp"
 #include "scheduler/ready_queue.hpp"
+#include "scheduler/shared_run.hpp"
 
 namespace airssys::wasm::scheduler {
 
@@ -25,7 +25,7 @@ struct SchedulerLimits {
   unsigned concurrent_max = 1'000;
   unsigned queued_max = 1'000;
   std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
-  /// What each place takes of the process. What a run needs itself (`Operation::needs`) comes on top.
+  /// What each place takes of the process. What a run needs itself (`MeteredRun::needs`) comes on top.
   ledger::Amounts place{};
   /// What each place that was ever taken leaves behind until the end.
   ledger::Amounts residue{};
@@ -55,10 +55,10 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void shutdown();
 
   /// Queues or admits; the core is refused when the queue is full.
-  void submit(const std::shared_ptr<ExecutionCore>& core);
+  void submit(const std::shared_ptr<SharedRun>& core);
   /// Runs to the end on this thread.
-  void run_here(execution::Operation& operation, const std::stop_token& stop);
-  void ready(const std::shared_ptr<ExecutionCore>& core) noexcept override;
+  void run_here(execution::MeteredRun& operation, const std::stop_token& stop);
+  void ready(const std::shared_ptr<SharedRun>& core) noexcept override;
   void cancelled() noexcept override;
   /// True from when `shutdown` begins.
   [[nodiscard]] const base::Atomic<bool>& closing() const noexcept { return closing_; }
@@ -66,8 +66,8 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   [[nodiscard]] std::uint64_t queued();
 
  private:
-  using Core = std::shared_ptr<ExecutionCore>;
-  using Clock = ExecutionCore::Clock;
+  using Core = std::shared_ptr<SharedRun>;
+  using Clock = SharedRun::Clock;
   using Lock = std::unique_lock<base::Mutex>;
   /// One that waits for a place: a started run, or a caller that blocks.
   struct Queued {
@@ -90,14 +90,14 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// A caller that the end of the scheduler has to reach.
   class CallerListed {
    public:
-    CallerListed(Scheduler& scheduler, const std::shared_ptr<Caller>& caller);
+    CallerListed(Scheduler& scheduler, const std::shared_ptr<BlockingCaller>& caller);
     CallerListed(const CallerListed&) = delete;
     CallerListed& operator=(const CallerListed&) = delete;
     ~CallerListed();
 
    private:
     Scheduler& scheduler_;
-    const std::shared_ptr<Caller>& caller_;
+    const std::shared_ptr<BlockingCaller>& caller_;
   };
 
   Scheduler(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account)
@@ -108,19 +108,20 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void stop_expired(Lock& lock);
   void refuse_queued(Lock& lock);
   [[nodiscard]] bool must_refuse() const;
-  [[nodiscard]] bool admit_freely(const execution::Operation& operation);
+  [[nodiscard]] bool admit_freely(const execution::MeteredRun& operation);
   void give_back_place();
   [[nodiscard]] bool pay_for_a_place(Queued& queued);
   [[nodiscard]] bool admit(Queued& queued);
   [[nodiscard]] std::optional<Error> refusal(const ledger::Amounts& needs) const;
   [[nodiscard]] Error why_it_waited(const Queued& queued, Clock::time_point created) const;
   void seat(Core core);
-  void leave(ExecutionCore& core);
+  void leave(SharedRun& core);
   void hand_on_places();
   void settle();
-  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(execution::Operation& operation, Caller& caller,
-                                                                const std::stop_token& stop);
-  void go_on_here(execution::Operation& operation, wasmtime::Poll polled, const std::shared_ptr<Caller>& caller);
+  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(execution::MeteredRun& operation,
+                                                                BlockingCaller& caller, const std::stop_token& stop);
+  void go_on_here(execution::MeteredRun& operation, wasmtime::Poll polled,
+                  const std::shared_ptr<BlockingCaller>& caller);
   [[nodiscard]] Clock::time_point next_event() const;
   [[nodiscard]] static Error cancelled_in_queue();
   [[nodiscard]] Error queue_full() const;
@@ -132,19 +133,19 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   base::Condition work_;
   base::Condition place_;
   base::Condition empty_;
-  ReadyQueue<ExecutionCore> ready_;
+  ReadyQueue<SharedRun> ready_;
   /// Runs that have begun and are not over, by deadline.
-  ExecutionCore::Deadlines deadlines_;
+  SharedRun::Deadlines deadlines_;
   Places places_;
   Queue queue_;
   /// Some in the queue wait for what the ledger lacks.
   bool any_short_ = false;
   /// The most places that were ever paid for.
   std::uint64_t paid_most_ = 0;
-  /// Started runs that hold a place. Each knows where it is (`ExecutionCore::seat`).
+  /// Started runs that hold a place. Each knows where it is (`SharedRun::seat`).
   std::vector<Core> seats_;
   /// Callers whose operations were not over with their first slice.
-  std::set<std::shared_ptr<Caller>> callers_;
+  std::set<std::shared_ptr<BlockingCaller>> callers_;
   /// Written under the lock; runs read it at any time.
   base::Atomic<bool> closing_ = false;
   /// Some in the queue may be.

@@ -408,7 +408,7 @@ class SchedulerWorld {
   }
 
  private:
-  using Core = std::shared_ptr<scheduler::ExecutionCore>;
+  using Core = std::shared_ptr<scheduler::SharedRun>;
 
   static ledger::Amounts memory(std::uint64_t n) {
     ledger::Amounts out;

@@ -5,9 +5,9 @@
 #include "base/sync.hpp"
 #include "wasmtime/door.hpp"
 
-/// The door of wasmtime/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every component
-/// is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host function of
-/// that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond.
+/// The door of wasmtime/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every
+/// component is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host
+/// function of that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond.
 namespace airssys::wasm::wasmtime {
 
 namespace {
@@ -410,9 +410,8 @@ wasmtime::Try<std::shared_ptr<wasmtime::Component>> wasmtime::Component::load(
     const std::shared_ptr<wasmtime::Engine>& engine, const std::string& /*path*/) {
   return std::make_shared<FakeComponent>(dynamic_cast<FakeEngine&>(*engine).host);
 }
-wasmtime::Try<wasmtime::Scan> prescan(std::span<const std::uint8_t> /*bytes*/,
-                                                const wasmtime::Scan& /*limits*/,
-                                                const wasmtime::ScanPatience& /*patience*/) {
+wasmtime::Try<wasmtime::Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const wasmtime::Scan& /*limits*/,
+                                      const wasmtime::ScanPatience& /*patience*/) {
   return wasmtime::Scan{};
 }
 std::uint64_t stack_bytes(const wasmtime::Settings& settings) noexcept { return settings.wasm_stack_bytes; }

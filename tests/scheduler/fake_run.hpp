@@ -7,7 +7,7 @@
 #include <mutex>
 #include <thread>
 
-#include "scheduler/execution_core.hpp"
+#include "scheduler/shared_run.hpp"
 
 namespace airssys::wasm::test {
 
@@ -62,7 +62,7 @@ class FakeJob final : public execution::Job {
   std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget&) override {
     return wasmtime::RunPtr(new FakeRun(script_));
   }
-  void host_call(const execution::Operation&, const std::shared_ptr<wasmtime::HostCalls>&,
+  void host_call(const execution::MeteredRun&, const std::shared_ptr<wasmtime::HostCalls>&,
                  wasmtime::ParkedCall) override {}
   [[nodiscard]] std::optional<ledger::Shortage> polled() override { return {}; }
   std::expected<std::optional<Value>, Error> result(wasmtime::Answer) override { return std::nullopt; }
@@ -80,19 +80,19 @@ struct FakeParts {
   FakeJob job;
 };
 /// A run of a fake guest, with its report.
-class FakeExecution final : private FakeParts, public scheduler::ExecutionCore {
+class FakeExecution final : private FakeParts, public scheduler::SharedRun {
  public:
   FakeExecution(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
-      : FakeParts{{}, FakeJob(std::move(script), needs)}, ExecutionCore(&job, its_report, {}) {
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, SharedRun(&job, its_report, {}) {
     its_report.budget = budget;
   }
 };
 
 /// An operation of a fake guest for a caller that polls it itself.
-class FakeOperation final : private FakeParts, public execution::Operation {
+class FakeOperation final : private FakeParts, public execution::MeteredRun {
  public:
   FakeOperation(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
-      : FakeParts{{}, FakeJob(std::move(script), needs)}, Operation(job, its_report, {}) {
+      : FakeParts{{}, FakeJob(std::move(script), needs)}, MeteredRun(job, its_report, {}) {
     its_report.budget = budget;
   }
 };

@@ -14,9 +14,9 @@ namespace airssys::wasm::test {
 namespace {
 
 using namespace std::chrono_literals;
-using scheduler::ExecutionCore;
 using scheduler::Scheduler;
 using scheduler::SchedulerLimits;
+using scheduler::SharedRun;
 
 class SchedulerTest : public ::testing::Test {
  protected:
@@ -33,11 +33,11 @@ class SchedulerTest : public ::testing::Test {
     out.timeout = timeout;
     return out;
   }
-  static std::shared_ptr<ExecutionCore> core(std::vector<Step> script, std::chrono::nanoseconds timeout = 10s,
-                                             std::chrono::nanoseconds cpu = 10s) {
+  static std::shared_ptr<SharedRun> core(std::vector<Step> script, std::chrono::nanoseconds timeout = 10s,
+                                         std::chrono::nanoseconds cpu = 10s) {
     return std::make_shared<FakeExecution>(std::move(script), budget(timeout, cpu));
   }
-  std::shared_ptr<ExecutionCore> submit(const std::shared_ptr<ExecutionCore>& run) {
+  std::shared_ptr<SharedRun> submit(const std::shared_ptr<SharedRun>& run) {
     scheduler->submit(run);
     return run;
   }
@@ -48,7 +48,7 @@ class SchedulerTest : public ::testing::Test {
 
 TEST_F(SchedulerTest, RunsManyToTheirEnd) {
   start({.workers = 2});
-  std::vector<std::shared_ptr<ExecutionCore>> runs;
+  std::vector<std::shared_ptr<SharedRun>> runs;
   for (int i = 0; i < 200; ++i) {
     runs.push_back(submit(core({slice(), wait_and_be_woken(1ms), slice(), done()})));
   }
@@ -156,7 +156,7 @@ class AwayTest : public SchedulerTest {
                       },
                       wait_forever()},
                      budget()};
-  std::shared_ptr<ExecutionCore> queued;
+  std::shared_ptr<SharedRun> queued;
 
  private:
   std::binary_semaphore back_{0}, has_place_{0};
@@ -294,7 +294,7 @@ TEST_F(SchedulerTest, ACallersPlaceGoesToWhoeverWaitsForIt) {
   std::stop_source stop;
   FakeOperation here({wait_forever()}, budget());
   std::thread caller([&] { scheduler->run_here(here, stop.get_token()); });
-  std::shared_ptr<ExecutionCore> queued;
+  std::shared_ptr<SharedRun> queued;
   do {
     queued = submit(core({done()}));
     std::this_thread::sleep_for(1ms);
@@ -382,7 +382,7 @@ TEST_F(SchedulerTest, ShutdownCancelsCallersAndWaitsForThem) {
 // reason.
 TEST_F(SchedulerTest, HonestRunsFinishAmongHostileOnes) {
   start({.workers = 2, .concurrent_max = 2'000});
-  std::vector<std::shared_ptr<ExecutionCore>> loops, sleepers;
+  std::vector<std::shared_ptr<SharedRun>> loops, sleepers;
   for (int i = 0; i < 500; ++i) {
     loops.push_back(submit(core({slice()})));
     sleepers.push_back(submit(core({wait_forever()}, 20ms)));
@@ -408,7 +408,7 @@ TEST_F(SchedulerTest, StopsOfOneTurnAreBounded) {
     go_on.wait(false);
     return wasmtime::Poll::Done;
   };
-  std::vector<std::shared_ptr<ExecutionCore>> sleepers;
+  std::vector<std::shared_ptr<SharedRun>> sleepers;
   for (int i = 0; i < 100; ++i) {
     sleepers.push_back(submit(core({wait_forever()}, 100ms)));
     sleepers.back()->on_done([&](const Report&) { ++stopped; });
@@ -487,7 +487,7 @@ class SchedulerLedgerTest : public SchedulerTest {
       EXPECT_EQ(account->figures().memory.used, 0U);
     }
   }
-  std::shared_ptr<ExecutionCore> heavy(std::vector<Step> script, std::uint64_t needs) {
+  std::shared_ptr<SharedRun> heavy(std::vector<Step> script, std::uint64_t needs) {
     return submit(std::make_shared<FakeExecution>(std::move(script), budget(), memory(needs)));
   }
   std::shared_ptr<ledger::Account> account;
@@ -574,7 +574,7 @@ TEST_F(SchedulerLedgerTest, WhatNeverFitsDoesNotWait) {
 // A hundred at once, and then one after the other: the places that were paid for are given back.
 TEST_F(SchedulerLedgerTest, PlacesArePaidForAsTheyAreTaken) {
   start(40, {.workers = 2, .concurrent_max = 100});
-  std::vector<std::shared_ptr<ExecutionCore>> runs;
+  std::vector<std::shared_ptr<SharedRun>> runs;
   for (int i = 0; i < 100; ++i) {
     runs.push_back(submit(core({wait_forever()})));
   }

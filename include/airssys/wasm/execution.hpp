@@ -8,7 +8,7 @@
 namespace airssys::wasm {
 
 namespace scheduler {
-class ExecutionCore;
+class SharedRun;
 }
 
 enum class ExecutionState : std::uint8_t {
@@ -28,7 +28,7 @@ enum class ExecutionState : std::uint8_t {
 /// Threads: safe from any thread at once.
 class Execution {
  public:
-  explicit Execution(std::shared_ptr<scheduler::ExecutionCore> core) noexcept : core_(std::move(core)) {}
+  explicit Execution(std::shared_ptr<scheduler::SharedRun> core) noexcept : core_(std::move(core)) {}
 
   /// Blocks until the run is over. Never call it from a host function or from `on_done`.
   /// The report lives as long as any handle of this run; of a temporary one you get a copy.
@@ -50,7 +50,7 @@ class Execution {
   [[nodiscard]] RunId id() const;
 
  private:
-  std::shared_ptr<scheduler::ExecutionCore> core_;
+  std::shared_ptr<scheduler::SharedRun> core_;
 };
 
 }  // namespace airssys::wasm

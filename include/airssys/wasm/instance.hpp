@@ -14,7 +14,7 @@
 namespace airssys::wasm {
 
 namespace engine {
-class InstanceCore;
+class KeptInstance;
 }
 namespace load {
 struct CallableFunction;
@@ -32,7 +32,7 @@ class InstanceFunction;
 /// its engine but then answers `cancelled`.
 class Instance {
  public:
-  explicit Instance(std::shared_ptr<engine::InstanceCore> core) noexcept;
+  explicit Instance(std::shared_ptr<engine::KeptInstance> core) noexcept;
 
   /// As `WasmEngine::run`, in this instance.
   [[nodiscard]] Report call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget = {},
@@ -59,7 +59,7 @@ class Instance {
   [[nodiscard]] const Report& instantiation() const noexcept;
 
  private:
-  std::shared_ptr<engine::InstanceCore> core_;
+  std::shared_ptr<engine::KeptInstance> core_;
 };
 
 /// One function of one instance, its types checked.
@@ -67,12 +67,12 @@ class Instance {
 /// Threads: as the instance.
 class BoundInstanceFunction {
  protected:
-  [[nodiscard]] static Result<BoundInstanceFunction> bind_to(std::shared_ptr<engine::InstanceCore> core,
+  [[nodiscard]] static Result<BoundInstanceFunction> bind_to(std::shared_ptr<engine::KeptInstance> core,
                                                              std::string_view function, const FunctionType& wanted);
   [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const CallBudget& budget) const;
 
  private:
-  std::shared_ptr<engine::InstanceCore> core_;
+  std::shared_ptr<engine::KeptInstance> core_;
   const load::CallableFunction* function_ = nullptr;
   std::string name_;
 };
@@ -80,7 +80,7 @@ class BoundInstanceFunction {
 template <class R, class... A>
 class InstanceFunction<R(A...)> : public BoundInstanceFunction {
  public:
-  [[nodiscard]] static Result<InstanceFunction> bind(std::shared_ptr<engine::InstanceCore> core,
+  [[nodiscard]] static Result<InstanceFunction> bind(std::shared_ptr<engine::KeptInstance> core,
                                                      std::string_view function) {
     auto bound = bind_to(std::move(core), function, typed::function_type<R, A...>());
     if (!bound) {

@@ -1,4 +1,4 @@
-#include "execution/call_plan.hpp"
+#include "execution/checked_call.hpp"
 
 #include <fmt/format.h>
 
@@ -39,7 +39,7 @@ std::span<const std::uint8_t> bytes_of(const Value& value) {
 
 }  // namespace
 
-std::uint64_t CallPlan::bytes_in() const {
+std::uint64_t CheckedCall::bytes_in() const {
   if (!plain) {
     return encoded.size();
   }
@@ -47,8 +47,8 @@ std::uint64_t CallPlan::bytes_in() const {
   return (*plain)[0].size() + (*plain)[1].size() + function->type.parameters.size() * kTagAndLength;
 }
 
-Result<CallPlan> plan(std::shared_ptr<load::LoadedComponent> component) {
-  Result<CallPlan> plan;
+Result<CheckedCall> plan(std::shared_ptr<load::LoadedComponent> component) {
+  Result<CheckedCall> plan;
   auto prepared = component->prepared();
   if (prepared) {
     plan->prepared = *prepared;
@@ -59,8 +59,8 @@ Result<CallPlan> plan(std::shared_ptr<load::LoadedComponent> component) {
   return plan;
 }
 
-Result<CallPlan> plan_call(std::shared_ptr<load::LoadedComponent> component, std::string_view function,
-                           std::span<const Value> arguments, Borrowing borrowing) {
+Result<CheckedCall> plan_call(std::shared_ptr<load::LoadedComponent> component, std::string_view function,
+                              std::span<const Value> arguments, Borrowing borrowing) {
   auto planned = plan(std::move(component));
   if (!planned) {
     return planned;
@@ -107,8 +107,8 @@ Result<const load::CallableFunction*> find_typed(const load::LoadedComponent& co
   return found;
 }
 
-Result<CallPlan> plan_typed(std::shared_ptr<load::LoadedComponent> component, const NamedFunction& function,
-                            typed::Arguments arguments, wasmtime::Answer& answer) {
+Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component, const NamedFunction& function,
+                               typed::Arguments arguments, wasmtime::Answer& answer) {
   const auto& type = function.function.type;
   const auto refuse = [&](std::size_t argument, std::string_view why) {
     return std::unexpected(

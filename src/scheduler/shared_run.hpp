@@ -11,11 +11,11 @@
 #include <vector>
 
 #include "base/sync.hpp"
-#include "execution/operation.hpp"
+#include "execution/metered_run.hpp"
 
 namespace airssys::wasm::scheduler {
 
-class ExecutionCore;
+class SharedRun;
 
 /// Whoever polls a run: told when a waiting one can go on.
 class Driver {
@@ -24,7 +24,7 @@ class Driver {
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
   virtual ~Driver() = default;
-  virtual void ready(const std::shared_ptr<ExecutionCore>& core) noexcept = 0;
+  virtual void ready(const std::shared_ptr<SharedRun>& core) noexcept = 0;
   /// One that is queued was cancelled.
   virtual void cancelled() noexcept = 0;
 };
@@ -34,20 +34,20 @@ class Driver {
 /// Life: Queued, then (once a driver has a place for it) Ready; a driver claims it, steps it, and puts it back as Ready
 /// or Waiting until it is Done. Claiming is one atomic exchange, so exactly one thread steps at a time, and a wake-up
 /// that comes during a step is not lost.
-class ExecutionCore : public wasmtime::WakeTarget, public std::enable_shared_from_this<ExecutionCore> {
+class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_this<SharedRun> {
  public:
-  using Clock = execution::Operation::Clock;
+  using Clock = execution::MeteredRun::Clock;
 
   /// `report` has begun (report::begin_report); with a null job it has ended as well, and there is nothing to run.
-  /// Whoever owns the two keeps them in one allocation with this: see `ComponentExecution`.
-  ExecutionCore(execution::Job* job, Report& report, const execution::CoreSettings& settings) noexcept;
+  /// Whoever owns the two keeps them in one allocation with this: see `StartedRun`.
+  SharedRun(execution::Job* job, Report& report, const execution::Metering& settings) noexcept;
 
   /// Those that have begun and are not over, by deadline.
-  using Deadlines = std::set<std::pair<Clock::time_point, std::shared_ptr<ExecutionCore>>>;
+  using Deadlines = std::set<std::pair<Clock::time_point, std::shared_ptr<SharedRun>>>;
   /// What its driver lists it in, so that nothing has to be allocated once it is admitted.
   void make_slots();
   /// The slot, filled in for `self`. Only while it is not in use.
-  [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<ExecutionCore> self) noexcept;
+  [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<SharedRun> self) noexcept;
   /// Takes back the slot, which may be empty.
   void keep_slot(Deadlines::node_type slot) noexcept;
 
@@ -95,7 +95,7 @@ class ExecutionCore : public wasmtime::WakeTarget, public std::enable_shared_fro
   // Where its scheduler keeps it: the scheduler's own, under its lock.
   std::size_t seat = 0;
   bool seated = false;
-  std::shared_ptr<ExecutionCore> next_ready;
+  std::shared_ptr<SharedRun> next_ready;
 
  private:
   [[nodiscard]] Next go_on(Clock::time_point now);
@@ -113,7 +113,7 @@ class ExecutionCore : public wasmtime::WakeTarget, public std::enable_shared_fro
   Report& report_;
   std::vector<Callback> on_done_;
   /// Nothing for a report that has ended.
-  std::optional<execution::Operation> operation_;
+  std::optional<execution::MeteredRun> operation_;
 };
 
 }  // namespace airssys::wasm::scheduler

@@ -1,14 +1,14 @@
 #pragma once
 
 #include "base/sync.hpp"
-#include "execution/operation.hpp"
+#include "execution/metered_run.hpp"
 #include "wasmtime/run.hpp"
 
 namespace airssys::wasm::scheduler {
 
 /// A thread that polls an operation of its own: how others wake it and cancel what it does. Shared, since a late
 /// wake-up may still be on its way when the call is over.
-class Caller final : public wasmtime::WakeTarget {
+class BlockingCaller final : public wasmtime::WakeTarget {
  public:
   void wake() noexcept override {
     const std::lock_guard lock(mutex_);
@@ -21,7 +21,7 @@ class Caller final : public wasmtime::WakeTarget {
   }
   [[nodiscard]] const base::Atomic<bool>& cancelled() const noexcept { return cancelled_; }
   /// Until somebody wakes it; at once when somebody has since the last time.
-  void wait_until(execution::Operation::Clock::time_point deadline) {
+  void wait_until(execution::MeteredRun::Clock::time_point deadline) {
     std::unique_lock lock(mutex_);
     awake_.wait_until(lock, deadline, [&] { return woken_; });
     woken_ = false;

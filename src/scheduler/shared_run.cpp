@@ -1,11 +1,11 @@
-#include "scheduler/execution_core.hpp"
+#include "scheduler/shared_run.hpp"
 
 #include <algorithm>
 #include <new>
 
 namespace airssys::wasm::scheduler {
 
-ExecutionCore::ExecutionCore(execution::Job* job, Report& report, const execution::CoreSettings& settings) noexcept
+SharedRun::SharedRun(execution::Job* job, Report& report, const execution::Metering& settings) noexcept
     : state_(job == nullptr ? State::Done : State::Queued), reported_(job == nullptr), report_(report) {
   if (job != nullptr) {
     operation_.emplace(*job, report, settings).watched_under(mutex_);
@@ -13,7 +13,7 @@ ExecutionCore::ExecutionCore(execution::Job* job, Report& report, const executio
   }
 }
 
-bool ExecutionCore::claim() noexcept {
+bool SharedRun::claim() noexcept {
   // In this order: a wake-up only moves from Waiting to Ready, so it cannot slip between the two.
   for (State expected : {State::Waiting, State::Ready}) {
     if (state_.compare_exchange_strong(expected, State::Running)) {
@@ -23,7 +23,7 @@ bool ExecutionCore::claim() noexcept {
   return false;
 }
 
-void ExecutionCore::wake() noexcept {
+void SharedRun::wake() noexcept {
   for (State now = state_.load();;) {
     if (now == State::Waiting) {
       if (state_.compare_exchange_weak(now, State::Ready)) {
@@ -40,7 +40,7 @@ void ExecutionCore::wake() noexcept {
   }
 }
 
-void ExecutionCore::cancel() noexcept {
+void SharedRun::cancel() noexcept {
   cancelled_.store(true);
   if (state_.load() == State::Queued) {
     driver_->cancelled();
@@ -49,7 +49,7 @@ void ExecutionCore::cancel() noexcept {
   }
 }
 
-bool ExecutionCore::cancel_here() noexcept {
+bool SharedRun::cancel_here() noexcept {
   cancelled_.store(true);
   for (State now = state_.load();;) {
     if (now == State::Waiting) {
@@ -62,25 +62,25 @@ bool ExecutionCore::cancel_here() noexcept {
   }
 }
 
-void ExecutionCore::make_slots() {
+void SharedRun::make_slots() {
   Deadlines one;
   one.emplace();
   deadline_slot_ = one.extract(one.begin());
 }
 
-ExecutionCore::Deadlines::node_type ExecutionCore::deadline_slot(std::shared_ptr<ExecutionCore> self) noexcept {
+SharedRun::Deadlines::node_type SharedRun::deadline_slot(std::shared_ptr<SharedRun> self) noexcept {
   deadline_slot_.value() = {deadline(), std::move(self)};
   return std::move(deadline_slot_);
 }
 
-void ExecutionCore::keep_slot(Deadlines::node_type slot) noexcept {
+void SharedRun::keep_slot(Deadlines::node_type slot) noexcept {
   if (!slot.empty()) {
     slot.value().second.reset();
     deadline_slot_ = std::move(slot);
   }
 }
 
-ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
+SharedRun::Next SharedRun::step(Clock::time_point now) {
   try {
     return go_on(now);
   } catch (const std::bad_alloc&) {
@@ -89,7 +89,7 @@ ExecutionCore::Next ExecutionCore::step(Clock::time_point now) {
   }
 }
 
-ExecutionCore::Next ExecutionCore::go_on(Clock::time_point now) {
+SharedRun::Next SharedRun::go_on(Clock::time_point now) {
   auto& run = *operation_;
   if (!run.begun()) {
     // Before anything is made: a kept instance that was not touched is not spent.
@@ -127,9 +127,9 @@ ExecutionCore::Next ExecutionCore::go_on(Clock::time_point now) {
 }
 
 /// What it throws ends the process, whichever thread it is on.
-void ExecutionCore::tell(const Callback& callback, const Report& report) noexcept { callback(report); }
+void SharedRun::tell(const Callback& callback, const Report& report) noexcept { callback(report); }
 
-void ExecutionCore::publish() {
+void SharedRun::publish() {
   std::vector<Callback> callbacks;
   {
     const std::lock_guard lock(mutex_);
@@ -143,25 +143,25 @@ void ExecutionCore::publish() {
   }
 }
 
-void ExecutionCore::refuse(Error error) {
+void SharedRun::refuse(Error error) {
   operation_->refuse(std::move(error));
   publish();
 }
 
-const Report& ExecutionCore::wait() const {
+const Report& SharedRun::wait() const {
   std::unique_lock lock(mutex_);
   over_.wait(lock, [&] { return reported_; });
   return report_;
 }
 
-const Report* ExecutionCore::wait_for(std::chrono::nanoseconds patience) const {
+const Report* SharedRun::wait_for(std::chrono::nanoseconds patience) const {
   std::unique_lock lock(mutex_);
   return over_.wait_for(lock, std::min<std::chrono::nanoseconds>(patience, kTimeMost), [&] { return reported_; })
              ? &report_
              : nullptr;
 }
 
-void ExecutionCore::on_done(Callback done) {
+void SharedRun::on_done(Callback done) {
   if (!done) {
     return;
   }
@@ -175,7 +175,7 @@ void ExecutionCore::on_done(Callback done) {
   tell(done, report_);
 }
 
-ExecutionState ExecutionCore::state() const noexcept {
+ExecutionState SharedRun::state() const noexcept {
   switch (state_.load()) {
     case State::Queued: return ExecutionState::Queued;
     case State::Waiting: return ExecutionState::Waiting;
@@ -187,7 +187,7 @@ ExecutionState ExecutionCore::state() const noexcept {
   return ExecutionState::Running;
 }
 
-ResourceUsage ExecutionCore::usage() const {
+ResourceUsage SharedRun::usage() const {
   const std::lock_guard lock(mutex_);
   return reported_ ? report_.resource_usage : operation_->usage();
 }

@@ -17,7 +17,7 @@
 namespace airssys::wasm::execution {
 
 /// What exactly is to be done, all of it checked.
-struct CallPlan {
+struct CheckedCall {
   std::shared_ptr<load::LoadedComponent> component;
   const wasmtime::Prepared* prepared = nullptr;
   /// Null: instantiate only, or drop a handle.
@@ -42,10 +42,10 @@ struct CallPlan {
 enum class Borrowing : std::uint8_t { No, UntilTheEnd };
 
 /// Links `component`. Errors: LinkFailed.
-[[nodiscard]] Result<CallPlan> plan(std::shared_ptr<load::LoadedComponent> component);
+[[nodiscard]] Result<CheckedCall> plan(std::shared_ptr<load::LoadedComponent> component);
 /// A call with dynamic arguments. Errors: BadCall with the function's type, LinkFailed.
-[[nodiscard]] Result<CallPlan> plan_call(std::shared_ptr<load::LoadedComponent> component, std::string_view function,
-                                         std::span<const Value> arguments, Borrowing borrowing);
+[[nodiscard]] Result<CheckedCall> plan_call(std::shared_ptr<load::LoadedComponent> component, std::string_view function,
+                                            std::span<const Value> arguments, Borrowing borrowing);
 /// A function whose type is exactly `wanted` but for the names of parameters. Errors: BadCall with both types.
 [[nodiscard]] Result<const load::CallableFunction*> find_typed(const load::LoadedComponent& component,
                                                                std::string_view function, const FunctionType& wanted);
@@ -55,8 +55,8 @@ struct NamedFunction {
   const load::CallableFunction& function;
 };
 /// A call of it, by a caller that waits for its end. Errors: as `plan_call`.
-[[nodiscard]] Result<CallPlan> plan_typed(std::shared_ptr<load::LoadedComponent> component,
-                                          const NamedFunction& function, typed::Arguments arguments,
-                                          wasmtime::Answer& answer);
+[[nodiscard]] Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component,
+                                             const NamedFunction& function, typed::Arguments arguments,
+                                             wasmtime::Answer& answer);
 
 }  // namespace airssys::wasm::execution

@@ -7,32 +7,32 @@
 #include <string>
 
 #include "base/sync.hpp"
-#include "engine/instance_core.hpp"
-#include "execution/call_plan.hpp"
+#include "engine/kept_instance.hpp"
+#include "execution/checked_call.hpp"
 #include "host/guest_streams.hpp"
-#include "scheduler/execution_core.hpp"
 #include "scheduler/scheduler.hpp"
+#include "scheduler/shared_run.hpp"
 
 namespace airssys::wasm::engine {
 
 /// What a job finds where it is made.
-struct JobSurroundings {
+struct CallSurroundings {
   /// For a job that makes a store; null for one that finds it made.
   const WasiGrants* wasi;
   const std::shared_ptr<host::OutputRelay>& relay;
-  const execution::CoreSettings& settings;
+  const execution::Metering& settings;
 };
 
 /// One operation of a component: a call in a fresh instance, or anything that happens in a kept one.
-class ComponentJob final : public execution::Job {
+class GuestCall final : public execution::Job {
  public:
   /// In `instance`, or in a fresh one when that is empty.
-  ComponentJob(execution::CallPlan&& plan, InstanceInUse&& instance, const JobSurroundings& around,
-               const ResourceLimits& limits);
+  GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+            const ResourceLimits& limits);
 
   [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
   std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget& budget) override;
-  void host_call(const execution::Operation& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
+  void host_call(const execution::MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
                  wasmtime::ParkedCall call) override;
   [[nodiscard]] std::optional<ledger::Shortage> polled() override;
   std::expected<std::optional<Value>, Error> result(wasmtime::Answer answer) override;
@@ -41,8 +41,8 @@ class ComponentJob final : public execution::Job {
   [[nodiscard]] std::string_view last_host_call() const override { return last_host_call_; }
 
  private:
-  execution::CallPlan plan_;
-  InstanceInUse instance_;
+  execution::CheckedCall plan_;
+  KeptInstanceInUse instance_;
   /// What a store of a component with WASI is made with.
   struct OwnStore {
     OwnStore(WasiGrants grants, const ResourceLimits& allowed, std::shared_ptr<host::OutputRelay> relay,
@@ -66,27 +66,27 @@ class ComponentJob final : public execution::Job {
   std::uint64_t bytes_out_ = 0;
 };
 
-/// A base of `ComponentExecution`, so that the core is gone before what it works with.
+/// A base of `StartedRun`, so that the core is gone before what it works with.
 struct ExecutionParts {
-  ExecutionParts(Result<execution::CallPlan>&& plan, InstanceInUse&& instance, const JobSurroundings& around,
+  ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
                  Report begun);
   Report report;
-  std::optional<ComponentJob> job;
+  std::optional<GuestCall> job;
 };
 
 /// A started run with all that belongs to it, in one allocation.
-class ComponentExecution final : private ExecutionParts, public scheduler::ExecutionCore {
+class StartedRun final : private ExecutionParts, public scheduler::SharedRun {
  public:
   /// A plan that failed leaves a report that says so, and is over.
-  ComponentExecution(Result<execution::CallPlan>&& plan, InstanceInUse&& instance, const JobSurroundings& around,
-                     Report begun);
+  StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+             Report begun);
 };
 
 /// Executes `plan` on this thread and completes the report that has begun; a plan that failed makes one that says so.
-void run_here(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
-              const JobSurroundings& around, Report& begun, const std::stop_token& stop);
+void run_here(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+              const CallSurroundings& around, Report& begun, const std::stop_token& stop);
 /// The same on the scheduler's threads.
-[[nodiscard]] Execution start(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan,
-                              InstanceInUse&& instance, const JobSurroundings& around, Report begun);
+[[nodiscard]] Execution start(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan,
+                              KeptInstanceInUse&& instance, const CallSurroundings& around, Report begun);
 
 }  // namespace airssys::wasm::engine

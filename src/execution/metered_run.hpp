@@ -12,7 +12,7 @@
 
 namespace airssys::wasm::execution {
 
-class Operation;
+class MeteredRun;
 
 /// What a run is about: makes the guest, answers its host calls, turns its answer into a value.
 class Job {
@@ -28,7 +28,7 @@ class Job {
   [[nodiscard]] virtual std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget& budget) = 0;
   /// Runs one host call on the polling thread's own stack. Whatever the function throws, this throws std::bad_alloc
   /// only, and the call is then unanswered.
-  virtual void host_call(const Operation& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
+  virtual void host_call(const MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
                          wasmtime::ParkedCall call) = 0;
   /// After each poll, on the polling thread: output may have to be handed on. What the ledger lacks for it ends the
   /// run.
@@ -44,7 +44,7 @@ class Job {
 };
 
 /// What does not change from run to run.
-struct CoreSettings {
+struct Metering {
   Prices prices;
   bool fuel_metered = true;
   std::uint64_t wasm_stack_bytes = 0;
@@ -55,17 +55,17 @@ struct CoreSettings {
 };
 
 /// One run from its first slice to its report: makes it, polls it, compares it with its limits, writes down what came
-/// of it. Who polls when, and who waits for the end, is others' business (`ExecutionCore`, `Scheduler::run_here`).
+/// of it. Who polls when, and who waits for the end, is others' business (`SharedRun`, `Scheduler::run_here`).
 ///
 /// Threads: one steps it, by any thread in turn. The figures may be read by others at once.
-class Operation {
+class MeteredRun {
  public:
   using Clock = base::Clock;
 
   /// `report` has begun (report::begin_report). Both outlive this.
-  Operation(Job& job, Report& report, const CoreSettings& settings) noexcept;
-  Operation(const Operation&) = delete;
-  Operation& operator=(const Operation&) = delete;
+  MeteredRun(Job& job, Report& report, const Metering& settings) noexcept;
+  MeteredRun(const MeteredRun&) = delete;
+  MeteredRun& operator=(const MeteredRun&) = delete;
 
   /// Whose word ends it. By the stepping thread.
   void cancelled_by(const base::Atomic<bool>& cancelled) noexcept { cancelled_ = &cancelled; }
@@ -135,7 +135,7 @@ class Operation {
 
   Job& job_;
   Report& report_;
-  const CoreSettings settings_;
+  const Metering settings_;
   base::Mutex* watch_ = nullptr;
   const base::Atomic<bool>* cancelled_ = nullptr;
 

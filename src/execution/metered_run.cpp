@@ -1,4 +1,4 @@
-#include "execution/operation.hpp"
+#include "execution/metered_run.hpp"
 
 #include <csignal>
 #include <new>
@@ -28,7 +28,7 @@ void open_to_faults() noexcept {
   AIRSSYS_WASM_ASSERT(open);
 }
 
-std::int64_t since_epoch(Operation::Clock::time_point at) noexcept {
+std::int64_t since_epoch(MeteredRun::Clock::time_point at) noexcept {
   return std::chrono::duration_cast<nanoseconds>(at.time_since_epoch()).count();
 }
 
@@ -39,23 +39,23 @@ void count(base::Atomic<std::int64_t>& figure, std::int64_t more) noexcept {
 
 }  // namespace
 
-Operation::Operation(Job& job, Report& report, const CoreSettings& settings) noexcept
+MeteredRun::MeteredRun(Job& job, Report& report, const Metering& settings) noexcept
     : job_(job), report_(report), settings_(settings) {}
 
-std::unique_lock<base::Mutex> Operation::watched() const {
+std::unique_lock<base::Mutex> MeteredRun::watched() const {
   return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<base::Mutex>();
 }
 
-void Operation::has_place(Clock::time_point now) noexcept {
+void MeteredRun::has_place(Clock::time_point now) noexcept {
   placed_ns_.store(since_epoch(now), std::memory_order_relaxed);
 }
 
-nanoseconds Operation::queued(Clock::time_point now) const {
+nanoseconds MeteredRun::queued(Clock::time_point now) const {
   const auto placed = placed_ns_.load(std::memory_order_relaxed);
   return nanoseconds((placed == 0 ? since_epoch(now) : placed) - since_epoch(created_));
 }
 
-bool Operation::begin(Clock::time_point now) {
+bool MeteredRun::begin(Clock::time_point now) {
   last_look_ = now;
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed().timeout;
@@ -72,7 +72,7 @@ bool Operation::begin(Clock::time_point now) {
   return true;
 }
 
-std::optional<HostStop> Operation::due(Clock::time_point now) {
+std::optional<HostStop> MeteredRun::due(Clock::time_point now) {
   if (cancelled()) {
     return HostStop::Cancelled;
   }
@@ -91,20 +91,20 @@ std::optional<HostStop> Operation::due(Clock::time_point now) {
   return cpu_time() >= most ? std::optional(HostStop::CpuTime) : std::nullopt;
 }
 
-void Operation::hold(Clock::time_point now) noexcept {
+void MeteredRun::hold(Clock::time_point now) noexcept {
   if (!held_) {
     held_ = Held{now, base::thread_cpu_ns()};
   }
 }
 
-void Operation::rest() noexcept {
+void MeteredRun::rest() noexcept {
   if (held_) {
     count(cpu_ns_, base::thread_cpu_ns() - held_->thread_cpu_ns);
     held_.reset();
   }
 }
 
-wasmtime::CpuLimit Operation::cpu_limit(Clock::time_point began) const {
+wasmtime::CpuLimit MeteredRun::cpu_limit(Clock::time_point began) const {
   const auto left = allowed().limits.max_cpu_time - cpu_time();
   const auto by = [&](std::int64_t clock_ns) { return static_cast<std::uint64_t>(clock_ns + left.count()); };
   return held_ ? wasmtime::CpuLimit{by(since_epoch(held_->since)), by(held_->thread_cpu_ns)}
@@ -114,7 +114,7 @@ wasmtime::CpuLimit Operation::cpu_limit(Clock::time_point began) const {
 /// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
 /// cost a third of a small run (bench/run_bench.cpp, fresh_run). The wall clock of one slice is its upper bound; where
 /// the limit is so near that a busy machine could make one slice last as long, the thread's clock it is.
-wasmtime::Poll Operation::poll(Clock::time_point began) {
+wasmtime::Poll MeteredRun::poll(Clock::time_point began) {
   constexpr std::chrono::seconds kFarAway{1};
   const bool by_wall = !polled_ && allowed().limits.max_cpu_time >= kFarAway;
   polled_ = true;
@@ -138,7 +138,7 @@ wasmtime::Poll Operation::poll(Clock::time_point began) {
   return shortage_ && polled == wasmtime::Poll::Waiting ? wasmtime::Poll::Slice : polled;
 }
 
-void Operation::answer_host_calls() {
+void MeteredRun::answer_host_calls() {
   const auto began = last_look_;
   hold(began);
   const auto calls = run_->host_calls();
@@ -149,7 +149,7 @@ void Operation::answer_host_calls() {
   count(running_ns_, (last_look_ - began).count());
 }
 
-void Operation::stop(HostStop why) {
+void MeteredRun::stop(HostStop why) {
   open_to_faults();
   rest();
   last_look_ = Clock::now();
@@ -161,7 +161,7 @@ void Operation::stop(HostStop why) {
   finish(last, broken);
 }
 
-void Operation::collect() {
+void MeteredRun::collect() {
   rest();
   const auto last = readings(last_look_);
   auto answer = run_->take_result();
@@ -180,14 +180,14 @@ void Operation::collect() {
   }
 }
 
-void Operation::refuse(Error error) {
+void MeteredRun::refuse(Error error) {
   last_look_ = Clock::now();
   began_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
   report_.result = std::unexpected(std::move(error));
   finish(readings(last_look_));
 }
 
-void Operation::give_up() noexcept {
+void MeteredRun::give_up() noexcept {
   rest();
   last_look_ = Clock::now();
   if (began_ns_.load(std::memory_order_relaxed) == 0) {
@@ -207,7 +207,7 @@ void Operation::give_up() noexcept {
 }
 
 /// What any thread may read.
-Readings Operation::figures(Clock::time_point now) const {
+Readings MeteredRun::figures(Clock::time_point now) const {
   Readings out;
   if (run_ != nullptr) {
     out.counters = run_->counters();
@@ -222,7 +222,7 @@ Readings Operation::figures(Clock::time_point now) const {
   return out;
 }
 
-Readings Operation::readings(Clock::time_point now) const {
+Readings MeteredRun::readings(Clock::time_point now) const {
   auto out = figures(now);
   out.wasm_stack_bytes = settings_.wasm_stack_bytes;
   out.host_function = job_.last_host_call();
@@ -231,7 +231,7 @@ Readings Operation::readings(Clock::time_point now) const {
 }
 
 /// All but the calls of the host, which have names: without allocating.
-ResourceUsage Operation::plain_usage(const Readings& readings) const noexcept {
+ResourceUsage MeteredRun::plain_usage(const Readings& readings) const noexcept {
   ResourceUsage usage;
   usage.fuel = execution::fuel_used(allowed().limits, readings);
   usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
@@ -248,7 +248,7 @@ ResourceUsage Operation::plain_usage(const Readings& readings) const noexcept {
   return usage;
 }
 
-ResourceUsage Operation::usage_from(const Readings& readings) const {
+ResourceUsage MeteredRun::usage_from(const Readings& readings) const {
   auto usage = plain_usage(readings);
   if (readings.counters.wasi_calls > 0) {
     usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
@@ -257,7 +257,7 @@ ResourceUsage Operation::usage_from(const Readings& readings) const {
   return usage;
 }
 
-ResourceUsage Operation::usage() const {
+ResourceUsage MeteredRun::usage() const {
   if (run_ != nullptr) {
     return usage_from(figures(Clock::now()));
   }
@@ -272,7 +272,7 @@ ResourceUsage Operation::usage() const {
   return usage;
 }
 
-void Operation::fail(wasmtime::Failure failure, const Readings& last) {
+void MeteredRun::fail(wasmtime::Failure failure, const Readings& last) {
   const bool fuel_lost = execution::loses_fuel(failure);
   // Only who cancels makes a run halt by itself.
   report_.result = std::unexpected(failure.cause == wasmtime::Cause::Halted
@@ -282,7 +282,7 @@ void Operation::fail(wasmtime::Failure failure, const Readings& last) {
 }
 
 /// With the result in the report.
-void Operation::finish(const Readings& last, bool fuel_lost) {
+void MeteredRun::finish(const Readings& last, bool fuel_lost) {
   last_counters_ = last.counters;
   report_.resource_usage = usage_from(last);
   if (settings_.fuel_metered && last.counters.fuel_left > 0 && (fuel_lost || last.counters.fuel_unwritten)) {
@@ -304,7 +304,7 @@ void Operation::finish(const Readings& last, bool fuel_lost) {
 }
 
 /// The guest's memory goes before anybody hears that it is over.
-void Operation::free_run() {
+void MeteredRun::free_run() {
   wasmtime::RunPtr run;
   // Before the lock: the copy may fail, and then all is as it was.
   auto at_the_end = watch_ != nullptr ? std::optional(report_.resource_usage) : std::nullopt;

@@ -1,6 +1,6 @@
-#include "engine/instance_core.hpp"
+#include "engine/kept_instance.hpp"
 
-#include "engine/component_job.hpp"
+#include "engine/guest_call.hpp"
 #include "report/begin_report.hpp"
 
 namespace airssys::wasm::engine {
@@ -13,7 +13,7 @@ Error refused(std::string_view function, std::string message, std::string help) 
 
 }  // namespace
 
-InstanceCore::InstanceCore(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
+KeptInstance::KeptInstance(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
                            ledger::Reservation taken)
     : component_(std::move(component)),
       neighbours_(std::move(neighbours)),
@@ -21,15 +21,15 @@ InstanceCore::InstanceCore(std::shared_ptr<load::LoadedComponent> component, Ins
       taken_(std::move(taken)) {}
 
 /// The store before the rest: it works with that.
-InstanceCore::~InstanceCore() { free_store(); }
+KeptInstance::~KeptInstance() { free_store(); }
 
 /// With what it has taken of the process.
-void InstanceCore::free_store() noexcept {
+void KeptInstance::free_store() noexcept {
   store_.reset();
   taken_ = {};
 }
 
-wasmtime::Try<wasmtime::RunPtr> InstanceCore::begin(const execution::CallPlan& plan, const wasmtime::Wasi* wasi,
+wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall& plan, const wasmtime::Wasi* wasi,
                                                     const wasmtime::Budget& budget) {
   if (plan.function != nullptr) {
     return store_->call(budget, *plan.function->function, plan.arguments());
@@ -45,15 +45,15 @@ wasmtime::Try<wasmtime::RunPtr> InstanceCore::begin(const execution::CallPlan& p
   return store_->instantiate(budget);
 }
 
-InstanceInUse::~InstanceInUse() {
+KeptInstanceInUse::~KeptInstanceInUse() {
   if (core_) {
     core_->ended(touched_);
   }
 }
 
-void InstanceInUse::end(bool spent) noexcept { std::exchange(core_, {})->ended(spent); }
+void KeptInstanceInUse::end(bool spent) noexcept { std::exchange(core_, {})->ended(spent); }
 
-void InstanceCore::ended(bool spent) noexcept {
+void KeptInstance::ended(bool spent) noexcept {
   if (spent) {
     free_store();
     streams_.close();
@@ -62,8 +62,8 @@ void InstanceCore::ended(bool spent) noexcept {
   busy_.store(false, std::memory_order_release);
 }
 
-InstanceInUse InstanceCore::begin_call(Report& report, Result<execution::CallPlan>& plan, std::string_view function,
-                                       const CallBudget& budget) {
+KeptInstanceInUse KeptInstance::begin_call(Report& report, Result<execution::CheckedCall>& plan,
+                                           std::string_view function, const CallBudget& budget) {
   const auto& settings = neighbours_.settings;
   report::begin_report(
       report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes, component_->load()},
@@ -84,12 +84,12 @@ InstanceInUse InstanceCore::begin_call(Report& report, Result<execution::CallPla
     plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
                                    "make another instance with WasmEngine::instantiate"));
   } else {
-    return InstanceInUse(shared_from_this());
+    return KeptInstanceInUse(shared_from_this());
   }
   return {};
 }
 
-Report InstanceCore::run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                          const WasiGrants* wasi, const std::stop_token& stop) {
   Report report;
   auto self = begin_call(report, plan, function, budget);
@@ -98,7 +98,7 @@ Report InstanceCore::run(Result<execution::CallPlan>&& plan, std::string_view fu
   return report;
 }
 
-void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
+void KeptInstance::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
   max_random_ = context.limits.max_random;
   paid_bytes_ = component_->cost().paid_bytes(context.limits);
   auto planned = execution::plan(component_);
@@ -108,12 +108,13 @@ void InstanceCore::instantiate(const ExecutionContext& context, const std::stop_
   instantiation_ = run(std::move(planned), {}, {context.limits, context.timeout}, &context.wasi, stop);
 }
 
-Report InstanceCore::run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                          const std::stop_token& stop) {
   return run(std::move(plan), function, budget, nullptr, stop);
 }
 
-Execution InstanceCore::start(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget) {
+Execution KeptInstance::start(Result<execution::CheckedCall>&& plan, std::string_view function,
+                              const CallBudget& budget) {
   Report report;
   auto self = begin_call(report, plan, function, budget);
   return engine::start(*neighbours_.scheduler, std::move(plan), std::move(self),

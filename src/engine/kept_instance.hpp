@@ -7,10 +7,10 @@
 #include <stop_token>
 
 #include "base/sync.hpp"
-#include "execution/call_plan.hpp"
+#include "execution/checked_call.hpp"
 #include "host/guest_streams.hpp"
-#include "scheduler/execution_core.hpp"
 #include "scheduler/scheduler.hpp"
+#include "scheduler/shared_run.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -56,30 +56,30 @@ struct InstanceNeighbours {
   std::shared_ptr<host::OutputRelay> relay;
   InstancePlaces::Place place;
   std::shared_ptr<ledger::Account> account;
-  execution::CoreSettings settings;
+  execution::Metering settings;
 };
 
-class InstanceCore;
+class KeptInstance;
 
 /// A kept instance while one call has it to itself. Unless its end is said, the next call may come if this one has not
 /// touched the guest; what it did is not known otherwise, and there is none.
-class InstanceInUse {
+class KeptInstanceInUse {
  public:
-  InstanceInUse() = default;
-  explicit InstanceInUse(std::shared_ptr<InstanceCore> core) noexcept : core_(std::move(core)) {}
-  InstanceInUse(InstanceInUse&&) noexcept = default;
-  InstanceInUse(const InstanceInUse&) = delete;
-  InstanceInUse& operator=(InstanceInUse&&) = delete;
-  InstanceInUse& operator=(const InstanceInUse&) = delete;
-  ~InstanceInUse();
+  KeptInstanceInUse() = default;
+  explicit KeptInstanceInUse(std::shared_ptr<KeptInstance> core) noexcept : core_(std::move(core)) {}
+  KeptInstanceInUse(KeptInstanceInUse&&) noexcept = default;
+  KeptInstanceInUse(const KeptInstanceInUse&) = delete;
+  KeptInstanceInUse& operator=(KeptInstanceInUse&&) = delete;
+  KeptInstanceInUse& operator=(const KeptInstanceInUse&) = delete;
+  ~KeptInstanceInUse();
 
   explicit operator bool() const noexcept { return core_ != nullptr; }
-  InstanceCore* operator->() const noexcept { return core_.get(); }
+  KeptInstance* operator->() const noexcept { return core_.get(); }
   void touch() noexcept { touched_ = true; }
   void end(bool spent) noexcept;
 
  private:
-  std::shared_ptr<InstanceCore> core_;
+  std::shared_ptr<KeptInstance> core_;
   bool touched_ = false;
 };
 
@@ -87,42 +87,42 @@ class InstanceInUse {
 ///
 /// Life: `instantiate`, then calls one at a time until one of them stops: then the store is freed and it is spent.
 /// Threads: any.
-class InstanceCore final : public std::enable_shared_from_this<InstanceCore> {
+class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
  public:
   /// Takes over its place, and what was taken of the process for its store.
-  InstanceCore(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
+  KeptInstance(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
                ledger::Reservation taken);
-  InstanceCore(const InstanceCore&) = delete;
-  InstanceCore& operator=(const InstanceCore&) = delete;
-  ~InstanceCore();
+  KeptInstance(const KeptInstance&) = delete;
+  KeptInstance& operator=(const KeptInstance&) = delete;
+  ~KeptInstance();
 
   /// Makes the store and runs its start functions; the report is `instantiation()`.
   void instantiate(const ExecutionContext& context, const std::stop_token& stop);
   [[nodiscard]] const Report& instantiation() const noexcept { return instantiation_; }
 
-  [[nodiscard]] Report run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+  [[nodiscard]] Report run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                            const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<execution::CallPlan>&& plan, std::string_view function,
+  [[nodiscard]] Execution start(Result<execution::CheckedCall>&& plan, std::string_view function,
                                 const CallBudget& budget);
   [[nodiscard]] const std::shared_ptr<load::LoadedComponent>& component() const noexcept { return component_; }
   [[nodiscard]] bool spent() const noexcept { return spent_.load(std::memory_order_acquire); }
 
   /// By the job, on its thread: begins the operation of `plan`.
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> begin(const execution::CallPlan& plan, const wasmtime::Wasi* wasi,
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> begin(const execution::CheckedCall& plan, const wasmtime::Wasi* wasi,
                                                       const wasmtime::Budget& budget);
   [[nodiscard]] host::GuestStreams& streams() noexcept { return streams_; }
   /// Of its memory, what is paid to the ledger.
   [[nodiscard]] std::uint64_t paid_bytes() const noexcept { return paid_bytes_; }
 
  private:
-  friend class InstanceInUse;
+  friend class KeptInstanceInUse;
   /// The next call may come, or none.
   void ended(bool spent) noexcept;
   void free_store() noexcept;
   /// Fills in `report` what is known before the call; empty where `plan` has failed, or has now.
-  [[nodiscard]] InstanceInUse begin_call(Report& report, Result<execution::CallPlan>& plan, std::string_view function,
-                                         const CallBudget& budget);
-  [[nodiscard]] Report run(Result<execution::CallPlan>&& plan, std::string_view function, const CallBudget& budget,
+  [[nodiscard]] KeptInstanceInUse begin_call(Report& report, Result<execution::CheckedCall>& plan,
+                                             std::string_view function, const CallBudget& budget);
+  [[nodiscard]] Report run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                            const WasiGrants* wasi, const std::stop_token& stop);
 
   const std::shared_ptr<load::LoadedComponent> component_;

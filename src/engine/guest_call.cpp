@@ -1,7 +1,7 @@
-#include "engine/component_job.hpp"
+#include "engine/guest_call.hpp"
 
 #include "base/forked.hpp"
-#include "engine/instance_core.hpp"
+#include "engine/kept_instance.hpp"
 #include "wit/codec.hpp"
 
 namespace airssys::wasm::engine {
@@ -14,8 +14,8 @@ Error exited(int status) {
 
 }  // namespace
 
-ComponentJob::ComponentJob(execution::CallPlan&& plan, InstanceInUse&& instance, const JobSurroundings& around,
-                           const ResourceLimits& limits)
+GuestCall::GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+                     const ResourceLimits& limits)
     : plan_(std::move(plan)), instance_(std::move(instance)), max_output_(limits.max_output) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
@@ -32,7 +32,7 @@ ComponentJob::ComponentJob(execution::CallPlan&& plan, InstanceInUse&& instance,
   }
 }
 
-std::expected<wasmtime::RunPtr, wasmtime::Failure> ComponentJob::begin(wasmtime::Budget& budget) {
+std::expected<wasmtime::RunPtr, wasmtime::Failure> GuestCall::begin(wasmtime::Budget& budget) {
   instance_.touch();
   budget.memory_bytes_paid = paid_bytes_;
   budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
@@ -54,8 +54,8 @@ std::expected<wasmtime::RunPtr, wasmtime::Failure> ComponentJob::begin(wasmtime:
   return plan_.prepared->call(wasi, budget, *plan_.function->function, plan_.arguments());
 }
 
-void ComponentJob::host_call(const execution::Operation& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
-                             wasmtime::ParkedCall call) {
+void GuestCall::host_call(const execution::MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
+                          wasmtime::ParkedCall call) {
   const auto& entry = plan_.component->host()->at(call.function);
   const auto* type = plan_.component->imported(call.function);
   last_host_call_ = entry.path();
@@ -73,7 +73,7 @@ void ComponentJob::host_call(const execution::Operation& run, const std::shared_
   host::call_host(entry, view, call.arguments.bytes(), pending);
 }
 
-void ComponentJob::count_host_calls(HostCallCounts& counts) const {
+void GuestCall::count_host_calls(HostCallCounts& counts) const {
   // Most runs have none: no lock for those.
   if (!any_host_calls_.load(std::memory_order_acquire)) {
     return;
@@ -84,11 +84,9 @@ void ComponentJob::count_host_calls(HostCallCounts& counts) const {
   }
 }
 
-std::optional<ledger::Shortage> ComponentJob::polled() {
-  return streams_ != nullptr ? streams_->drain() : std::nullopt;
-}
+std::optional<ledger::Shortage> GuestCall::polled() { return streams_ != nullptr ? streams_->drain() : std::nullopt; }
 
-std::expected<std::optional<Value>, Error> ComponentJob::result(wasmtime::Answer answer) {
+std::expected<std::optional<Value>, Error> GuestCall::result(wasmtime::Answer answer) {
   bytes_out_ = answer.first().size() + answer.second().size();
   if (plan_.answer_to != nullptr) {
     *plan_.answer_to = std::move(answer);
@@ -108,7 +106,7 @@ std::expected<std::optional<Value>, Error> ComponentJob::result(wasmtime::Answer
   return verdict->ok ? std::expected<std::optional<Value>, Error>(std::nullopt) : std::unexpected(exited(1));
 }
 
-void ComponentJob::complete(Report& report) {
+void GuestCall::complete(Report& report) {
   if (streams_ != nullptr) {
     streams_->hand_over(report);
   }
@@ -136,8 +134,8 @@ void ComponentJob::complete(Report& report) {
   }
 }
 
-ExecutionParts::ExecutionParts(Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
-                               const JobSurroundings& around, Report begun)
+ExecutionParts::ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+                               const CallSurroundings& around, Report begun)
     : report(std::move(begun)) {
   if (plan) {
     job.emplace(std::move(*plan), std::move(instance), around, report.budget.limits);
@@ -146,25 +144,25 @@ ExecutionParts::ExecutionParts(Result<execution::CallPlan>&& plan, InstanceInUse
   }
 }
 
-ComponentExecution::ComponentExecution(Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
-                                       const JobSurroundings& around, Report begun)
+StartedRun::StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+                       const CallSurroundings& around, Report begun)
     : ExecutionParts(std::move(plan), std::move(instance), around, std::move(begun)),
-      scheduler::ExecutionCore(job ? &*job : nullptr, report, around.settings) {}
+      scheduler::SharedRun(job ? &*job : nullptr, report, around.settings) {}
 
-void run_here(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
-              const JobSurroundings& around, Report& begun, const std::stop_token& stop) {
+void run_here(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+              const CallSurroundings& around, Report& begun, const std::stop_token& stop) {
   if (!plan) {
     begun.result = std::unexpected(std::move(plan.error()));
     return;
   }
-  ComponentJob job(std::move(*plan), std::move(instance), around, begun.budget.limits);
-  execution::Operation operation(job, begun, around.settings);
+  GuestCall job(std::move(*plan), std::move(instance), around, begun.budget.limits);
+  execution::MeteredRun operation(job, begun, around.settings);
   scheduler.run_here(operation, stop);
 }
 
-Execution start(scheduler::Scheduler& scheduler, Result<execution::CallPlan>&& plan, InstanceInUse&& instance,
-                const JobSurroundings& around, Report begun) {
-  auto core = base::make_held<ComponentExecution>(std::move(plan), std::move(instance), around, std::move(begun));
+Execution start(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+                const CallSurroundings& around, Report begun) {
+  auto core = base::make_held<StartedRun>(std::move(plan), std::move(instance), around, std::move(begun));
   if (!core->done()) {
     scheduler.submit(core);
   }

@@ -7,7 +7,10 @@ if(AIRSSYS_WASM_PROGRAM)
   install(TARGETS airssys-wasm-program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT airssys-wasm-program)
 endif()
 install(TARGETS airssys-wasm-compile RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/airssys-wasm COMPONENT airssys-wasm-program)
-install(FILES LICENSE README.md CHANGELOG.md SECURITY.md DESTINATION ${document_directory} COMPONENT airssys-wasm-program)
+install(FILES LICENSE README.md SECURITY.md DESTINATION ${document_directory} COMPONENT airssys-wasm-program)
+find_program(GZIP gzip REQUIRED)
+execute_process(COMMAND ${GZIP} -9nc ${PROJECT_SOURCE_DIR}/CHANGELOG.md OUTPUT_FILE ${CMAKE_CURRENT_BINARY_DIR}/changelog.gz COMMAND_ERROR_IS_FATAL ANY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/changelog.gz DESTINATION ${document_directory} COMPONENT airssys-wasm-program)
 install(DIRECTORY docs/ DESTINATION ${document_directory} COMPONENT airssys-wasm-program)
 # ./dev writes the terms of everything that is inside beside the bridge.
 if(EXISTS ${bridge_archive}.copyright OR NOT AIRSSYS_WASM_BRIDGE)
@@ -39,7 +42,7 @@ endif()
 set(AIRSSYS_WASM_PACKAGE_VERSION ${PROJECT_VERSION} CACHE STRING "of the Debian packages")
 set(CPACK_GENERATOR DEB)
 set(CPACK_DEBIAN_PACKAGE_VERSION ${AIRSSYS_WASM_PACKAGE_VERSION})
-set(CPACK_PACKAGE_CONTACT "airsstack <https://github.com/airsstack/airssys>")
+set(CPACK_PACKAGE_CONTACT "airsstack <airsstack@users.noreply.github.com>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_SOURCE_DIR}/build/packages)
 set(CPACK_THREADS 0)
@@ -54,17 +57,17 @@ set(CPACK_DEBIAN_AIRSSYS-WASM-PROGRAM_PACKAGE_NAME airssys-wasm)
 set(CPACK_DEBIAN_AIRSSYS-WASM-PROGRAM_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_AIRSSYS-WASM-PROGRAM_PACKAGE_SHLIBDEPS ON)
 set(CPACK_COMPONENT_AIRSSYS-WASM-PROGRAM_DESCRIPTION "run WebAssembly components on budgets that hold
- Runs other people's WebAssembly components (component model, WASI 0.2) with
- limits on fuel, wall clock, CPU time and memory, and says exactly why anything
- stopped and what it used.")
+Runs other people's WebAssembly components (component model, WASI 0.2) with
+limits on fuel, wall clock, CPU time and memory, and says exactly why anything
+stopped and what it used.")
 set(CPACK_DEBIAN_AIRSSYS-WASM-DEVELOPMENT_PACKAGE_NAME libairssys-wasm-dev)
 set(CPACK_DEBIAN_AIRSSYS-WASM-DEVELOPMENT_PACKAGE_SECTION libdevel)
 # The helper, which compiles for every program that links the library, is in the command's package.
 set(CPACK_DEBIAN_AIRSSYS-WASM-DEVELOPMENT_PACKAGE_DEPENDS
   "airssys-wasm (= ${AIRSSYS_WASM_PACKAGE_VERSION}), libc6-dev, libsodium-dev, libstdc++-12-dev | libstdc++-dev, pkg-config")
 set(CPACK_COMPONENT_AIRSSYS-WASM-DEVELOPMENT_DESCRIPTION "run WebAssembly components inside a C++ program (development files)
- The library of airssys-wasm for C++23: static archives, headers, and what CMake
- and pkg-config want to know.")
+The library of airssys-wasm for C++23: static archives, headers, and what CMake
+and pkg-config want to know.")
 # Its documents and terms are those of the command's package.
 file(CREATE_LINK airssys-wasm ${CMAKE_CURRENT_BINARY_DIR}/libairssys-wasm-dev SYMBOLIC)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/libairssys-wasm-dev DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/doc COMPONENT airssys-wasm-development)

@@ -71,6 +71,13 @@ struct Descriptors {
 };
 
 /// posix_spawn with exactly these descriptors and an empty environment: what the compiler does depends on nothing else.
+/// Something is there, but it does not do the helper's work.
+Error cannot_work(const fs::path& helper, std::string_view why, int os_error = 0) {
+  return host_exhausted(
+      std::string(kCompileHelper), os_error,
+      fmt::format("the compile helper {} cannot work ({}): is it of this version?", helper.string(), why));
+}
+
 Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, const Descriptors& given) {
   // None may sit on another's final number: dup2 would then lose one of them.
   constexpr int kFree = protocol::kStatus + 1;
@@ -108,9 +115,12 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   const int failed = ::posix_spawn(&child, helper.c_str(), &actions, &attributes, argv.data(), environment.data());
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) {
+  if (failed == EAGAIN || failed == ENOMEM) {
     errno = failed;
     return std::unexpected(os_failure("no process"));
+  }
+  if (failed != 0) {
+    return std::unexpected(cannot_work(helper, std::strerror(failed), failed));
   }
   return child;
 }
@@ -190,9 +200,7 @@ protocol::Status status_from(int eventfd) {
 /// A child that died before it could say why.
 Error died(const siginfo_t& info, const fs::path& helper) {
   if (info.si_code == CLD_EXITED) {
-    return host_exhausted(std::string(kCompileHelper), 0,
-                          fmt::format("the compile helper {} cannot work (exit code {}): is it of this version?",
-                                      helper.string(), info.si_status));
+    return cannot_work(helper, fmt::format("exit code {}", info.si_status));
   }
   if (info.si_code != 0 && info.si_code != CLD_EXITED && info.si_status != SIGKILL) {
     return compiler_gave_up(fmt::format("signal {}", info.si_status));
@@ -315,10 +323,7 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
   switch (status_from(status.get())) {
     case protocol::Status::Done: return Output{std::move(*output), size};
     case protocol::Status::Refused: return std::unexpected(refused(output->get(), size, limits));
-    case protocol::Status::Unusable:
-      return std::unexpected(
-          host_exhausted(std::string(kCompileHelper), 0,
-                         fmt::format("the compile helper {} cannot work: is it of this version?", helper->string())));
+    case protocol::Status::Unusable: return std::unexpected(cannot_work(*helper, "it says so"));
     case protocol::Status::OutOfMemory:
       return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));
     case protocol::Status::OutOfCpu: {

@@ -69,7 +69,7 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     fresh = {**os.environ, "XDG_CACHE_HOME": str(scratch / "cache")}
     same("the installed command", run(*hello, env=fresh).stdout, "42\n")
     documents = prefix / "share/doc/airssys-wasm"
-    for document in ("LICENSE", "CHANGELOG.md", "limits.md", "report.schema.json"):
+    for document in ("LICENSE", "changelog.gz", "limits.md", "report.schema.json"):
         if not (documents / document).exists():
             sys.exit(f"{document} is not installed")
     # Each crate that is linked, Rust's own library and what is compiled into us, with their terms.

@@ -467,6 +467,20 @@ TEST_F(LoadTest, ACompilerThatSomebodyElseKilledIsNotTheComponentsFault) {
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
 }
 
+TEST_F(LoadTest, AHelperThatIsNoProgramIsNamed) {
+  const Scratch scratch;
+  auto settings = config();
+  settings.cache = false;
+  settings.compile.helper = scratch.path() / "helper";
+  std::ofstream(settings.compile.helper) << "";
+  std::filesystem::permissions(settings.compile.helper, std::filesystem::perms::owner_all);
+  const auto loaded = WasmEngine::create(settings).value().load_text("(component)", "guest");
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
+  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).os_error, ENOEXEC);
+  EXPECT_THAT(loaded.error().message, ::testing::HasSubstr(settings.compile.helper.string()));
+}
+
 /// Makes SIGCHLD what it says while it lives.
 class ChildSignal {
  public:

@@ -67,9 +67,11 @@ need_rust() {
         "sudo apt-get remove $package, then again; or get Rust by rustup: $by_rustup"
   done
   command -v apt-get >/dev/null || die "$trouble" "$by_rustup"
+  # One that is neither rustup's nor Debian's would come before Debian's.
+  [ -z "$(rust_version)" ] || is_installed rustc-web || die "$trouble" "remove it, or get Rust by rustup: $by_rustup"
   # Also where they are there: those of Debian 12 itself are too old.
   install_packages "${packages_rust[@]}"
-  rust_is_new_enough || die "Rust $(rust_version) ($(command -v rustc)) is too old; $rust_needed or newer is needed" "$by_rustup"
+  rust_is_new_enough || die "${packages_rust[*]} are too old here (Rust $(rust_version)); $rust_needed or newer is needed" "$by_rustup"
 }
 
 # rustup's minimal profile has neither.

@@ -9,6 +9,7 @@
 #include <airssys/wasm/execution.hpp>
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/instance.hpp>
+#include <airssys/wasm/limit_table.hpp>
 #include <airssys/wasm/limits.hpp>
 #include <airssys/wasm/report.hpp>
 #include <airssys/wasm/trap.hpp>

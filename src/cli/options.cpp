@@ -4,11 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <airssys/wasm/limit_table.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <filesystem>
 #include <iostream>
+#include <type_traits>
 
 #include "base/quantity.hpp"
 #include "base/utf8.hpp"
@@ -36,11 +38,19 @@ void limits(CLI::App& app, Options& options) {
   auto& context = options.context;
   auto& l = context.limits;
   Units units(app);
-  units.count("--fuel", l.max_fuel.units, "Wasmtime fuel, about one unit an instruction");
-  units.time("--timeout", context.timeout, "wall clock, from the first instruction");
-  units.time("--cpu-time", l.max_cpu_time, "CPU time of the guest");
-  units.bytes("--memory", l.max_memory, "linear memories and tables together");
-  units.bytes("--instance-bytes", l.max_instance_bytes, "host memory of the component's instances");
+  each_limit(context, [&]<class Value>(const LimitRow& row, Value& value) {
+    const std::string help(row.help);
+    if constexpr (std::is_same_v<Value, Bytes>) {
+      units.bytes(row.option(), value, help);
+    } else if constexpr (std::is_same_v<Value, Fuel>) {
+      units.count(row.option(), value.units, help);
+    } else if constexpr (std::is_integral_v<Value>) {
+      units.count(row.option(), value, help);
+    } else {
+      units.time(row.option(), value, help);
+    }
+    return true;
+  });
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
     auto bytes = base::parse_bytes(text);
     if (bytes && (*bytes < kWasmStackLeast.count || *bytes > kWasmStackMost.count)) {
@@ -50,19 +60,6 @@ void limits(CLI::App& app, Options& options) {
   };
   units.add("--stack", one_word(base::show_bytes(options.stack.count)), "the guest's call stack, 64KiB to 64MiB", stack,
             kWasmStackMost.count, "64MiB", kSize, [&options](std::uint64_t n) { options.stack.count = n; });
-  units.bytes("--host-buffers", l.max_host_buffer, "host memory for one call's arguments or result");
-  units.bytes("--output", l.max_output, "bytes written to stdout and stderr together");
-  units.bytes("--random", l.max_random, "random bytes of one call");
-  units.count("--handles", l.max_handles, "live component handles");
-  units.count("--wasi-resources", l.max_wasi_resources, "live streams, descriptors, pollables (two for a timer)");
-  units.count("--async-resources", l.max_async_resources,
-              "tasks, streams, futures of component-model async; three each");
-  units.count("--host-calls", l.max_host_calls, "calls into WASI and of host functions");
-  units.count("--directory-entries", l.max_directory_entries, "directory entries in open listings");
-  units.count("--open-files", l.max_open_files, "files and directories open at a time");
-  units.count("--instances", l.max_instances, "core instances");
-  units.count("--memories", l.max_memories, "linear memories");
-  units.count("--tables", l.max_tables, "tables");
   app.add_flag_callback(
       "--stop-on-denied", [&l] { l.on_denied = OnDenied::Stop; },
       "stop when the guest asks for what was not granted, do not let it see the refusal");

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <airssys/wasm/limit_table.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -79,15 +80,13 @@ std::string more_bytes(std::uint64_t n) {
 std::string more_count(std::uint64_t n) { return one_word(show_count(n)); }
 
 std::string option_of(std::string_view resource) {
-  std::string option(resource);
-  std::ranges::replace(option, '_', '-');
-  for (const std::string_view tail : {"-bytes"}) {
-    if (option.ends_with(tail)) {
-      option.resize(option.size() - tail.size());
-    }
-  }
-  // Not one letter from another option.
-  return "--" + (option == "host-buffer" ? "host-buffers" : option == "instance" ? "instance-bytes" : option);
+  std::string option;
+  const CallBudget usual;
+  each_limit(usual, [&](const LimitRow& row, const auto&) {
+    option = row.key == resource ? row.option() : "";
+    return option.empty();
+  });
+  return option;
 }
 
 struct Advice {
@@ -111,13 +110,12 @@ struct Advice {
     return next > kMost ? "it asks for more than any machine has" : "raise it with --memory " + more_bytes(next);
   }
   std::string operator()(const ResourceLimitExceeded& k) const {
-    // This bound is WASI's host's own.
-    if (k.resource == "http_field_bytes") {
-      return {};
-    }
+    const auto option = option_of(k.resource);
     const auto next = k.limit * 4;
-    return fmt::format("raise it with {} {}", option_of(k.resource),
-                       k.unit == "bytes" ? more_bytes(next) : more_count(next));
+    // A bound of WASI's host has no option.
+    return option.empty()
+               ? ""
+               : fmt::format("raise it with {} {}", option, k.unit == "bytes" ? more_bytes(next) : more_count(next));
   }
   std::string operator()(const StackOverflow& k) const {
     return k.limit >= kWasmStackMost

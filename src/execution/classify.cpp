@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <airssys/wasm/limit_table.hpp>
+
+#include "base/assert.hpp"
 #include "base/quantity.hpp"
 #include "ledger/exhausted.hpp"
 #include "wasmtime/frames.hpp"
@@ -119,6 +122,18 @@ class Classifier {
     auto message = fmt::format("limit {} of {} reached", name, bytes ? show_bytes(limit) : show_count(limit));
     return make(ResourceLimitExceeded{std::move(name), limit, attempted, std::move(unit)}, std::move(message));
   }
+  /// The limit of this name in the table, by which it also has its number and its unit.
+  [[nodiscard]] Error reached(std::string_view name, std::optional<std::uint64_t> attempted = {}) const {
+    std::optional<Error> error;
+    each_limit(allowed_, [&](const LimitRow& row, const auto& value) {
+      if (row.name == name) {
+        error = resource(std::string(row.key), limit_amount(value), attempted, std::string(limit_unit(value)));
+      }
+      return !error;
+    });
+    AIRSSYS_WASM_ASSERT(error);
+    return std::move(*error);
+  }
   [[nodiscard]] Error exhausted(const ledger::Shortage& shortage) const {
     return ledger::exhausted(shortage, phase_of(counters().phase));
   }
@@ -162,22 +177,21 @@ class Classifier {
       case Cause::CpuTime: return cpu_time();
       case Cause::Exit: return exited(static_cast<int>(failure.code));
       case Cause::Trap: return trapped(static_cast<TrapCode>(failure.code));
-      case Cause::ResourceTable: return resource("wasi_resources", limits().max_wasi_resources, {}, "count");
-      case Cause::AsyncResources: return resource("async_resources", limits().max_async_resources, {}, "count");
-      case Cause::Handles: return resource("handles", limits().max_handles, {}, "count");
-      case Cause::HostBuffers: return resource("host_buffer_bytes", limits().max_host_buffer.count, {}, "bytes");
-      case Cause::Output: return resource("output_bytes", limits().max_output.count, failure.code, "bytes");
-      case Cause::HostCalls: return resource("host_calls", limits().max_host_calls, failure.code, "count");
-      case Cause::DirectoryEntries: return resource("directory_entries", limits().max_directory_entries, {}, "count");
-      case Cause::RandomBytes: return resource("random_bytes", limits().max_random.count, failure.code, "bytes");
-      case Cause::OpenFiles: return resource("open_files", limits().max_open_files, failure.code, "count");
+      case Cause::ResourceTable: return reached("wasi_resources");
+      case Cause::AsyncResources: return reached("async_resources");
+      case Cause::Handles: return reached("handles");
+      case Cause::HostBuffers: return reached("host_buffer");
+      case Cause::Output: return reached("output", failure.code);
+      case Cause::HostCalls: return reached("host_calls", failure.code);
+      case Cause::DirectoryEntries: return reached("directory_entries");
+      case Cause::RandomBytes: return reached("random", failure.code);
+      case Cause::OpenFiles: return reached("open_files", failure.code);
       case Cause::HttpFields: return resource("http_field_bytes", failure.code, {}, "bytes");
-      case Cause::InstanceBytes:
-        return resource("instance_bytes", limits().max_instance_bytes.count, failure.code, "bytes");
+      case Cause::InstanceBytes: return reached("instance_bytes", failure.code);
       case Cause::Exhausted: return exhausted(failure.shortage);
-      case Cause::Instances: return resource("instances", limits().max_instances, {}, "count");
-      case Cause::Memories: return resource("memories", limits().max_memories, {}, "count");
-      case Cause::Tables: return resource("tables", limits().max_tables, {}, "count");
+      case Cause::Instances: return reached("instances");
+      case Cause::Memories: return reached("memories");
+      case Cause::Tables: return reached("tables");
       case Cause::PoolFull: return make(HostExhausted{"pool slots", 0}, "no free slot in the pool");
       case Cause::OutOfMemory:
         return make(HostExhausted{"memory", static_cast<int>(failure.code)},

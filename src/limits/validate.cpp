@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
 #include <airssys/wasm/context.hpp>
-#include <airssys/wasm/limits.hpp>
+#include <airssys/wasm/limit_table.hpp>
+#include <string>
+#include <type_traits>
 
 #include "base/utf8.hpp"
 
@@ -9,47 +11,54 @@ namespace airssys::wasm {
 
 namespace {
 
+/// A field as C++ calls it, put together where it is told.
+struct FieldName {
+  std::string_view text;
+  const LimitRow* row = nullptr;
+
+  [[nodiscard]] std::string told() const { return row != nullptr ? row->field() : std::string(text); }
+};
+
 /// Every field by its name, until one is found bad.
 template <class Number, class Time>
 bool all(const CallBudget& budget, const Number& number, const Time& time) {
-  const auto& [limits, timeout] = budget;
-  return number("max_fuel", limits.max_fuel.units) && number("max_memory", limits.max_memory.count) &&
-         number("max_instance_bytes", limits.max_instance_bytes.count) &&
-         number("max_host_buffer", limits.max_host_buffer.count) && number("max_output", limits.max_output.count) &&
-         number("max_random", limits.max_random.count) && number("max_handles", limits.max_handles) &&
-         number("max_wasi_resources", limits.max_wasi_resources) &&
-         number("max_async_resources", limits.max_async_resources) && number("max_host_calls", limits.max_host_calls) &&
-         number("max_directory_entries", limits.max_directory_entries) &&
-         number("max_open_files", limits.max_open_files) && number("max_instances", limits.max_instances) &&
-         number("max_memories", limits.max_memories) && number("max_tables", limits.max_tables) &&
-         time("max_cpu_time", limits.max_cpu_time) && time("timeout", timeout);
+  return each_limit(budget, [&]<class Value>(const LimitRow& row, const Value& value) {
+    const FieldName field{{}, &row};
+    if constexpr (std::is_same_v<Value, std::chrono::nanoseconds>) {
+      return time(field, value);
+    } else {
+      return number(field, limit_amount(value));
+    }
+  });
 }
 
 /// Without the counts: no memory at all, say, is a limit that makes sense.
 template <class Number, class Time>
 bool all(const LoadLimits& limits, const Number& number, const Time& time) {
-  return number("max_bytes", limits.max_bytes.count) && number("max_text", limits.max_text.count) &&
-         number("max_body", limits.max_body.count) && number("max_type_nodes", limits.max_type_nodes) &&
-         time("timeout", limits.timeout) && time("max_compile_cpu", limits.max_compile_cpu) &&
-         number("max_compile_memory", limits.max_compile_memory.count) &&
-         number("max_artefact", limits.max_artefact.count);
+  return number(FieldName{"max_bytes"}, limits.max_bytes.count) &&
+         number(FieldName{"max_text"}, limits.max_text.count) && number(FieldName{"max_body"}, limits.max_body.count) &&
+         number(FieldName{"max_type_nodes"}, limits.max_type_nodes) && time(FieldName{"timeout"}, limits.timeout) &&
+         time(FieldName{"max_compile_cpu"}, limits.max_compile_cpu) &&
+         number(FieldName{"max_compile_memory"}, limits.max_compile_memory.count) &&
+         number(FieldName{"max_artefact"}, limits.max_artefact.count);
 }
 
 template <class Fields>
 Error nonsense(const Fields& fields) {
-  std::string_view bad, why, most;
-  const auto note = [&](std::string_view field, std::string_view reason, std::string_view bound) {
-    bad = field;
+  std::string bad;
+  std::string_view why, most;
+  const auto note = [&](const FieldName& field, std::string_view reason, std::string_view bound) {
+    bad = reason.empty() ? "" : field.told();
     why = reason;
     most = bound;
     return reason.empty();
   };
   all(
       fields,
-      [&](std::string_view field, std::uint64_t value) {
+      [&](const FieldName& field, std::uint64_t value) {
         return note(field, value == 0 ? "is zero" : value > kLimitMost ? "is larger than 2^62" : "", "2^62");
       },
-      [&](std::string_view field, auto value) {
+      [&](const FieldName& field, auto value) {
         return note(field,
                     value.count() <= 0                                       ? "is not positive"
                     : value > std::chrono::floor<decltype(value)>(kTimeMost) ? "is longer than a year"
@@ -68,8 +77,8 @@ template <class Fields>
 Result<void> checked(const Fields& fields) {
   // Before every run: the names cost nothing until one of them is needed.
   const bool good = all(
-      fields, [](std::string_view, std::uint64_t value) { return value != 0 && value <= kLimitMost; },
-      [](std::string_view, auto value) {
+      fields, [](const FieldName&, std::uint64_t value) { return value != 0 && value <= kLimitMost; },
+      [](const FieldName&, auto value) {
         return value.count() > 0 && value <= std::chrono::floor<decltype(value)>(kTimeMost);
       });
   if (!good) {

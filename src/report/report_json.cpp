@@ -1,10 +1,12 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <airssys/wasm/limit_table.hpp>
 #include <airssys/wasm/report.hpp>
 #include <concepts>
 #include <iterator>
 #include <optional>
+#include <type_traits>
 
 #include "wit/json.hpp"
 
@@ -153,27 +155,17 @@ auto stop(const Error& error) {
 
 auto limits(const Report& r) {
   return [&r](std::string& out) {
-    const auto& l = r.budget.limits;
     const bool metered = r.usage().fuel_precision != FuelPrecision::None;
     Object object(out);
-    object("fuel", metered ? std::optional(l.max_fuel.units) : std::nullopt);
-    object("timeout_ns", ns(r.budget.timeout));
-    object("cpu_time_ns", ns(l.max_cpu_time));
-    object("memory_bytes", l.max_memory.count);
-    object("instance_bytes", l.max_instance_bytes.count);
+    each_limit(r.budget, [&]<class Value>(const LimitRow& row, const Value& value) {
+      if (std::is_same_v<Value, Fuel> && !metered) {
+        object(row.key, std::optional<std::uint64_t>());
+      } else {
+        object(row.key, limit_amount(value));
+      }
+      return true;
+    });
     object("stack_bytes", r.wasm_stack.count);
-    object("host_buffer_bytes", l.max_host_buffer.count);
-    object("output_bytes", l.max_output.count);
-    object("random_bytes", l.max_random.count);
-    object("handles", l.max_handles);
-    object("wasi_resources", l.max_wasi_resources);
-    object("async_resources", l.max_async_resources);
-    object("host_calls", l.max_host_calls);
-    object("directory_entries", l.max_directory_entries);
-    object("open_files", l.max_open_files);
-    object("instances", l.max_instances);
-    object("memories", l.max_memories);
-    object("tables", l.max_tables);
     object.end();
   };
 }

@@ -2,14 +2,19 @@
 #include <gtest/gtest.h>
 
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/limit_table.hpp>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 
+#include "base/quantity.hpp"
 #include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
@@ -136,6 +141,50 @@ TEST_F(Documents, VersionsAreThoseThatAreBuilt) {
   EXPECT_EQ(output_of("airssys-wasm --version", status), "airssys-wasm " + version + " (Wasmtime " + wasmtime + ")\n");
   // Compiled code of another Wasmtime is never looked for under the same name.
   EXPECT_THAT(text_of("src/load/loader.cpp"), ::testing::HasSubstr("\"wasmtime " + wasmtime + ","));
+}
+
+std::string shown(Fuel value) { return base::show_count(value.units); }
+std::string shown(Bytes value) { return base::show_bytes(value.count); }
+std::string shown(std::uint64_t value) { return base::show_count(value); }
+std::string shown(std::chrono::nanoseconds value) { return base::show_duration(value); }
+
+// AIRSSYS_WASM_UPDATE=1 writes it anew.
+TEST_F(Documents, TheTableOfLimitsIsTheOneInTheHeader) {
+  std::string table = "| C++ | report | option | default | for |\n|---|---|---|---|---|\n";
+  const CallBudget usual;
+  each_limit(usual, [&](const LimitRow& row, const auto& value) {
+    table += "| `" + row.field() + "` | `" + std::string(row.key) + "` | `" + row.option() + "` | " + shown(value) +
+             " | " + std::string(row.help) + " |\n";
+    return true;
+  });
+  const std::string begin = "<!-- limits -->\n", end = "<!-- end -->\n";
+  auto document = text_of("docs/limits.md");
+  const auto from = document.find(begin) + begin.size();
+  const auto seen = document.substr(from, document.find(end) - from);
+  if (std::getenv("AIRSSYS_WASM_UPDATE") != nullptr) {
+    std::ofstream(kRoot / "docs/limits.md") << document.replace(from, seen.size(), table);
+  } else {
+    EXPECT_EQ(seen, table);
+  }
+}
+
+TEST_F(Documents, EachLimitHasOneNameWithItsUnit) {
+  const CallBudget usual;
+  each_limit(usual, [](const LimitRow& row, const auto& value) {
+    const auto unit = limit_unit(value);
+    const auto tail = unit == "bytes" ? "_bytes" : unit == "ns" ? "_ns" : "";
+    EXPECT_TRUE(row.key == row.name || row.key == std::string(row.name) + tail) << row.key;
+    EXPECT_TRUE(row.key.ends_with(tail)) << row.key;
+    return true;
+  });
+}
+
+TEST_F(Documents, TheSchemaAsksForEachLimit) {
+  const auto schema = nlohmann::json::parse(text_of("docs/report.schema.json"));
+  std::set<std::string> wanted = {"stack_bytes"};
+  const CallBudget usual;
+  each_limit(usual, [&](const LimitRow& row, const auto&) { return wanted.emplace(row.key).second; });
+  EXPECT_EQ(schema.at("properties").at("limits").at("required").get<std::set<std::string>>(), wanted);
 }
 
 TEST_F(Documents, TheTableOfReasonsIsTheListInTheHeader) {

@@ -19,7 +19,7 @@ TEST_F(CommandTest, EachLimitIsSetByTheOptionOfItsName) {
       {"--memory", {"1004KiB", {{"memory_bytes", 1004 << 10}}}},
       {"--instance-bytes", {"10018B", {{"instance_bytes", 10018}}}},
       {"--stack", {"105KiB", {{"stack_bytes", 105 << 10}}}},
-      {"--host-buffers", {"1006B", {{"host_buffer_bytes", 1006}}}},
+      {"--host-buffer", {"1006B", {{"host_buffer_bytes", 1006}}}},
       {"--output", {"1007B", {{"output_bytes", 1007}}}},
       {"--random", {"1008B", {{"random_bytes", 1008}}}},
       {"--handles", {"1009", {{"handles", 1009}}}},

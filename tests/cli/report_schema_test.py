@@ -157,7 +157,7 @@ CASES = [
     ("stack_overflow", "call", "deep.wat", *CALL),
     ("resource_limit", "instantiate", "many.wat", *CALL, "--memories", "1"),
     ("resource_limit", "call", "endless.wat", "--output", "2"),
-    ("resource_limit", "call", "echo.wat", "--invoke", 'run("abc")', "--host-buffers", "2"),
+    ("resource_limit", "call", "echo.wat", "--invoke", 'run("abc")', "--host-buffer", "2"),
     ("trap", "call", "crash.wat", *CALL),
     ("trap", "call", "divide.wat", *CALL),
     ("capability_denied", "call", "lookup.wat", *CALL, "--stop-on-denied"),

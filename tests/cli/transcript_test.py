@@ -210,7 +210,7 @@ COMMANDS = [
     "run timers.wat --invoke run() --wasi-resources 10",
     "run timers.wat --invoke run() --host-calls 10",
     "run random.wat --invoke run() --random 10B",
-    "run text.wat --invoke run() --host-buffers 100B",
+    "run text.wat --invoke run() --host-buffer 100B",
     "run hello.wat --invoke run() --no-cache --artefact-size 100B",
     "run hello.wat --invoke run() --no-cache --compile-memory 1MiB",
     "run hello.wat --invoke run() --load-limit functions=0",

@@ -124,7 +124,10 @@ TEST_F(HostFunctionTest, ItMayOwnWhatCannotBeCopiedAndIsOneForAllComponents) {
         call.later().complete(one(++*count));
       });
   counts("asynchronous");
-  engine.host(kInterface).function("ask", [count = 0U](HostCall&, std::uint32_t) mutable { return ++count; });
+  engine.host(kInterface)
+      .function("ask", [count = std::make_unique<std::atomic<std::uint32_t>>(0)](HostCall&, std::uint32_t) {
+        return ++*count;
+      });
   counts("its own");
 }
 

@@ -7,6 +7,14 @@
 namespace airssys::wasm {
 namespace {
 
+TEST(ReportTest, OneThatNobodyHasFilledInSaysThatNothingHasRun) {
+  const Report report;
+  EXPECT_FALSE(report);
+  EXPECT_EQ(report.error().reason(), "host_bug");
+  EXPECT_EQ(report.outcome(), Outcome::Refused);
+  EXPECT_EQ(Error{}.reason(), "host_bug");
+}
+
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 

@@ -154,6 +154,8 @@ task_lint() {
   say "formats"
   sources | xargs "clang-format-$llvm" --dry-run --Werror
   cargo fmt --manifest-path "$bridge_source/Cargo.toml" --check
+  say "includes"
+  ! git grep -n "#include \"\.\./" -- "*.cpp" "*.hpp" || die "rooms are included by their names"
   say "shellcheck"
   shellcheck -x dev .ci/run tools/dev/tidy.sh
   set_up_build

@@ -170,7 +170,8 @@ struct Frame {
 ///
 /// Threads: a plain value; copy it freely.
 struct Error {
-  ErrorKind kind;
+  /// Until somebody says more: a bug, never a reason that a run may have.
+  ErrorKind kind = HostBug{};
   Phase phase = Phase::Load;
   /// One sentence of the host's. Names in it (functions, imports, files) may be a stranger's: escape it before it is
   /// shown.

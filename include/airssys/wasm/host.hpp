@@ -100,10 +100,11 @@ class HostCall {
 
 /// Answers at once. It runs on a thread of the scheduler, or on the caller's in `WasmEngine::run`: what takes longer
 /// than some microseconds belongs into an asynchronous one. A thrown exception ends the run with `host_failed`. All
-/// components of the engine share it, also when they run on several threads at once: what it owns is its own to guard.
-using HostFunction = std::move_only_function<HostAnswer(HostCall&, std::span<const Value>)>;
+/// components of the engine share it, also when they run on several threads at once: its call operator is const, and
+/// what it changes is its own to guard.
+using HostFunction = std::move_only_function<HostAnswer(HostCall&, std::span<const Value>) const>;
 /// Answers later, through `HostCall::later()`.
-using AsyncHostFunction = std::move_only_function<void(HostCall&, std::span<const Value>)>;
+using AsyncHostFunction = std::move_only_function<void(HostCall&, std::span<const Value>) const>;
 
 /// What a typed host function may return instead of a bare value: `return host_error("too late", 7);`. A `Result` will
 /// do as well: its error ends the run with that message, and the number if it is HostFailed.
@@ -114,8 +115,8 @@ using HostResult = std::expected<T, HostError>;
 /// and the type that the guest's import must have.
 struct EncodedHostFunction {
   FunctionType type;
-  std::move_only_function<std::optional<HostResult<std::vector<std::uint8_t>>>(HostCall&,
-                                                                               std::span<const std::uint8_t>)>
+  std::move_only_function<std::optional<HostResult<std::vector<std::uint8_t>>>(HostCall&, std::span<const std::uint8_t>)
+                              const>
       call;
 };
 
@@ -204,8 +205,9 @@ struct HostSignature {
   template <class F>
   static EncodedHostFunction wrap(F function) {
     using Value = typename HostReturn<R>::Value;
-    auto call = [function = std::move(function)](HostCall& host, std::span<const std::uint8_t> bytes) mutable
-        -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+    auto call = [function = std::move(function)](
+                    HostCall& host,
+                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
       auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
       if (!arguments) {
         return host_error("the arguments do not decode");
@@ -236,8 +238,9 @@ struct LaterSignature {
                 "what answers later takes arguments that own their bytes: std::string, std::vector<std::uint8_t>");
   template <class F>
   static EncodedHostFunction wrap(F function) {
-    auto call = [function = std::move(function)](HostCall& host, std::span<const std::uint8_t> bytes) mutable
-        -> std::optional<HostResult<std::vector<std::uint8_t>>> {
+    auto call = [function = std::move(function)](
+                    HostCall& host,
+                    std::span<const std::uint8_t> bytes) -> std::optional<HostResult<std::vector<std::uint8_t>>> {
       auto arguments = read_arguments<std::remove_cvref_t<A>...>(bytes);
       if (!arguments) {
         return host_error("the arguments do not decode");
@@ -287,11 +290,15 @@ struct HostSignatureOf<R (*)(A...)> {
 template <class R, class... A>
 struct HostSignatureOf<R (*)(A...) noexcept> : HostSignatureOf<R (*)(A...)> {};
 template <class C, class R, class... A>
-struct HostSignatureOf<R (C::*)(HostCall&, A...)> : Signature<R, A...> {};
+struct HostSignatureOf<R (C::*)(HostCall&, A...)> {
+  static_assert(
+      sizeof(C) == 0,
+      "a host function is called from several threads at once: its call operator is const, no mutable lambda");
+};
 template <class C, class R, class... A>
 struct HostSignatureOf<R (C::*)(HostCall&, A...) const> : Signature<R, A...> {};
 template <class C, class R, class... A>
-struct HostSignatureOf<R (C::*)(HostCall&, A...) noexcept> : Signature<R, A...> {};
+struct HostSignatureOf<R (C::*)(HostCall&, A...) noexcept> : HostSignatureOf<R (C::*)(HostCall&, A...)> {};
 template <class C, class R, class... A>
 struct HostSignatureOf<R (C::*)(HostCall&, A...) const noexcept> : Signature<R, A...> {};
 template <class R, class... A>

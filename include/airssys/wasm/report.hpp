@@ -100,8 +100,9 @@ class Report {
   std::vector<Denial> denials;
   /// Captured output.
   std::string stdout_text, stderr_text;
-  /// The value of a function that has a result; or why there is none.
-  std::expected<std::optional<Value>, Error> result;
+  /// The value of a function that has a result; or why there is none, which it begins with.
+  std::expected<std::optional<Value>, Error> result =
+      std::unexpected(Error{HostBug{}, Phase::Queue, "nothing has run"});
 
   /// True when the function returned.
   [[nodiscard]] explicit operator bool() const noexcept { return result.has_value(); }

@@ -1,5 +1,7 @@
 #include <airssys/wasm/report.hpp>
 #include <array>
+#include <string>
+#include <utility>
 
 namespace airssys::wasm {
 
@@ -19,6 +21,19 @@ Outcome Report::outcome() const noexcept {
   }
   const bool before_the_guest = result.error().phase <= Phase::Link;
   return before_the_guest ? Outcome::Refused : Outcome::Stopped;
+}
+
+const Value* Report::any_value() const noexcept { return result && *result ? &**result : nullptr; }
+
+Error Report::no_such_result(std::string_view wanted) const {
+  if (!result) {
+    return result.error();
+  }
+  const auto* any = any_value();
+  auto message = any == nullptr ? function + " has no result"
+                                : "the result of " + function + " is a " + std::string(any->kind()) + ", not a " +
+                                      std::string(wanted);
+  return {BadCall{function, {}}, Phase::Call, std::move(message), "ask for the type that the function has", {}, {}};
 }
 
 }  // namespace airssys::wasm

@@ -1,4 +1,5 @@
 #include <airssys/wasm/value.hpp>
+#include <array>
 #include <cmath>
 
 namespace airssys::wasm {
@@ -44,6 +45,13 @@ bool same_bytes(const ByteList& bytes, const List& list) {
 }
 
 }  // namespace
+
+std::string_view Value::kind(std::size_t index) noexcept {
+  constexpr std::array<std::string_view, std::variant_size_v<Data>> kNames = {
+      "bool",   "s8",       "u8",   "s16",    "u16",   "s32",     "u32",  "s64",    "u64",    "f32",   "f64",   "char",
+      "string", "list<u8>", "list", "record", "tuple", "variant", "enum", "option", "result", "flags", "handle"};
+  return kNames.at(index);
+}
 
 bool operator==(const Value& a, const Value& b) {
   if (const auto* bytes = a.get<ByteList>(); bytes != nullptr && b.get<List>() != nullptr) {

@@ -15,5 +15,5 @@ int main() {
     std::cerr << report.error() << '\n';  // what, where, how much
     return report.error().exit_code();
   }
-  std::cout << *report.value()->get<std::int32_t>() << ", " << report.usage().fuel.units << " fuel\n";
+  std::cout << *report.as<std::int32_t>() << ", " << report.usage().fuel.units << " fuel\n";
 }

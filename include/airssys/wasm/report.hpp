@@ -110,8 +110,21 @@ class Report {
   [[nodiscard]] const Error& error() const { return result.error(); }
   /// Only when the function returned.
   [[nodiscard]] const std::optional<Value>& value() const { return *result; }
+  /// The value as one of `Value`'s alternatives: `report.as<std::int32_t>()`. Errors: why the function did not return;
+  /// BadCall when it has no result, or one of another type.
+  template <class T>
+    requires kIsAlternative<T, Value::Data>
+  [[nodiscard]] Result<T> as() const {
+    const auto* any = any_value();
+    const T* value = any != nullptr ? any->get<T>() : nullptr;
+    return value != nullptr ? Result<T>(*value) : std::unexpected(no_such_result(Value::kind_of<T>()));
+  }
   [[nodiscard]] const ResourceUsage& usage() const noexcept { return resource_usage; }
   [[nodiscard]] Outcome outcome() const noexcept;
+
+ private:
+  [[nodiscard]] const Value* any_value() const noexcept;
+  [[nodiscard]] Error no_such_result(std::string_view wanted) const;
 };
 
 /// The report as one JSON object (docs/report.schema.json), without a line break.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -87,6 +88,12 @@ inline constexpr bool kIsAlternative = false;
 template <class T, class... Alternatives>
 inline constexpr bool kIsAlternative<T, std::variant<Alternatives...>> = (std::same_as<T, Alternatives> || ...);
 
+/// C++ has two names each for integers of 64 bits; std::int64_t is one of them.
+template <class T>
+concept LongInteger =
+    sizeof(T) == sizeof(std::int64_t) && (std::same_as<T, long> || std::same_as<T, unsigned long> ||
+                                          std::same_as<T, long long> || std::same_as<T, unsigned long long>);
+
 /// Any WIT value. Numbers keep their width: `Value{std::int32_t{7}}` is an `s32` and nothing else.
 ///
 /// Threads: a plain value; copies are deep.
@@ -100,6 +107,10 @@ class Value {
   template <class T>
     requires kIsAlternative<T, Data>
   Value(T data) : data_(std::in_place_type<T>, std::move(data)) {}  // NOLINT(google-explicit-constructor)
+  template <LongInteger T>
+    requires(!kIsAlternative<T, Data>)
+  Value(T number)  // NOLINT(google-explicit-constructor)
+      : Value(static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(number)) {}
   Value(std::nullptr_t) = delete;
   Value(const char* text) : data_(std::string(text)) {}       // NOLINT(google-explicit-constructor)
   Value(std::string_view text) : data_(std::string(text)) {}  // NOLINT(google-explicit-constructor)
@@ -112,10 +123,24 @@ class Value {
     return std::get_if<T>(&data_);
   }
 
+  /// The name of the alternative in WIT: `s32`, `list`.
+  [[nodiscard]] std::string_view kind() const noexcept { return kind(data_.index()); }
+  template <class T>
+    requires kIsAlternative<T, Data>
+  [[nodiscard]] static std::string_view kind_of() noexcept {
+    return []<class... Alternatives>(std::type_identity<std::variant<Alternatives...>>) {
+      std::size_t index = 0;
+      static_cast<void>(((std::same_as<T, Alternatives> || (++index, false)) || ...));
+      return kind(index);
+    }(std::type_identity<Data>());
+  }
+
   /// Same type and same content. A list of `u8` equals the `ByteList` with these bytes; NaN equals NaN.
   friend bool operator==(const Value& a, const Value& b);
 
  private:
+  [[nodiscard]] static std::string_view kind(std::size_t index) noexcept;
+
   Data data_;
 };
 

@@ -157,7 +157,7 @@ void MeteredRun::stop(HostStop why) {
   teardown_ = Clock::now() - last_look_;
   const bool broken = halted.cause != wasmtime::Cause::Halted;
   const auto last = readings(last_look_);
-  report_.result = std::unexpected(execution::stopped(why, std::move(halted), allowed(), last));
+  report_.result = std::unexpected(stopped(why, std::move(halted), allowed(), last));
   finish(last, broken);
 }
 
@@ -168,8 +168,8 @@ void MeteredRun::collect() {
   if (!answer) {
     fail(std::move(answer.error()), last);
   } else if (shortage_) {
-    report_.result = std::unexpected(
-        execution::stopped(HostStop::Exhausted, {wasmtime::Cause::Halted, 0, false, {}, {}}, allowed(), last));
+    report_.result =
+        std::unexpected(stopped(HostStop::Exhausted, {wasmtime::Cause::Halted, 0, false, {}, {}}, allowed(), last));
     finish(last);
   } else if (auto overdrawn = execution::overdrawn(allowed(), last)) {
     report_.result = std::unexpected(std::move(*overdrawn));
@@ -196,7 +196,7 @@ void MeteredRun::give_up() noexcept {
   const auto last = figures(last_look_);
   last_counters_ = last.counters;
   report_.resource_usage = plain_usage(last);
-  report_.result = std::unexpected(ledger::no_memory(execution::phase_of(last.counters.phase)));
+  report_.result = std::unexpected(ledger::no_memory(phase_of(last.counters.phase)));
   free_run();
   try {
     job_.complete(report_);
@@ -233,7 +233,7 @@ Readings MeteredRun::readings(Clock::time_point now) const {
 /// All but the calls of the host, which have names: without allocating.
 ResourceUsage MeteredRun::plain_usage(const Readings& readings) const noexcept {
   ResourceUsage usage;
-  usage.fuel = execution::fuel_used(allowed().limits, readings);
+  usage.fuel = fuel_used(allowed().limits, readings);
   usage.fuel_precision = settings_.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
   usage.cpu_time = readings.cpu_time;
   usage.wall_time = readings.elapsed;
@@ -273,11 +273,11 @@ ResourceUsage MeteredRun::usage() const {
 }
 
 void MeteredRun::fail(wasmtime::Failure failure, const Readings& last) {
-  const bool fuel_lost = execution::loses_fuel(failure);
+  const bool fuel_lost = loses_fuel(failure);
   // Only who cancels makes a run halt by itself.
   report_.result = std::unexpected(failure.cause == wasmtime::Cause::Halted
-                                       ? execution::stopped(HostStop::Cancelled, std::move(failure), allowed(), last)
-                                       : execution::failed(std::move(failure), allowed(), last));
+                                       ? stopped(HostStop::Cancelled, std::move(failure), allowed(), last)
+                                       : failed(std::move(failure), allowed(), last));
   finish(last, fuel_lost);
 }
 

@@ -29,9 +29,9 @@ std::vector<std::uint8_t> number(std::uint32_t n) {
   return wit::encode_all({&value, 1});
 }
 
-class FakeCalls final : public wasmtime::HostCalls {
+class FakeCalls final : public HostCalls {
  public:
-  void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) {
+  void wake_to(const std::shared_ptr<WakeTarget>& target) {
     const std::lock_guard lock(mutex_);
     target_ = target;
   }
@@ -68,7 +68,7 @@ class FakeCalls final : public wasmtime::HostCalls {
     target_.reset();
   }
 
-  std::optional<wasmtime::ParkedCall> next() override {
+  std::optional<ParkedCall> next() override {
     const std::lock_guard lock(mutex_);
     if (parked_.empty()) {
       return {};
@@ -91,7 +91,7 @@ class FakeCalls final : public wasmtime::HostCalls {
 
  private:
   bool say(std::uint64_t ticket, Said what) {
-    std::shared_ptr<wasmtime::WakeTarget> target;
+    std::shared_ptr<WakeTarget> target;
     {
       const std::lock_guard lock(mutex_);
       const auto at = waiting_.find(ticket);
@@ -108,14 +108,14 @@ class FakeCalls final : public wasmtime::HostCalls {
   }
 
   mutable base::Mutex mutex_;
-  std::deque<wasmtime::ParkedCall> parked_;
+  std::deque<ParkedCall> parked_;
   std::map<std::uint64_t, std::optional<Said>> waiting_;
-  std::shared_ptr<wasmtime::WakeTarget> target_;
+  std::shared_ptr<WakeTarget> target_;
   std::uint64_t next_ = 0;
 };
 
 /// The door's own thread, which wakes those that sleep. As Wasmtime's, it cannot end itself.
-class FakeHost final : public wasmtime::Host {
+class FakeHost final : public Host {
  public:
   FakeHost() : thread_([this] { work(); }) {}
   FakeHost(const FakeHost&) = delete;
@@ -128,7 +128,7 @@ class FakeHost final : public wasmtime::Host {
     changed_.notify_all();
     thread_.join();
   }
-  void wake_soon(const std::shared_ptr<wasmtime::WakeTarget>& target) {
+  void wake_soon(const std::shared_ptr<WakeTarget>& target) {
     {
       const std::lock_guard lock(mutex_);
       sleepers_.push_back({base::Clock::now() + std::chrono::milliseconds(1), target});
@@ -139,7 +139,7 @@ class FakeHost final : public wasmtime::Host {
  private:
   struct Sleeper {
     base::Clock::time_point until;
-    std::weak_ptr<wasmtime::WakeTarget> who;
+    std::weak_ptr<WakeTarget> who;
   };
   void work() {
     std::unique_lock lock(mutex_);
@@ -177,33 +177,32 @@ struct Task {
   unsigned times = 1;
 };
 
-class FakeRun final : public wasmtime::Run {
+class FakeRun final : public Run {
  public:
-  FakeRun(const wasmtime::Budget& budget, Task task)
+  FakeRun(const Budget& budget, Task task)
       : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.fuel) {}
   FakeRun(const FakeRun&) = delete;
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
 
-  void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) override {
+  void wake_to(const std::shared_ptr<WakeTarget>& target) override {
     target_ = target;
     calls_->wake_to(target);
   }
-  wasmtime::Poll poll(const wasmtime::CpuLimit& /*cpu*/) override {
+  Poll poll(const CpuLimit& /*cpu*/) override {
     ++slices_;
-    phase_ = wasmtime::RunPhase::Call;
+    phase_ = RunPhase::Call;
     fuel_.fetch_sub(std::min(fuel_.load(), kFuelOfASlice));
     for (const auto* flag : {cancelled_, ending_}) {
       if (flag != nullptr && flag->load()) {
-        return fail(wasmtime::Cause::Halted, 0);
+        return fail(Cause::Halted, 0);
       }
     }
     switch (task_.what) {
-      case What::Nothing: return wasmtime::Poll::Done;
-      case What::Quick: answer_ = number(42); return wasmtime::Poll::Done;
+      case What::Nothing: return Poll::Done;
+      case What::Quick: answer_ = number(42); return Poll::Done;
       case What::Spin:
-        return fuel_ == 0 ? fail(wasmtime::Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel))
-                          : wasmtime::Poll::Slice;
+        return fuel_ == 0 ? fail(Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel)) : Poll::Slice;
       case What::Sleep: return sleep();
       case What::Ask: break;
     }
@@ -212,18 +211,18 @@ class FakeRun final : public wasmtime::Run {
     }
     if (auto said = calls_->said(*ticket_)) {
       if (!*said) {
-        return fail(wasmtime::Cause::HostFunction, said->error());
+        return fail(Cause::HostFunction, said->error());
       }
       answer_ = std::move(**said);
       ticket_.reset();
-      return ++asked_ == task_.times ? wasmtime::Poll::Done : wasmtime::Poll::Slice;
+      return ++asked_ == task_.times ? Poll::Done : Poll::Slice;
     }
     if (calls_->any_parked()) {
-      return wasmtime::Poll::HostCall;
+      return Poll::HostCall;
     }
-    return calls_->has_target() ? wasmtime::Poll::Waiting : wasmtime::Poll::Slice;
+    return calls_->has_target() ? Poll::Waiting : Poll::Slice;
   }
-  std::expected<Answer, wasmtime::Failure> take_result() override {
+  std::expected<Answer, Failure> take_result() override {
     if (failure_) {
       return std::unexpected(std::move(*failure_));
     }
@@ -232,42 +231,42 @@ class FakeRun final : public wasmtime::Run {
     out.number_size = static_cast<std::uint8_t>(answer_.size());
     return out;
   }
-  wasmtime::Failure cancel() noexcept override {
+  Failure cancel() noexcept override {
     calls_->withdraw();
     target_.reset();
-    return {wasmtime::Cause::Halted, 0, false, {}, {}};
+    return {Cause::Halted, 0, false, {}, {}};
   }
-  [[nodiscard]] wasmtime::Counters counters() const noexcept override {
-    wasmtime::Counters out;
+  [[nodiscard]] Counters counters() const noexcept override {
+    Counters out;
     out.phase = phase_;
     out.fuel_left = fuel_;
     out.slices = slices_;
     return out;
   }
-  [[nodiscard]] std::vector<wasmtime::Denial> denials() const override { return {}; }
-  [[nodiscard]] std::shared_ptr<wasmtime::HostCalls> host_calls() override { return calls_; }
+  [[nodiscard]] std::vector<Denial> denials() const override { return {}; }
+  [[nodiscard]] std::shared_ptr<HostCalls> host_calls() override { return calls_; }
   void let_go() noexcept override { delete this; }
   [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
-  wasmtime::Poll sleep() {
+  Poll sleep() {
     const auto now = base::Clock::now();
     if (!until_) {
       until_ = now + std::chrono::milliseconds(1);
     }
     if (now >= *until_) {
       answer_ = number(42);
-      return wasmtime::Poll::Done;
+      return Poll::Done;
     }
     if (!target_) {
-      return wasmtime::Poll::Slice;
+      return Poll::Slice;
     }
     task_.host->wake_soon(target_);
-    return wasmtime::Poll::Waiting;
+    return Poll::Waiting;
   }
-  wasmtime::Poll fail(wasmtime::Cause cause, std::uint64_t code) {
-    failure_ = wasmtime::Failure{cause, code, true, {}, {}};
-    return wasmtime::Poll::Done;
+  Poll fail(Cause cause, std::uint64_t code) {
+    failure_ = Failure{cause, code, true, {}, {}};
+    return Poll::Done;
   }
 
   const Task task_;
@@ -276,41 +275,38 @@ class FakeRun final : public wasmtime::Run {
   unsigned asked_ = 0;
   const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
   std::optional<std::uint64_t> ticket_;
-  std::shared_ptr<wasmtime::WakeTarget> target_;
+  std::shared_ptr<WakeTarget> target_;
   std::optional<base::Clock::time_point> until_;
   std::vector<std::uint8_t> answer_;
-  std::optional<wasmtime::Failure> failure_;
+  std::optional<Failure> failure_;
   // Read by any thread.
-  base::Atomic<wasmtime::RunPhase> phase_ = wasmtime::RunPhase::Link;
+  base::Atomic<RunPhase> phase_ = RunPhase::Link;
   base::Atomic<std::uint64_t> fuel_;
   base::Atomic<std::uint64_t> slices_ = 0;
 };
 
-class FakeFunction final : public wasmtime::Function {
+class FakeFunction final : public Function {
  public:
   explicit FakeFunction(std::string function_name) : name(std::move(function_name)) {}
-  [[nodiscard]] wasmtime::Try<base::Buffer> parse_wave(std::string_view /*arguments*/) const override {
-    return base::Buffer();
-  }
+  [[nodiscard]] Try<base::Buffer> parse_wave(std::string_view /*arguments*/) const override { return base::Buffer(); }
   [[nodiscard]] bool takes_bytes() const noexcept override { return false; }
 
   const std::string name;
 };
 
-class FakePrepared final : public wasmtime::Prepared {
+class FakePrepared final : public Prepared {
  public:
-  FakePrepared(FakeHost& host, std::span<const wasmtime::HostFunctionName> functions)
+  FakePrepared(FakeHost& host, std::span<const HostFunctionName> functions)
       : host_(host), functions_(functions.begin(), functions.end()) {}
   [[nodiscard]] bool needs_wasi() const noexcept override { return false; }
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> call(const wasmtime::Wasi* /*wasi*/, const wasmtime::Budget& budget,
-                                                     const wasmtime::Function& function,
-                                                     const wasmtime::Arguments& /*arguments*/) const override {
-    return wasmtime::RunPtr(new FakeRun(budget, task(function)));
+  [[nodiscard]] Try<RunPtr> call(const Wasi* /*wasi*/, const Budget& budget, const Function& function,
+                                 const Arguments& /*arguments*/) const override {
+    return RunPtr(new FakeRun(budget, task(function)));
   }
-  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Store>> store(const wasmtime::Wasi* wasi) const override;
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override;
 
  private:
-  [[nodiscard]] Task task(const wasmtime::Function& function) const {
+  [[nodiscard]] Task task(const Function& function) const {
     const auto& name = dynamic_cast<const FakeFunction&>(function).name;
     if (name == "sleep") {
       return {What::Sleep, &host_};
@@ -319,43 +315,39 @@ class FakePrepared final : public wasmtime::Prepared {
       return {name == "quick" ? What::Quick : What::Spin};
     }
     const bool often = name == "often";
-    const auto at = std::ranges::find(functions_, often ? "now" : name, &wasmtime::HostFunctionName::name);
+    const auto at = std::ranges::find(functions_, often ? "now" : name, &HostFunctionName::name);
     return {What::Ask, nullptr, static_cast<std::uint32_t>(at - functions_.begin()), often ? 300U : 1U};
   }
 
   FakeHost& host_;
-  std::vector<wasmtime::HostFunctionName> functions_;
+  std::vector<HostFunctionName> functions_;
 };
 
-class FakeStore final : public wasmtime::Store {
+class FakeStore final : public Store {
  public:
   explicit FakeStore(const FakePrepared& prepared) : prepared_(prepared) {}
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> instantiate(const wasmtime::Budget& budget) override {
-    return wasmtime::RunPtr(new FakeRun(budget, {}));
-  }
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> call(const wasmtime::Budget& budget, const wasmtime::Function& function,
-                                                     const wasmtime::Arguments& arguments) override {
+  [[nodiscard]] Try<RunPtr> instantiate(const Budget& budget) override { return RunPtr(new FakeRun(budget, {})); }
+  [[nodiscard]] Try<RunPtr> call(const Budget& budget, const Function& function, const Arguments& arguments) override {
     return prepared_.call(nullptr, budget, function, arguments);
   }
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> drop_handle(const wasmtime::Budget& budget,
-                                                            std::uint64_t /*handle*/) override {
-    return wasmtime::RunPtr(new FakeRun(budget, {}));
+  [[nodiscard]] Try<RunPtr> drop_handle(const Budget& budget, std::uint64_t /*handle*/) override {
+    return RunPtr(new FakeRun(budget, {}));
   }
 
  private:
   const FakePrepared& prepared_;
 };
 
-wasmtime::Try<std::unique_ptr<wasmtime::Store>> FakePrepared::store(const wasmtime::Wasi* /*wasi*/) const {
+Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
   return std::make_unique<FakeStore>(*this);
 }
 
-class FakeComponent final : public wasmtime::Component {
+class FakeComponent final : public Component {
  public:
   explicit FakeComponent(std::shared_ptr<FakeHost> host) : host_(std::move(host)) {}
   [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
-  [[nodiscard]] wasmtime::Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
-                                                         std::uint64_t /*depth_max*/) const override {
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
+                                               std::uint64_t /*depth_max*/) const override {
     const Type u32{Type::Kind::U32, {}, 0};
     const auto function = [&](const char* name, bool asks) {
       wit::Extern out{name, {}};
@@ -372,12 +364,11 @@ class FakeComponent final : public wasmtime::Component {
                             {function("quick", false), function("spin", false), function("now", false),
                              function("later", false), function("often", false), function("sleep", false)}};
   }
-  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Function>> function(
-      std::span<const std::string> path) const override {
+  [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
     return std::make_unique<FakeFunction>(path.back());
   }
-  [[nodiscard]] wasmtime::Try<std::unique_ptr<wasmtime::Prepared>> prepare(
-      std::span<const wasmtime::HostFunctionName> functions, bool /*between_components*/) const override {
+  [[nodiscard]] Try<std::unique_ptr<Prepared>> prepare(std::span<const HostFunctionName> functions,
+                                                       bool /*between_components*/) const override {
     return std::make_unique<FakePrepared>(*host_, functions);
   }
 
@@ -385,7 +376,7 @@ class FakeComponent final : public wasmtime::Component {
   const std::shared_ptr<FakeHost> host_;
 };
 
-class FakeEngine final : public wasmtime::Engine {
+class FakeEngine final : public Engine {
  public:
   explicit FakeEngine(std::shared_ptr<FakeHost> its_host) : host(std::move(its_host)) {}
   void tick() noexcept override {}
@@ -397,32 +388,28 @@ std::array<std::uint8_t, 8> preamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
 
 }  // namespace
 
-wasmtime::Try<std::shared_ptr<wasmtime::Host>> wasmtime::Host::start(unsigned /*workers*/,
-                                                                     unsigned /*blocking_threads*/,
-                                                                     std::shared_ptr<ledger::Account> /*account*/) {
+Try<std::shared_ptr<Host>> Host::start(unsigned /*workers*/, unsigned /*blocking_threads*/,
+                                       std::shared_ptr<ledger::Account> /*account*/) {
   return std::make_shared<FakeHost>();
 }
-wasmtime::Try<std::shared_ptr<wasmtime::Engine>> wasmtime::Engine::make(const std::shared_ptr<wasmtime::Host>& host,
-                                                                        const wasmtime::Settings& /*settings*/) {
+Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, const Settings& /*settings*/) {
   return std::make_shared<FakeEngine>(std::dynamic_pointer_cast<FakeHost>(host));
 }
-wasmtime::Try<std::shared_ptr<wasmtime::Component>> wasmtime::Component::load(
-    const std::shared_ptr<wasmtime::Engine>& engine, const std::string& /*path*/) {
+Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& /*path*/) {
   return std::make_shared<FakeComponent>(dynamic_cast<FakeEngine&>(*engine).host);
 }
-wasmtime::Try<wasmtime::Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const wasmtime::Scan& /*limits*/,
-                                      const wasmtime::ScanPatience& /*patience*/) {
-  return wasmtime::Scan{};
+Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/, const ScanPatience& /*patience*/) {
+  return Scan{};
 }
-std::uint64_t stack_bytes(const wasmtime::Settings& settings) noexcept { return settings.wasm_stack_bytes; }
-wasmtime::Try<base::Buffer> compile(const wasmtime::Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
+std::uint64_t stack_bytes(const Settings& settings) noexcept { return settings.wasm_stack_bytes; }
+Try<base::Buffer> compile(const Settings& /*settings*/, std::span<const std::uint8_t> /*bytes*/) {
   return borrowed(preamble);
 }
-wasmtime::Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
-wasmtime::Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
-wasmtime::Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
+Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
+Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
+Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
 bool is_wasi(std::string_view /*import*/) { return false; }
 
-std::shared_ptr<wasmtime::Output> wasmtime::Output::make(std::uint32_t /*capacity*/) { return nullptr; }
+std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/) { return nullptr; }
 
 }  // namespace airssys::wasm::wasmtime

@@ -206,27 +206,31 @@ TEST(OutputRelayTest, FlushWaitsForWhatWasWrittenBeforeTheCall) {
   pipe.write = {};
 }
 
-TEST(OutputRelayTest, FlushHasPatience) {
+/// A relay with more to write than the pipe holds, of which somebody has lost patience once.
+struct StuckRelay {
   OutputRelay relay;
   Pipe pipe;
-  const std::string much(1U << 20U, 'x');
-  const auto output = std::make_shared<WrittenOutput>(much);
-  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
-  EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
-  std::jthread reader([&] { EXPECT_EQ(pipe.rest().size(), much.size()); });
-  EXPECT_TRUE(relay.flush().complete);
-  relay.detach(output);
-  pipe.write = {};
+  const std::string much = std::string(1U << 20U, 'x');
+  const std::shared_ptr<WrittenOutput> output = std::make_shared<WrittenOutput>(much);
+
+  StuckRelay() {
+    EXPECT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
+    EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
+  }
+};
+
+TEST(OutputRelayTest, FlushHasPatience) {
+  StuckRelay stuck;
+  std::jthread reader([&] { EXPECT_EQ(stuck.pipe.rest().size(), stuck.much.size()); });
+  EXPECT_TRUE(stuck.relay.flush().complete);
+  stuck.relay.detach(stuck.output);
+  stuck.pipe.write = {};
 }
 
 // Somebody who flushes and loses patience must not take the nudge of a guest with him, which may be waiting for room.
 TEST(OutputRelayTest, WhatCameBehindAStuckChunkFollowsItWithoutAnotherNudge) {
-  OutputRelay relay;
-  Pipe pipe;
-  const std::string much(1U << 20U, 'x');
-  const auto output = std::make_shared<WrittenOutput>(much);
-  ASSERT_TRUE(relay.attach(output, {.out = pipe.write.get()}));
-  EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);
+  StuckRelay stuck;
+  auto& [relay, pipe, much, output] = stuck;
   output->add(false, "and more");
   relay.nudge();
   EXPECT_FALSE(relay.flush(std::chrono::milliseconds{1}).complete);

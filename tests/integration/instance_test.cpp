@@ -145,13 +145,7 @@ TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
   std::promise<HostCompletion> asked;
   short_lived->host("").async_function("ask",
                                        [&](HostCall& call, std::span<const Value>) { asked.set_value(call.later()); });
-  const auto guest = short_lived
-                         ->load_text(R"((component (import "ask" (func $f)) (core func $ask (canon lower (func $f)))
-    (core module $m (import "" "ask" (func $ask)) (func (export "run") (call $ask)))
-    (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
-    (func (export "run") (canon lift (core func $i "run")))))",
-                                     "guest")
-                         .value();
+  const auto guest = short_lived->load_text(calling("ask"), "guest").value();
   auto instance = short_lived->instantiate(guest, small()).value();
   std::jthread caller([&] { EXPECT_THAT(instance.call("run", {}, {small().limits, 60s}), Stops("cancelled")); });
   const auto never = asked.get_future().get();

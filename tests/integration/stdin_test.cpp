@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "base/fd.hpp"
 #include "support/host.hpp"
+#include "support/redirected.hpp"
 #include "support/scratch.hpp"
 #include "support/wasi_guest.hpp"
 
@@ -18,16 +20,8 @@ namespace {
 /// Another input in the place of this process's stdin; what was there before comes back at the end.
 class Input {
  public:
-  Input() : saved_(::dup(STDIN_FILENO)) {}
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
-  ~Input() {
-    ::dup2(saved_, STDIN_FILENO);
-    ::close(saved_);
-  }
-
-  void become(base::Fd input, base::Fd other_end = {}) {
-    EXPECT_EQ(::dup2(input.get(), STDIN_FILENO), STDIN_FILENO);
+  void become(const base::Fd& input, base::Fd other_end = {}) {
+    stdin_.emplace(STDIN_FILENO, input);
     other_end_ = std::move(other_end);
   }
   void become_pipe() {
@@ -41,7 +35,7 @@ class Input {
   void end() { other_end_ = {}; }
 
  private:
-  int saved_;
+  std::optional<Redirected> stdin_;
   base::Fd other_end_;
 };
 

@@ -153,11 +153,7 @@ TEST_F(ThreadsTest, AHostFunctionComputesInTheModeOfItsThread) {
   unsigned seen = 0;
   auto host = WasmEngine::create(config()).value();
   host.host("").function("now", [&](HostCall&) { seen = _mm_getcsr(); });
-  const auto guest = host.load_text(R"((component (import "now" (func $f)) (core func $now (canon lower (func $f)))
-    (core module $m (import "" "now" (func $now)) (func (export "run") (call $now)))
-    (core instance $i (instantiate $m (with "" (instance (export "now" (func $now))))))
-    (func (export "run") (canon lift (core func $i "run")))))")
-                         .value();
+  const auto guest = host.load_text(calling("now")).value();
   std::jthread([&] {
     constexpr unsigned kFlushAndRoundUp = 0x1f80U | 0x8000U | 0x0040U | 0x4000U;
     _mm_setcsr(kFlushAndRoundUp);
@@ -272,13 +268,7 @@ TEST_F(WhereTest, WhatWaitsHoldsNoThread) {
     kept.push_back(call.later());
     note();
   });
-  const auto waits =
-      host->load_text(R"((component (import "acme:test/other@1.0.0" (instance $o (export "never" (func))))
-    (core func $never (canon lower (func $o "never")))
-    (core module $m (import "" "never" (func $never)) (func (export "run") (call $never)))
-    (core instance $i (instantiate $m (with "" (instance (export "never" (func $never))))))
-    (func (export "run") (canon lift (core func $i "run")))))")
-          .value();
+  const auto waits = host->load_text(calling("never", "acme:test/other@1.0.0")).value();
   std::vector<Execution> waiting;
   for (int i = 0; i < 3; ++i) {
     waiting.push_back(host->start(waits, "run", {}, with_deadline(10s)));
@@ -634,11 +624,7 @@ TEST_F(QueueTest, AHostFunctionThatRunsAComponentTakesASecondPlace) {
     Report nested;
     host.host("").function("nest", [&](HostCall&) { nested = host.run(*inner, "quick", {}, small()); });
     inner = host.load_text(asking()).value();
-    const auto outer = host.load_text(R"((component (import "nest" (func $f)) (core func $nest (canon lower (func $f)))
-      (core module $m (import "" "nest" (func $nest)) (func (export "run") (call $nest)))
-      (core instance $i (instantiate $m (with "" (instance (export "nest" (func $nest))))))
-      (func (export "run") (canon lift (core func $i "run")))))")
-                           .value();
+    const auto outer = host.load_text(calling("nest")).value();
     EXPECT_TRUE(host.run(outer, "run", {}, small()));
     if (places == 1) {
       EXPECT_THAT(nested, Stops("queue_timeout"));

@@ -110,8 +110,8 @@ TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
   const auto silent = wasi_guest("(call $read (call $stdin) (i64.const 10) (i32.const 16)) (i32.const 1)");
   std::array<int, 2> pipe{};
   ASSERT_EQ(::pipe(pipe.data()), 0);
-  const int saved = ::dup(0);
-  ::dup2(pipe[0], 0);
+  const base::Fd read(pipe[0]), write(pipe[1]);
+  const Redirected in(STDIN_FILENO, read);
   for (const auto& wat : {year, silent}) {
     const Heartbeat neighbour(engine);
     auto context = with_deadline(100ms);
@@ -127,16 +127,39 @@ TEST_F(WasiTest, ABlockedGuestEndsAtItsDeadline) {
     }
     EXPECT_LT(neighbour.longest_gap(), 500ms);
   }
-  ::dup2(saved, 0);
-  ::close(saved);
-  ::close(pipe[1]);
-  ::close(pipe[0]);
 }
 
+/// A pipe that holds one write of `writer()` and no more.
+struct FullPipe {
+  static constexpr std::size_t kWrite = 4096;
+  base::Fd read, write;
+
+  FullPipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    read = base::Fd(ends[0]);
+    write = base::Fd(ends[1]);
+    const int holds = ::fcntl(ends[1], F_SETPIPE_SZ, kWrite);
+    EXPECT_GT(holds, 0);
+    const std::string fill(static_cast<std::size_t>(holds) - kWrite, 'x');
+    EXPECT_EQ(::write(ends[1], fill.data(), fill.size()), static_cast<ssize_t>(fill.size()));
+  }
+  static std::string writer() {
+    return wasi_guest(
+        "(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const 16)) "
+        "(i32.const 1)");
+  }
+  /// Until nothing has come for a while.
+  void drain() const {
+    std::array<char, kWrite> some{};
+    pollfd wait{read.get(), POLLIN, 0};
+    while (::poll(&wait, 1, 200) == 1 && ::read(read.get(), some.data(), some.size()) > 0) {
+    }
+  }
+};
+
 TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
-  const auto component = load(
-      wasi_guest("(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const "
-                 "16)) (i32.const 1)"));
+  const auto component = load(FullPipe::writer());
   auto context = with_deadline(2s);
   context.wasi.stdout_target = OutputGrant::Inherited;
   std::array<int, 2> pipe{};
@@ -170,35 +193,6 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   EXPECT_GT(returned, 64 * 250);
   EXPECT_TRUE(after) << after.error();
 }
-
-/// A pipe that holds one write of `writer()` and no more.
-struct FullPipe {
-  static constexpr std::size_t kWrite = 4096;
-  base::Fd read, write;
-
-  FullPipe() {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-    read = base::Fd(ends[0]);
-    write = base::Fd(ends[1]);
-    const int holds = ::fcntl(ends[1], F_SETPIPE_SZ, kWrite);
-    EXPECT_GT(holds, 0);
-    const std::string fill(static_cast<std::size_t>(holds) - kWrite, 'x');
-    EXPECT_EQ(::write(ends[1], fill.data(), fill.size()), static_cast<ssize_t>(fill.size()));
-  }
-  static std::string writer() {
-    return wasi_guest(
-        "(local.set $s (call $stdout)) (call $write (local.get $s) (i32.const 64) (i32.const 4096) (i32.const 16)) "
-        "(i32.const 1)");
-  }
-  /// Until nothing has come for a while.
-  void drain() const {
-    std::array<char, kWrite> some{};
-    pollfd wait{read.get(), POLLIN, 0};
-    while (::poll(&wait, 1, 200) == 1 && ::read(read.get(), some.data(), some.size()) > 0) {
-    }
-  }
-};
 
 TEST_F(WasiTest, TheEndOfAnEngineWaitsForAReaderOfInheritedOutput) {
   std::optional<WasmEngine> ending = WasmEngine::create(config()).value();
@@ -250,14 +244,13 @@ TEST_F(WasiTest, AGuestIsToldThatItsOutputIsLostAndItsReportCountsIt) {
                       " (br_if $l (i32.eqz (i32.load8_u (i32.const 16))))) (i32.load8_u (i32.const 20))"));
   auto context = with_deadline(3s);
   context.wasi.stdout_target = OutputGrant::Inherited;
-  const int full = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
-  const int saved = ::dup(STDOUT_FILENO);
-  ::dup2(full, STDOUT_FILENO);
-  ::close(full);
-  const auto report = engine.run(component, "run", {}, context);
-  const auto flushed = engine.flush_output();
-  ::dup2(saved, STDOUT_FILENO);
-  ::close(saved);
+  Report report;
+  FlushedOutput flushed;
+  {
+    const Redirected out(STDOUT_FILENO, base::Fd(::open("/dev/full", O_WRONLY | O_CLOEXEC)));
+    report = engine.run(component, "run", {}, context);
+    flushed = engine.flush_output();
+  }
   ASSERT_TRUE(report) << report.error();
   EXPECT_EQ(report.value(), Value(std::uint32_t{0})) << "last-operation-failed";
   EXPECT_GT(report.usage().output_lost.count, 0U);
@@ -598,7 +591,7 @@ TEST_F(WasiTest, TheEndOfAnEngineWaits200MillisecondsForABlockedFileCall) {
   EXPECT_LT(took, 2s);
 }
 
-// Docs say 64 sets of directories.
+// docs/embedding.md says how many.
 TEST_F(WasiTest, TheFirst64SetsOfDirectoriesHaveThreadsOfTheirOwnAndFurtherOnesShare) {
   auto settings = config();
   settings.file_threads = 1;

@@ -101,7 +101,7 @@ TEST(ProcessTest, FaultsThatAreNoGuestsGoToTheHandlerThatWasThereBefore) {
   }
   auto engine = WasmEngine::create(config()).value();
   every_fault_of_a_guest_is_a_trap(engine);
-  EXPECT_EQ(handled, 0) << "a guest's fault is nobody else's";
+  EXPECT_EQ(handled, 0) << "a guest's fault does not reach the host's handler";
   for (const int fault : kFaults) {
     EXPECT_EQ(handled_during(cause, fault), fault);
     EXPECT_EQ(handled_during([](int signal) { ::raise(signal); }, fault), fault) << "also where somebody has sent it";
@@ -109,37 +109,34 @@ TEST(ProcessTest, FaultsThatAreNoGuestsGoToTheHandlerThatWasThereBefore) {
   every_fault_of_a_guest_is_a_trap(engine);
 }
 
-/// This process has terabytes mapped, of which nobody wants a core.
+/// A core dump would take long: this process has terabytes mapped.
 void leave_no_core() { ::prctl(PR_SET_DUMPABLE, 0); }
+
+/// In the process of a death test: an engine has run guests that fault, and then this happens.
+void after_guests_that_fault(const std::function<void()>& what) {
+  leave_no_core();
+  auto engine = WasmEngine::create(config()).value();
+  every_fault_of_a_guest_is_a_trap(engine);
+  what();
+}
 
 // Wasmtime gives the signal back to the system, which sees the next one.
 TEST(ProcessDeathTest, ASignalOfAFaultThatSomebodySendsIsLostAndTakesTheHandlerWithIt) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const int fault : kFaults) {
-    EXPECT_EXIT(
-        {
-          leave_no_core();
-          auto engine = WasmEngine::create(config()).value();
-          every_fault_of_a_guest_is_a_trap(engine);
-          ::raise(fault);
-          std::fputs("lost", stderr);
-          ::raise(fault);
-        },
-        ::testing::KilledBySignal(fault), "lost");
+    const auto sent_twice = [&] {
+      ::raise(fault);
+      std::fputs("lost", stderr);
+      ::raise(fault);
+    };
+    EXPECT_EXIT(after_guests_that_fault(sent_twice), ::testing::KilledBySignal(fault), "lost");
   }
 }
 
 TEST(ProcessDeathTest, AFaultThatIsNoGuestsEndsTheProcessAsItDidBefore) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   for (const int fault : kFaults) {
-    EXPECT_EXIT(
-        {
-          leave_no_core();
-          auto engine = WasmEngine::create(config()).value();
-          every_fault_of_a_guest_is_a_trap(engine);
-          cause(fault);
-        },
-        ::testing::KilledBySignal(fault), "");
+    EXPECT_EXIT(after_guests_that_fault([&] { cause(fault); }), ::testing::KilledBySignal(fault), "");
   }
 }
 
@@ -167,13 +164,7 @@ TEST(ProcessTest, TheFirstLoadTakesTheSignalsOfFaultsAndNothingTakesOrBlocksAnot
     EXPECT_EQ(handlers(), before) << "an engine takes none before it loads";
     std::vector<int> blocked_inside = {-1};
     engine.host("").function("inside", [&](HostCall&) { blocked_inside = blocked_here(); });
-    const auto guest =
-        engine
-            .load_text(R"((component (import "inside" (func $f)) (core func $inside (canon lower (func $f)))
-    (core module $m (import "" "inside" (func $inside)) (func (export "run") (call $inside)))
-    (core instance $i (instantiate $m (with "" (instance (export "inside" (func $inside))))))
-    (func (export "run") (canon lift (core func $i "run")))))")
-            .value();
+    const auto guest = engine.load_text(calling("inside")).value();
     for (const int fault : kFaults) {
       EXPECT_TRUE(std::ranges::find(before, handlers()[static_cast<std::size_t>(fault) - 1]) == before.end());
     }

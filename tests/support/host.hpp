@@ -54,6 +54,18 @@ inline std::string component(std::string_view core, std::string_view functions) 
 /// The usual function: `run: func() -> s32`, lifted from the module's export `run`.
 inline constexpr std::string_view kRun = R"((func (export "run") (result s32) (canon lift (core func $i "run"))))";
 
+/// A component that imports the function `name` from the host, from `interface` if that is named, and calls it in
+/// `run`.
+inline std::string calling(const std::string& name, const std::string& interface = "") {
+  const auto import = interface.empty() ? "(import \"" + name + "\" (func $f))"
+                                        : "(import \"" + interface + "\" (instance $host (export \"" + name +
+                                              "\" (func))))" + " (alias export $host \"" + name + "\" (func $f))";
+  return "(component " + import + R"( (core func $f (canon lower (func $f)))
+    (core module $m (import "" "f" (func $f)) (func (export "run") (call $f)))
+    (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+    (func (export "run") (canon lift (core func $i "run")))))";
+}
+
 class HostTest : public ::testing::Test {
  protected:
   ComponentHandle load(std::string_view wat) {

@@ -12,10 +12,13 @@ crates_inside() {
     sed -nE 's/^([^ ]+) v([^ |]+)[^|]*\|(.*)$/\1 \2|\3/p' | sed 's/ (\*)$//' | grep -v '^airssys-wasm-bridge ' | sort -u
 }
 
+# The same for texts that differ in their line breaks only.
+text_key() { tr -s '[:space:]' ' ' <"$1" | sha256sum | cut -c 1-16; }
+
 # Each crate with its terms, then each text once, with the crates that come with it. Those of Wasmtime that come without
 # one have that of Wasmtime.
 crate_notices() {
-  local scratch crates crate licence file text found sources="${CARGO_HOME:-$HOME/.cargo}/registry/src"
+  local scratch crates crate licence file text found of_wasmtime sources="${CARGO_HOME:-$HOME/.cargo}/registry/src"
   crates=$(crates_inside) || return 1
   scratch=$(mktemp -d)
   while IFS='|' read -r crate licence; do
@@ -24,11 +27,12 @@ crate_notices() {
     for file in "$sources"/*/"${crate/ /-}"/{LICEN[CS]E,COPYING,COPYRIGHT,NOTICE,UNLICENSE}*; do
       [ -f "$file" ] || continue
       found=yes
-      text=$(tr -s '[:space:]' ' ' <"$file" | sha256sum | cut -c 1-16)
+      text=$(text_key "$file")
       [ -e "$scratch/$text.text" ] || cp "$file" "$scratch/$text.text"
       printf '%s\n' "$crate" >>"$scratch/$text.crates"
     done
     case "$found$crate" in
+      yeswasmtime\ *) of_wasmtime="$text" ;;
       yes*) ;;
       wasmtime-* | cranelift-* | pulley-interpreter\ *) printf '%s\n' "$crate" >>"$scratch/of-wasmtime" ;;
       *)
@@ -37,8 +41,7 @@ crate_notices() {
         ;;
     esac
   done <<<"$crates"
-  text=$(tr -s '[:space:]' ' ' <"$(echo "$sources"/*/wasmtime-[0-9]*/LICENSE)" | sha256sum | cut -c 1-16) || return 1
-  cat "$scratch/of-wasmtime" >>"$scratch/$text.crates"
+  [ ! -e "$scratch/of-wasmtime" ] || cat "$scratch/of-wasmtime" >>"$scratch/$of_wasmtime.crates"
   for text in "$scratch"/*.text; do
     printf '\n%s\n\n' "$(line -)"
     sort -u "${text%.text}.crates" | paste -s -d , | sed 's/,/, /g' | fold -s -w 100

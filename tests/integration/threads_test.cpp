@@ -204,6 +204,9 @@ class WhereTest : public HostTest {
         .function("now", [this](HostCall&, std::uint32_t n) { return note(), n; })
         .function("later", [this](HostCall&, TypedCompletion<std::uint32_t> completion, std::uint32_t n) {
           note();
+          if (held) {
+            held->wait();
+          }
           std::jthread([&] { completion.complete(n); }).join();
         });
     guest.emplace(host->load_text(R"((component
@@ -233,6 +236,8 @@ class WhereTest : public HostTest {
   RuntimeConfig settings = config();
   std::mutex mutex;
   std::vector<std::thread::id> threads;
+  /// Keeps runs from ending before it is counted down.
+  std::optional<std::latch> held;
   std::optional<WasmEngine> host;
   std::optional<ComponentHandle> guest;
 };
@@ -255,7 +260,10 @@ TEST_F(WhereTest, WhatBlocksIsPolledByTheCallerToTheEnd) {
 
 TEST_F(WhereTest, WhatIsStartedIsPolledAndItsEndToldByAWorker) {
   std::promise<std::thread::id> told;
-  host->start(*guest, "run", {}, small()).on_done([&](const Report&) { told.set_value(std::this_thread::get_id()); });
+  held.emplace(1);
+  const auto run = host->start(*guest, "run", {}, small());
+  run.on_done([&](const Report&) { told.set_value(std::this_thread::get_id()); });
+  held->count_down();
   const auto worker = told.get_future().get();
   EXPECT_NE(worker, std::this_thread::get_id());
   EXPECT_EQ(only_thread(), worker);

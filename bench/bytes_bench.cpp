@@ -77,7 +77,7 @@ void echo_dynamic(benchmark::State& state) {
   const std::vector<Value> arguments = {ByteList(static_cast<std::size_t>(state.range(0)), 7)};
   const auto budget = plenty_a_call();
   for (auto _ : state) {
-    const auto report = instance.call("echo", arguments, budget);
+    const auto report = instance.run("echo", arguments, budget);
     if (!report || report.value()->get<ByteList>()->size() != static_cast<std::size_t>(state.range(0))) {
       state.SkipWithError("no echo");
     }

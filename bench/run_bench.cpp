@@ -70,7 +70,7 @@ void beside_raw_call(benchmark::State& state, Duty duty, const Ours& ours) {
 void warm_call(benchmark::State& state, Duty duty) {
   auto instance = kept();
   const auto budget = plenty_a_call();
-  beside_raw_call(state, duty, [&] { return static_cast<bool>(instance.call("run", {}, budget)); });
+  beside_raw_call(state, duty, [&] { return static_cast<bool>(instance.run("run", {}, budget)); });
 }
 BENCHMARK_CAPTURE(warm_call, same, Duty::Same);
 BENCHMARK_CAPTURE(warm_call, bare, Duty::Bare);
@@ -129,7 +129,7 @@ void warm_records_dynamic(benchmark::State& state) {
       list.items.emplace_back(Record{{{"x", Value(std::int32_t{1})}, {"y", Value(2.0)}}});
     }
     const std::array arguments = {Value(std::move(list))};
-    const auto report = instance.call("run", arguments, budget);
+    const auto report = instance.run("run", arguments, budget);
     double sum = 0;
     for (const auto& item : report.value()->get<List>()->items) {
       sum += *item.get<Record>()->fields[1].second.get<double>();

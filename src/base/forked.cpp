@@ -23,7 +23,7 @@ void tell_children_apart() noexcept {
 }
 
 Error forked_error() {
-  return {HostExhausted{"forked", 0},
+  return {HostExhausted{HostResource::Forked},
           Phase::Queue,
           "this process was forked from one that has an engine, whose threads are not here",
           "start a program of its own instead (exec, posix_spawn), or fork before the first engine is made",

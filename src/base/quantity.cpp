@@ -1,4 +1,4 @@
-#include "base/quantity.hpp"
+#include <airssys/wasm/quantity.hpp>
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 #include <span>
 
-namespace airssys::wasm::base {
+namespace airssys::wasm {
 
 namespace {
 
@@ -122,4 +122,4 @@ std::string show_duration(std::chrono::nanoseconds duration) {
   return fmt::format("{} {}", three_digits(static_cast<double>(ns) / static_cast<double>(unit.size)), unit.name);
 }
 
-}  // namespace airssys::wasm::base
+}  // namespace airssys::wasm

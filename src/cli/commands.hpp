@@ -2,6 +2,7 @@
 
 #include <airssys/wasm/engine.hpp>
 #include <airssys/wasm/report.hpp>
+#include <airssys/wasm/text.hpp>
 #include <functional>
 #include <stop_token>
 #include <string>
@@ -37,10 +38,6 @@ template <class T>
 }
 /// A line for `Progress` while the component called `name` is compiled.
 [[nodiscard]] std::function<std::string()> compiling(const std::string& name, const std::string& what_for);
-/// Guest text on a terminal: no control characters, no escape sequences, one line without gaps, capped.
-[[nodiscard]] std::string harmless(std::string_view text);
-/// The same for text of many lines, which stay what they are; nothing is cut off.
-[[nodiscard]] std::string harmless_lines(std::string_view text);
 /// True when all that was written to stdout got there; says so otherwise.
 [[nodiscard]] bool written();
 

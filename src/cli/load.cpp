@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -28,11 +29,12 @@ Result<ComponentHandle> load(const Session& session) {
     auto component = session.engine.load_precompiled(options.component);
     const auto* failed = component ? nullptr : std::get_if<LoadFailed>(&component.error().kind);
     if (failed != nullptr && failed->limit.empty() && component.error().help.empty()) {
-      if (const auto file = base::open_regular(options.component); !file) {
-        return std::unexpected(unreadable(options.component, file.error()));
-      }
-      component.error().help = options.epochs ? "compile makes code that is metered by fuel: run it without --epochs"
-                                              : "make it with this very version: airssys-wasm compile --help";
+      std::error_code absent;
+      const bool readable =
+          std::filesystem::is_regular_file(options.component, absent) && ::access(options.component.c_str(), R_OK) == 0;
+      component.error().help = !readable        ? kNameAComponent
+                               : options.epochs ? "compile makes code that is metered by fuel: run it without --epochs"
+                                                : "make it with this very version: airssys-wasm compile --help";
     }
     return component;
   }

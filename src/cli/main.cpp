@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     }
     const int status = dispatch(*engine, *options, interrupts);
     if (const auto why = engine->flush_cache()) {
-      std::cerr << "note: the compiled component was not kept: " << cli::harmless(*why) << '\n';
+      std::cerr << "note: the compiled component was not kept: " << harmless(*why) << '\n';
     }
     return status;
   } catch (const std::exception& error) {

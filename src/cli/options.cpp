@@ -5,6 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/quantity.hpp>
+#include <airssys/wasm/text.hpp>
+#include <airssys/wasm/version.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -12,17 +15,18 @@
 #include <iostream>
 #include <type_traits>
 
-#include "base/quantity.hpp"
-#include "base/utf8.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
 #include "cli/unit_options.hpp"
 #include "cli/usage_error.hpp"
-#include "limits/load_limits.hpp"
 
 namespace airssys::wasm::cli {
 
 namespace {
+
+std::string shown(Bytes value) { return show_bytes(value.count); }
+std::string shown(std::uint64_t value) { return show_count(value); }
+std::string shown(std::chrono::nanoseconds value) { return show_duration(value); }
 
 std::string exit_codes() {
   std::string text = "Exit codes: 0 returned; 1 a command's own failure; 2 wrong options; the guest's own status; or\n";
@@ -52,13 +56,13 @@ void limits(CLI::App& app, Options& options) {
     return true;
   });
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
-    auto bytes = base::parse_bytes(text);
+    auto bytes = parse_bytes(text);
     if (bytes && (*bytes < kWasmStackLeast.count || *bytes > kWasmStackMost.count)) {
       return std::unexpected(fmt::format("'{}' is not 64KiB to 64MiB", text));
     }
     return bytes;
   };
-  units.add("--stack", one_word(base::show_bytes(options.stack.count)), "the guest's call stack, 64KiB to 64MiB", stack,
+  units.add("--stack", one_word(show_bytes(options.stack.count)), "the guest's call stack, 64KiB to 64MiB", stack,
             kWasmStackMost.count, "64MiB", kSize, [&options](std::uint64_t n) { options.stack.count = n; });
   app.add_flag_callback(
       "--stop-on-denied", [&l] { l.on_denied = OnDenied::Stop; },
@@ -67,38 +71,54 @@ void limits(CLI::App& app, Options& options) {
                "stop when memory is refused, do not let the guest see it");
 }
 
+/// Of those that describe a component: `NAME=N`.
 void load_limit(LoadLimits& l, const std::string& text) {
   const auto equals = std::min(text.find('='), text.size());
   const auto name = text.substr(0, equals), figure = text.substr(std::min(equals + 1, text.size()));
   std::vector<std::string_view> names;
-  for (const auto& limit : limits::load_limits_by_name(l)) {
-    names.push_back(limit.name);
-    if (limit.name == name) {
-      const auto value = limit.bytes ? base::parse_bytes(figure) : base::parse_count(figure);
-      if (!value) {
-        throw CLI::ValidationError("--load-limit", fmt::format("{}: {}", name, value.error()));
-      }
-      *limit.value = *value;
-      return;
+  const bool unknown = each_load_limit(l, [&]<class Value>(const LoadLimitRow& row, Value& value) {
+    if (!row.own_option.empty()) {
+      return true;
     }
+    names.push_back(row.name);
+    if (row.name != name) {
+      return true;
+    }
+    const auto take = [&](const auto& parsed, auto& target) {
+      if (!parsed) {
+        throw CLI::ValidationError("--load-limit", fmt::format("{}: {}", name, parsed.error()));
+      }
+      target = *parsed;
+    };
+    if constexpr (std::is_same_v<Value, Bytes>) {
+      take(parse_bytes(figure), value.count);
+    } else if constexpr (std::is_integral_v<Value>) {
+      take(parse_count(figure), value);
+    }
+    return false;
+  });
+  if (unknown) {
+    throw CLI::ValidationError("--load-limit", fmt::format("'{}' is none of {}; write it like --load-limit nesting=100",
+                                                           name, fmt::join(names, ", ")));
   }
-  throw CLI::ValidationError("--load-limit", fmt::format("'{}' is none of {}; write it like --load-limit nesting=100",
-                                                         name, fmt::join(names, ", ")));
 }
 
 /// What loading may take, for every command.
 void load_limits(CLI::App& app, LoadLimits& l) {
   Units units(app);
-  units.bytes("--component-size", l.max_bytes, "size of the component");
-  units.time("--load-timeout", l.timeout, "wall clock of loading and compiling");
-  units.time("--compile-cpu-time", l.max_compile_cpu, "CPU time of compiling, in whole seconds");
-  units.bytes("--compile-memory", l.max_compile_memory, "memory of compiling");
-  units.bytes("--artefact-size", l.max_artefact, "size of the compiled component");
   std::string defaults;
-  for (const auto& [name, value, bytes] : limits::load_limits_by_name(l)) {
-    defaults += fmt::format("{}{}={}", defaults.empty() ? "" : " ", name,
-                            one_word(bytes ? base::show_bytes(*value) : base::show_count(*value)));
-  }
+  each_load_limit(l, [&]<class Value>(const LoadLimitRow& row, Value& value) {
+    if (row.own_option.empty()) {
+      defaults += fmt::format("{}{}={}", defaults.empty() ? "" : " ", row.name, one_word(shown(value)));
+    } else if constexpr (std::is_same_v<Value, Bytes>) {
+      units.bytes(std::string(row.own_option), value, std::string(row.help));
+    } else if constexpr (std::is_integral_v<Value>) {
+      units.count(std::string(row.own_option), value, std::string(row.help));
+    } else {
+      units.time(std::string(row.own_option), value, std::string(row.help));
+    }
+    return true;
+  });
   const auto take = [&l](const std::vector<std::string>& all) {
     std::ranges::for_each(all, [&l](const auto& text) { load_limit(l, text); });
   };
@@ -144,7 +164,7 @@ std::pair<std::string, std::string> variable(const std::string& text) {
   if (equals == std::string::npos || equals == 0) {
     throw CLI::ValidationError("--env", fmt::format("'{}' is not NAME=VALUE; write it like --env LANG=C", text));
   }
-  if (!base::is_utf8(text)) {
+  if (!is_utf8(text)) {
     throw CLI::ValidationError("--env", fmt::format("'{}' is not UTF-8", text));
   }
   return {text.substr(0, equals), text.substr(equals + 1)};
@@ -203,7 +223,7 @@ void run_options(CLI::App& run, Options& options) {
   run.add_option_function<std::string>("--random-seed", seed, "answer all random interfaces from this seed")
       ->type_name("N");
   const auto coarse = [&options](const std::string& text) {
-    const auto step = base::parse_duration(text);
+    const auto step = parse_duration(text);
     if (!step || step->count() <= 0) {
       throw CLI::ValidationError("--coarse-clock", step ? "the step is zero" : step.error());
     }
@@ -253,7 +273,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   CLI::App app{"Runs other people's WebAssembly components on budgets that hold.", "airssys-wasm"};
   app.require_subcommand(1);
   app.footer(exit_codes());
-  app.set_version_flag("--version", "airssys-wasm 0.1.0 (Wasmtime 48.0.8)");
+  app.set_version_flag("--version", fmt::format("airssys-wasm {} (Wasmtime {})", kVersion, kWasmtimeVersion));
   auto* run = app.add_subcommand("run", "run a component's function, or a command component");
   run_options(*run, options);
   auto* inspect = app.add_subcommand("inspect", "imports and exports as WIT, size, digest, what it would need");
@@ -312,7 +332,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   options.context.wasi.arguments = options.arguments;
   // Not the path, which is the host's business. A file name need not be UTF-8, what a guest is given must.
   options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(),
-                                        base::repaired(std::filesystem::path(options.component).filename().string()));
+                                        repaired_utf8(std::filesystem::path(options.component).filename().string()));
   return options;
 }
 

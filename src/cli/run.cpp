@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
+#include <airssys/wasm/quantity.hpp>
 
 #include <algorithm>
 #include <array>
@@ -9,12 +10,9 @@
 #include <filesystem>
 #include <iostream>
 
-#include "base/fd.hpp"
-#include "base/quantity.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/terminal.hpp"
-#include "report/begin_report.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -161,7 +159,7 @@ class ReportFile {
   [[nodiscard]] const std::string& problem() const noexcept { return problem_; }
   void clear() {
     // A pipe or a device has nothing to lose.
-    if (file_ && ::ftruncate(file_.get(), 0) != 0 && errno != EINVAL) {
+    if (file_ && ::ftruncate(::fileno(file_.get()), 0) != 0 && errno != EINVAL) {
       say_error(fmt::format("{} cannot be emptied: {}", path_, std::strerror(errno)), {});
     }
   }
@@ -176,7 +174,8 @@ class ReportFile {
       std::cout << line;
       return written();
     }
-    const bool good = base::write_all(file_.get(), {reinterpret_cast<const std::uint8_t*>(line.data()), line.size()});
+    const bool good =
+        std::fwrite(line.data(), 1, line.size(), file_.get()) == line.size() && std::fflush(file_.get()) == 0;
     if (!good) {
       say_error(fmt::format("the report could not be written to {}", path_), {});
     }
@@ -185,7 +184,7 @@ class ReportFile {
 
  private:
   const std::string path_;
-  base::Fd file_;
+  File file_;
   std::string problem_;
 };
 
@@ -203,12 +202,12 @@ std::string stdin_problem(const std::string& file) {
 
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
   const auto usage = execution.usage();
-  const auto fuel = usage.fuel_precision == FuelPrecision::None
-                        ? std::string("fuel not metered")
-                        : fmt::format("fuel {} of {}", base::show_count(usage.fuel.units),
-                                      base::show_count(context.limits.max_fuel.units));
-  return fmt::format("running {} of {} · {} · memory {} (Ctrl-C stops it)", base::show_duration(usage.wall_time),
-                     base::show_duration(context.timeout), fuel, base::show_bytes(usage.memory_peak.count));
+  const auto fuel =
+      usage.fuel_precision == FuelPrecision::None
+          ? std::string("fuel not metered")
+          : fmt::format("fuel {} of {}", show_count(usage.fuel.units), show_count(context.limits.max_fuel.units));
+  return fmt::format("running {} of {} · {} · memory {} (Ctrl-C stops it)", show_duration(usage.wall_time),
+                     show_duration(context.timeout), fuel, show_bytes(usage.memory_peak.count));
 }
 
 const Report& await(const Execution& execution, const ExecutionContext& context, const Session& session,
@@ -223,15 +222,16 @@ const Report& await(const Execution& execution, const ExecutionContext& context,
 
 /// An execution that never began, so that --report tells of it like of any other.
 int refuse(Error error, const ComponentHandle* component, const Options& options, ReportFile& file) {
-  Report report;
-  report::begin_report(report,
-                       {.component = component != nullptr ? component->id() : ComponentId(component_name(options), {}),
-                        .function = std::string_view(options.invoke).substr(0, options.invoke.find('(')),
-                        .fuel_metered = !options.epochs,
-                        .wasm_stack_bytes = options.stack.count,
-                        .load = component != nullptr ? std::optional(component->load_usage()) : std::nullopt},
-                       {options.context.limits, options.context.timeout});
-  report.result = std::unexpected(std::move(error));
+  auto report = refused_report(
+      std::move(error), component != nullptr ? component->id() : ComponentId(component_name(options), {}),
+      options.invoke.substr(0, options.invoke.find('(')), {options.context.limits, options.context.timeout});
+  report.wasm_stack = options.stack;
+  if (component != nullptr) {
+    report.load = component->load_usage();
+  }
+  if (options.epochs) {
+    report.resource_usage.fuel_precision = FuelPrecision::None;
+  }
   static_cast<void>(file.write(report));  // What went wrong first decides the exit code.
   return complain(report.error(), options);
 }
@@ -298,7 +298,7 @@ int run(const Session& session) {
   good = print_result(report, options.json) && good;
   // Whoever closes a pipe has read enough: as `yes | head` says nothing, neither do we.
   if (flushed.os_error != 0 && flushed.os_error != EPIPE) {
-    say_error(fmt::format("{} of the guest's output could not be written: {}", base::show_bytes(flushed.lost.count),
+    say_error(fmt::format("{} of the guest's output could not be written: {}", show_bytes(flushed.lost.count),
                           std::strerror(flushed.os_error)),
               {});
     good = good && !report;

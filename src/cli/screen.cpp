@@ -3,27 +3,22 @@
 #include <unistd.h>
 
 #include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/quantity.hpp>
+#include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <iostream>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
-#include "base/quantity.hpp"
-#include "base/utf8.hpp"
 #include "cli/commands.hpp"
 #include "cli/terminal.hpp"
-#include "compile/load_error.hpp"
-#include "limits/load_limits.hpp"
 
 namespace airssys::wasm::cli {
 
 namespace {
-
-using base::show_bytes;
-using base::show_count;
-using base::show_duration;
 
 std::string percent(std::uint64_t used, std::uint64_t limit) {
   constexpr double kHundred = 100;
@@ -127,35 +122,28 @@ struct Advice {
                                         : "run without --stop-on-denied to let the guest see the refusal";
   }
   std::string operator()(const LoadFailed& k) const {
+    std::string out;
     const LoadLimits usual;
-    for (const auto& [name, value, bytes] : limits::load_limits_by_name(usual)) {
-      if (k.limit == name) {
-        const auto next = std::max({k.allowed * 2, k.found.value_or(0) * 2, *value});
-        return fmt::format("raise it with --load-limit {}={}", name, bytes ? more_bytes(next) : more_count(next));
+    each_load_limit(usual, [&]<class Value>(const LoadLimitRow& row, const Value& value) {
+      if (row.name != k.limit) {
+        return true;
       }
-    }
-    // What the whole load may take.
-    constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kOptions = {{
-        {"load_timeout", "--load-timeout"},
-        {"compile_cpu_time", "--compile-cpu-time"},
-        {"compile_memory", "--compile-memory"},
-        {"bytes", "--component-size"},
-        {"artefact_bytes", "--artefact-size"},
-    }};
-    const auto* option = std::ranges::find(kOptions, k.limit, &std::pair<std::string_view, std::string_view>::first);
-    if (option == kOptions.end()) {
-      return {};
-    }
-    // At least what does for nearly all.
-    const std::chrono::nanoseconds usual_time = k.limit == "load_timeout" ? usual.timeout : usual.max_compile_cpu;
-    const auto next = k.limit == "compile_memory" ? std::max(k.allowed * 2, usual.max_compile_memory.count)
-                                                  : std::max(k.allowed * 2, k.found.value_or(0));
-    return fmt::format(
-        "raise it with {} {}", option->second,
-        k.unit == "ns" ? more_time(std::max(std::chrono::nanoseconds(k.allowed), usual_time / 4)) : more_bytes(next));
+      // At least what does for nearly all.
+      const auto next = std::max({k.allowed * 2, k.found.value_or(0) * 2, limit_amount(value)});
+      if constexpr (std::is_same_v<Value, Bytes>) {
+        out = more_bytes(next);
+      } else if constexpr (std::is_integral_v<Value>) {
+        out = more_count(next);
+      } else {
+        out = more_time(std::max<std::chrono::nanoseconds>(std::chrono::nanoseconds(k.allowed), value / 4));
+      }
+      out.insert(0, "raise it with " + row.option());
+      return false;
+    });
+    return out;
   }
   std::string operator()(const HostExhausted& k) const {
-    return k.resource == compile::kCompileHelper
+    return k.resource == HostResource::CompileHelper
                ? "install airssys-wasm-compile beside this program or in ../libexec/airssys-wasm"
                : std::string();
   }
@@ -185,35 +173,7 @@ std::string shell_word(std::string_view text) {
     }
     word += "'";
   }
-  return base::is_utf8(word) && harmless_lines(word) == word && !word.contains('\n') ? word : "FILE";
-}
-
-std::string harmless(std::string_view text) {
-  constexpr std::size_t kMost = 300;
-  std::string out;
-  for (std::size_t at = 0; at < text.size() && out.size() < kMost;) {
-    const auto [code, size] = base::first_char(text.substr(at));
-    const bool blank = !code || *code == ' ' || base::steers_display(*code);
-    if (!blank) {
-      out += text.substr(at, size);
-    } else if (out.empty() || out.back() != ' ') {
-      out += ' ';
-    }
-    at += size;
-  }
-  return out.size() < kMost ? out : out + "...";
-}
-
-std::string harmless_lines(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  while (!text.empty()) {
-    const auto [code, size] = base::first_char(text);
-    const bool plain = code && (*code == '\n' || *code == '\t' || !base::steers_display(*code));
-    out += plain ? text.substr(0, size) : " ";
-    text.remove_prefix(size);
-  }
-  return out;
+  return is_utf8(word) && harmless_lines(word) == word && !word.contains('\n') ? word : "FILE";
 }
 
 bool written() {
@@ -234,7 +194,7 @@ std::string advice(const Error& error, const Options& options) {
   const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
   const bool of_the_library =
       std::holds_alternative<LinkFailed>(error.kind) ||
-      (exhausted != nullptr && exhausted->resource == compile::kCompileHelper && exhausted->os_error == ENOENT);
+      (exhausted != nullptr && exhausted->resource == HostResource::CompileHelper && exhausted->os_error == ENOENT);
   const auto* call = std::get_if<BadCall>(&error.kind);
   if (call != nullptr && !call->did_you_mean.empty()) {
     return fmt::format("{}   (all: {})", error.help, Advice{options}.inspecting());

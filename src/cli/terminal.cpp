@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,8 +11,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <string_view>
-
-#include "base/fd.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -57,7 +56,11 @@ bool obeys_escapes() {
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
-bool one_terminal() { return stderr_is_terminal() && base::same_place(STDOUT_FILENO, STDERR_FILENO); }
+bool one_terminal() {
+  struct stat out{}, err{};
+  return stderr_is_terminal() && ::fstat(STDOUT_FILENO, &out) == 0 && ::fstat(STDERR_FILENO, &err) == 0 &&
+         S_ISCHR(out.st_mode) && out.st_rdev == err.st_rdev;
+}
 
 bool colour_wanted() {
   const char* no = std::getenv("NO_COLOR");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/limits.hpp>
+#include <airssys/wasm/quantity.hpp>
 
 #include <fmt/format.h>
 
@@ -11,7 +12,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/quantity.hpp"
 #include "cli/commands.hpp"
 
 /// Options whose values are quantities: numbers with units.
@@ -44,31 +44,31 @@ class Units {
     app_.add_option_function<std::string>(name, take, fmt::format("{} [{}]", help, shown_default))->type_name(type);
   }
   void bytes(const std::string& name, Bytes& target, const std::string& help) {
-    add(name, one_word(base::show_bytes(target.count)), help, base::parse_bytes, kLimitMost, "2^62", kSize,
+    add(name, one_word(show_bytes(target.count)), help, parse_bytes, kLimitMost, "2^62", kSize,
         [&target](std::uint64_t n) { target.count = n; });
   }
   template <class Number>
   void count(const std::string& name, Number& target, const std::string& help) {
     const auto parse = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
-      auto n = base::parse_count(text);
+      auto n = parse_count(text);
       if (n && *n > std::numeric_limits<Number>::max()) {
         return std::unexpected(fmt::format("'{}' is too large", text));
       }
       return n;
     };
-    add(name, one_word(base::show_count(target)), help, parse, kLimitMost, "2^62", kCount,
+    add(name, one_word(show_count(target)), help, parse, kLimitMost, "2^62", kCount,
         [&target](std::uint64_t n) { target = static_cast<Number>(n); });
   }
   template <class Time>
   void time(const std::string& name, Time& target, const std::string& help) {
     const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
-      auto t = base::parse_duration(text);
+      auto t = parse_duration(text);
       if (t && *t != std::chrono::floor<Time>(*t)) {
         return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
       }
       return t;
     };
-    add(name, one_word(base::show_duration(target)), help, parse, kTimeMost, "a year", kTime,
+    add(name, one_word(show_duration(target)), help, parse, kTimeMost, "a year", kTime,
         [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
   }
 

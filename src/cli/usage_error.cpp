@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "base/nearest.hpp"
+#include <airssys/wasm/text.hpp>
 #include "cli/unit_options.hpp"
 
 namespace airssys::wasm::cli {
@@ -62,7 +62,7 @@ std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<s
       if (top && !is_option && std::filesystem::is_regular_file(word, absent)) {
         return fmt::format("there is no command {}; did you mean run {}?", name, word);
       }
-      const auto near = base::nearest(name, known);
+      const auto near = nearest(name, known);
       return fmt::format("there is no {} {}{}", is_option ? "option" : "command", name,
                          near.empty() ? "" : fmt::format("; did you mean {}?", near));
     }

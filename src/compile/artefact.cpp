@@ -13,7 +13,8 @@ namespace airssys::wasm::compile {
 
 Error os_failure(std::string_view what) {
   const int number = errno;
-  return host_exhausted(std::string(what), number, fmt::format("{} for the compiler: {}", what, std::strerror(number)));
+  const auto lacking = base::lacks_descriptors(number) ? HostResource::FileDescriptors : HostResource::Memory;
+  return host_exhausted(lacking, number, fmt::format("{} for the compiler: {}", what, std::strerror(number)));
 }
 
 Result<base::Fd> memory_file(const char* name) {

@@ -60,7 +60,7 @@ Result<fs::path> find_helper(const fs::path& given) {
     looked += (looked.empty() ? "" : ", ") + place.string();
   }
   auto error =
-      host_exhausted(std::string(kCompileHelper), ENOENT, fmt::format("the compile helper is not at {}", looked));
+      host_exhausted(HostResource::CompileHelper, ENOENT, fmt::format("the compile helper is not at {}", looked));
   error.help = "name it in RuntimeConfig::compile.helper, or install airssys-wasm-compile beside the program";
   return std::unexpected(std::move(error));
 }
@@ -74,7 +74,7 @@ struct Descriptors {
 /// Something is there, but it does not do the helper's work.
 Error cannot_work(const fs::path& helper, std::string_view why, int os_error = 0) {
   return host_exhausted(
-      std::string(kCompileHelper), os_error,
+      HostResource::CompileHelper, os_error,
       fmt::format("the compile helper {} cannot work ({}): is it of this version?", helper.string(), why));
 }
 
@@ -206,10 +206,10 @@ Error died(const siginfo_t& info, const fs::path& helper) {
     return compiler_gave_up(fmt::format("signal {}", info.si_status));
   }
   if (info.si_code == 0) {
-    return host_exhausted(std::string(kCompileHelper), 0,
+    return host_exhausted(HostResource::CompileHelper, 0,
                           "the compiler ended without a word, and this program has reaped it");
   }
-  auto error = host_exhausted(std::string(kCompileHelper), 0, "the compiler was killed from outside");
+  auto error = host_exhausted(HostResource::CompileHelper, 0, "the compiler was killed from outside");
   error.help = "see whether the kernel ran out of memory: dmesg";
   return error;
 }

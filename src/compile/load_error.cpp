@@ -1,50 +1,44 @@
 #include "compile/load_error.hpp"
 
 #include <fmt/format.h>
+#include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/quantity.hpp>
 
 #include <cerrno>
 #include <chrono>
 
-#include "base/quantity.hpp"
 #include "ledger/exhausted.hpp"
-#include "limits/load_limits.hpp"
 
 namespace airssys::wasm::compile {
 
 namespace {
 
 Error too_large(const wasmtime::Failure& failure, const LoadLimits& limits) {
-  const auto refused = [&](std::uint64_t allowed, std::string_view unit) {
-    return load_limit(failure.message, allowed, failure.code, unit);
-  };
-  if (failure.message == kComponentBytes) {
-    return refused(limits.max_bytes.count, "bytes");
-  }
-  if (failure.message == kArtefactBytes) {
-    return refused(limits.max_artefact.count, "bytes");
-  }
-  for (const auto& [name, allowed, bytes] : limits::load_limits_by_name(limits)) {
-    if (failure.message == name) {
-      return refused(*allowed, bytes ? "bytes" : "count");
+  Error error{HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
+  each_load_limit(limits, [&](const LoadLimitRow& row, const auto& value) {
+    if (row.name != failure.message) {
+      return true;
     }
-  }
-  return {HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
+    error = load_limit(row.name, limit_amount(value), failure.code, limit_unit(value));
+    return false;
+  });
+  return error;
 }
 
 /// Whether a file cannot be had for want of descriptors or memory.
 std::optional<Error> for_want_of(int os_error, const std::string& message) {
   if (base::lacks_descriptors(os_error)) {
-    auto error = host_exhausted("file descriptors", os_error, message);
+    auto error = host_exhausted(HostResource::FileDescriptors, os_error, message);
     error.help = "let this process open more files: ulimit -n 1024";
     return error;
   }
-  return os_error == ENOMEM ? std::optional(host_exhausted("memory", os_error, message)) : std::nullopt;
+  return os_error == ENOMEM ? std::optional(host_exhausted(HostResource::Memory, os_error, message)) : std::nullopt;
 }
 
 }  // namespace
 
-Error host_exhausted(std::string what, int os_error, std::string message) {
-  return {HostExhausted{std::move(what), os_error}, Phase::Load, std::move(message), {}, {}, {}};
+Error host_exhausted(HostResource what, int os_error, std::string message) {
+  return {HostExhausted{what, os_error}, Phase::Load, std::move(message), {}, {}, {}};
 }
 
 Error unreadable(const std::string& path, const base::FileError& why) {
@@ -62,7 +56,7 @@ Error unwritable(const std::string& path, const base::FileError& why) {
     return std::move(*exhausted);
   }
   if (error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG) {
-    auto full = host_exhausted("room for a file", error, std::move(message));
+    auto full = host_exhausted(HostResource::FileSpace, error, std::move(message));
     full.help = "make room there, or name a file elsewhere";
     return full;
   }
@@ -103,7 +97,7 @@ Error compile_queue_full(std::uint64_t most) {
 Error compile_queue_timeout(std::chrono::nanoseconds limit, std::chrono::nanoseconds waited) {
   return {QueueTimeout{limit, waited},
           Phase::Load,
-          fmt::format("no place to compile became free in {}", base::show_duration(limit)),
+          fmt::format("no place to compile became free in {}", show_duration(limit)),
           "load it later, or raise RuntimeConfig::compile.queue_timeout or compile.children",
           {},
           {}};
@@ -114,7 +108,7 @@ Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelle
 Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
                  std::string_view unit) {
   const auto shown = [&](std::uint64_t figure) {
-    return unit == "ns"      ? base::show_duration(std::chrono::nanoseconds(figure))
+    return unit == "ns"      ? show_duration(std::chrono::nanoseconds(figure))
            : unit == "bytes" ? fmt::format("{} bytes", figure)
                              : std::to_string(figure);
   };
@@ -139,7 +133,7 @@ Error load_error(wasmtime::Failure failure, const LoadLimits& limits) {
     return ledger::exhausted(failure.shortage, Phase::Load);
   }
   if (failure.cause == wasmtime::Cause::OutOfMemory || failure.cause == wasmtime::Cause::Os) {
-    return host_exhausted("memory", static_cast<int>(failure.code),
+    return host_exhausted(HostResource::Memory, static_cast<int>(failure.code),
                           "the compiled component cannot be mapped: " + failure.message);
   }
   if (failure.cause == wasmtime::Cause::Panic) {

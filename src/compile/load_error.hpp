@@ -40,9 +40,7 @@ namespace airssys::wasm::compile {
 /// The names of those that more than one place looks at.
 inline constexpr std::string_view kComponentBytes = "bytes";
 inline constexpr std::string_view kArtefactBytes = "artefact_bytes";
-/// What HostExhausted calls the program that compiles.
-inline constexpr std::string_view kCompileHelper = "compile helper";
 
-[[nodiscard]] Error host_exhausted(std::string what, int os_error, std::string message);
+[[nodiscard]] Error host_exhausted(HostResource what, int os_error, std::string message);
 
 }  // namespace airssys::wasm::compile

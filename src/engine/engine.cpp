@@ -1,23 +1,23 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <sys/stat.h>
 
 #include <airssys/wasm/engine.hpp>
-#include <cerrno>
 
 #include "base/forked.hpp"
 #include "compile/load_error.hpp"
+#include "engine/bound_function.hpp"
 #include "engine/engine_core.hpp"
-#include "wit/codec.hpp"
-#include "wit/json.hpp"
-#include "wit/raw.hpp"
+#include "engine/execute.hpp"
+#include "engine/fresh_run.hpp"
+#include "engine/guest_call.hpp"
 
 namespace airssys::wasm {
 
 using execution::Borrowing;
-using execution::plan_call;
+using execution::CheckedCall;
 
 namespace {
+
+const load::LoadedComponent& behind(const ComponentHandle& component) { return *detail::Behind::of(component); }
 
 Error no_command(const ComponentHandle& component) {
   return {BadCall{},
@@ -28,33 +28,30 @@ Error no_command(const ComponentHandle& component) {
           {}};
 }
 
-/// The whole file, at most `most` bytes of it and one more.
-Result<std::vector<std::uint8_t>> read_file(const std::filesystem::path& path, std::uint64_t most) {
-  const auto file = base::open_regular(path);
-  if (!file) {
-    return std::unexpected(compile::unreadable(path.string(), file.error()));
+/// `name`: of its `run`; empty when it has none.
+Result<CheckedCall> plan_command(const engine::EngineCore& core, const ComponentHandle& component,
+                                 std::string_view name) {
+  if (name.empty()) {
+    return std::unexpected(no_command(component));
   }
-  struct stat s{};
-  if (::fstat(file->get(), &s) != 0) {
-    return std::unexpected(compile::unreadable(path.string(), base::FileError::by_errno()));
+  auto plan = core.plan(component, name, {}, Borrowing::No);
+  if (plan) {
+    plan->command = true;
   }
-  std::vector<std::uint8_t> bytes(std::min<std::uint64_t>(static_cast<std::uint64_t>(s.st_size), most + 1));
-  std::size_t have = 0;
-  while (have < bytes.size()) {
-    const auto n = ::read(file->get(), bytes.data() + have, bytes.size() - have);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0) {
-      return std::unexpected(compile::unreadable(path.string(), base::FileError::by_errno()));
-    }
-    if (n == 0) {
-      break;
-    }
-    have += static_cast<std::size_t>(n);
-  }
-  bytes.resize(have);
-  return bytes;
+  return plan;
+}
+
+Report run_planned(const engine::EngineCore& core, const ComponentHandle& component, Result<CheckedCall>&& plan,
+                   std::string_view function, const ExecutionContext& context, const std::stop_token& stop) {
+  return engine::run_fresh(*core.workplace(), behind(component), std::move(plan), function,
+                           {{context.limits, context.timeout}, &context.wasi}, stop);
+}
+
+Execution start_planned(const engine::EngineCore& core, const ComponentHandle& component, Result<CheckedCall>&& plan,
+                        std::string_view function, const ExecutionContext& context, const std::stop_token& stop) {
+  return detail::Behind::make<Execution>(std::shared_ptr<scheduler::SharedRun>(
+      engine::start_fresh(*core.workplace(), behind(component), std::move(plan), function,
+                          {{context.limits, context.timeout}, &context.wasi}, stop)));
 }
 
 }  // namespace
@@ -102,7 +99,7 @@ Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path,
     return std::unexpected(base::forked_error());
   }
   const load::LoadCaller caller{stop, std::move(principal)};
-  const auto bytes = read_file(path, core_->load_limits().max_bytes.count);
+  const auto bytes = read_component(path, core_->load_limits(), stop);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
@@ -135,25 +132,12 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
   return Bytes{artefact.size + wasmtime::kFootprintRecord};
 }
 
-HostInterface WasmEngine::host(std::string interface) { return {*core_, std::move(interface)}; }
-
-HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {
-  core_.add_host(name_, std::move(name), std::move(function));
-  return *this;
-}
-HostInterface& HostInterface::function(std::string name, HostFunction function) {
-  core_.add_host(name_, std::move(name), std::move(function));
-  return *this;
-}
-HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction function) {
-  core_.add_host(name_, std::move(name), std::move(function));
-  return *this;
-}
+HostInterface WasmEngine::host(std::string interface) { return {core_->host_table(), std::move(interface)}; }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function, std::span<const Value> arguments,
                        const ExecutionContext& context, const std::stop_token& stop) {
-  return core_->run(plan_call(component.loaded(), function, arguments, Borrowing::UntilTheEnd), component, function,
-                    context, stop);
+  return run_planned(*core_, component, core_->plan(component, function, arguments, Borrowing::UntilTheEnd), function,
+                     context, stop);
 }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
@@ -163,23 +147,28 @@ Report WasmEngine::run(const ComponentHandle& component, std::string_view functi
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
-                            std::initializer_list<Value> arguments, const ExecutionContext& context) {
-  return start(component, function, std::span(arguments.begin(), arguments.size()), context);
+                            std::initializer_list<Value> arguments, const ExecutionContext& context,
+                            const std::stop_token& stop) {
+  return start(component, function, std::span(arguments.begin(), arguments.size()), context, stop);
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
-                            std::span<const Value> arguments, const ExecutionContext& context) {
-  return core_->start(plan_call(component.loaded(), function, arguments, Borrowing::No), component, function, context);
+                            std::span<const Value> arguments, const ExecutionContext& context,
+                            const std::stop_token& stop) {
+  return start_planned(*core_, component, core_->plan(component, function, arguments, Borrowing::No), function, context,
+                       stop);
 }
 
-Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context) {
-  const auto name = component.loaded()->command_path();
-  auto plan =
-      name.empty() ? std::unexpected(no_command(component)) : plan_call(component.loaded(), name, {}, Borrowing::No);
-  if (plan) {
-    plan->command = true;
-  }
-  return core_->start(std::move(plan), component, name, context);
+Report WasmEngine::run_command(const ComponentHandle& component, const ExecutionContext& context,
+                               const std::stop_token& stop) {
+  const auto name = behind(component).command_path();
+  return run_planned(*core_, component, plan_command(*core_, component, name), name, context, stop);
+}
+
+Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context,
+                                    const std::stop_token& stop) {
+  const auto name = behind(component).command_path();
+  return start_planned(*core_, component, plan_command(*core_, component, name), name, context, stop);
 }
 
 Result<Instance> WasmEngine::instantiate(const ComponentHandle& component, const ExecutionContext& context,
@@ -188,100 +177,26 @@ Result<Instance> WasmEngine::instantiate(const ComponentHandle& component, const
   if (!instance) {
     return std::unexpected(std::move(instance.error()));
   }
-  return Instance(std::move(*instance));
+  return detail::Behind::make<Instance>(std::move(*instance));
 }
 
 Result<ComponentOutput> WasmEngine::execute(const ComponentHandle& component, std::string_view function,
-                                            const ComponentInput& input, const ExecutionContext& context) {
-  const auto found = component.loaded()->function(function);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  const auto arguments = wit::values_from(input, (*found)->type);
-  if (!arguments) {
-    return std::unexpected(arguments.error());
-  }
-  const auto report = run(component, function, *arguments, context);
-  if (!report) {
-    return std::unexpected(report.error());
-  }
-  auto output = wit::output_from(report.value(), (*found)->type);
-  if (output) {
-    output->metadata = input.metadata;
-    output->metadata["run_id"] = report.id.text();
-    output->metadata["fuel"] = std::to_string(report.usage().fuel.units);
-    output->metadata["wall_ns"] = std::to_string(report.usage().wall_time.count());
-  }
-  return output;
+                                            const ComponentInput& input, const ExecutionContext& context,
+                                            const std::stop_token& stop) {
+  return engine::execute(behind(component), function, input, [&](std::span<const Value> arguments) {
+    return run(component, function, arguments, context, stop);
+  });
 }
 
-Result<BoundFunction> BoundFunction::bind_to(engine::EngineCore& core, const ComponentHandle& component,
-                                             std::string_view function, const FunctionType& wanted) {
-  const auto found = execution::find_typed(*component.loaded(), function, wanted);
-  if (!found) {
-    return std::unexpected(found.error());
+Result<std::shared_ptr<const engine::BoundFunction>> WasmEngine::bind_to(const ComponentHandle& component,
+                                                                         std::string_view function,
+                                                                         const FunctionType& wanted) const {
+  if (auto ours = core_->check_ours(behind(component)); !ours) {
+    return std::unexpected(std::move(ours.error()));
   }
-  BoundFunction bound(core, component);
-  bound.function_ = *found;
-  bound.name_ = function;
-  return bound;
+  return engine::BoundFunction::bind(engine::BoundFunction::Fresh{core_->workplace(), detail::Behind::of(component)},
+                                     function, wanted);
 }
-
-typed::EncodedReport BoundFunction::run_encoded(typed::Arguments arguments, const ExecutionContext& context) const {
-  wasmtime::Answer answer;
-  auto plan = execution::plan_typed(component_.loaded(), {name_, *function_}, std::move(arguments), answer);
-  // The report first: it is written where it stays.
-  return {core_->run(std::move(plan), component_, name_, context, {}), std::move(answer)};
-}
-
-Error typed::undecodable() { return {HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}}; }
-
-Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) {
-  return core_->parse_wave(component, function, arguments);
-}
-
-Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) {
-  if (base::forked()) {
-    return std::unexpected(base::forked_error());
-  }
-  const auto found = component.loaded()->function(function);
-  if (!found) {
-    return std::unexpected(found.error());
-  }
-  const auto& type = (*found)->type;
-  const auto refuse = [&](std::string why) {
-    return std::unexpected(Error{BadCall{std::string(function), {}},
-                                 Phase::Link,
-                                 std::move(why),
-                                 fmt::format("its type is {}", to_wit(type)),
-                                 {},
-                                 {}});
-  };
-  const auto json = wit::parse_json(arguments);
-  if (!json) {
-    return refuse("the arguments are no JSON: " + json.error());
-  }
-  if (!json->is_array()) {
-    return refuse("the arguments are no JSON array; write them like [1, \"x\"]");
-  }
-  if (json->size() != type.parameters.size()) {
-    return refuse(fmt::format("{} takes {} argument{}, got {}", function, type.parameters.size(),
-                              type.parameters.size() == 1 ? "" : "s", json->size()));
-  }
-  std::vector<Value> values;
-  for (std::size_t i = 0; i < json->size(); ++i) {
-    auto value = wit::from_json((*json)[i], type.parameters[i].type);
-    if (!value) {
-      return refuse(fmt::format("argument {}: {}", type.parameters[i].name, value.error()));
-    }
-    values.push_back(std::move(*value));
-  }
-  return values;
-}
-
-std::string to_json(const Value& value) { return wit::to_json(value); }
 
 Statistics WasmEngine::statistics() const { return base::forked() ? Statistics{} : core_->statistics(); }
 
@@ -292,61 +207,5 @@ FlushedOutput WasmEngine::flush_output(std::chrono::nanoseconds patience) {
 std::optional<std::string> WasmEngine::flush_cache() {
   return base::forked() ? std::optional(base::forked_error().message) : core_->flush_cache();
 }
-
-Result<std::string> to_wave(const Value& value) {
-  // Through the door each byte would become a value of 40 bytes.
-  if (const auto* bytes = value.get<ByteList>()) {
-    return fmt::format("[{}]", fmt::join(*bytes, ", "));
-  }
-  std::vector<std::uint8_t> encoded;
-  wit::encode(value, encoded);
-  auto text = wasmtime::wave(encoded);
-  if (!text) {
-    return std::unexpected(
-        Error{BadCall{}, Phase::Call, "this value has no text form", {}, std::move(text.error().message), {}});
-  }
-  return std::move(*text);
-}
-
-namespace {
-
-/// Of a run that goes on in the parent, if at all. It stays.
-const Report& forked_report() {
-  static const auto* const report = [] {
-    auto* made = new Report;
-    made->result = std::unexpected(base::forked_error());
-    return made;
-  }();
-  return *report;
-}
-/// What a forked child can be told of a run: its locks may be held by threads that are not here.
-const Report& told_in_a_child(const scheduler::SharedRun& core) {
-  const auto* const finished = core.finished();
-  return finished != nullptr ? *finished : forked_report();
-}
-
-}  // namespace
-
-const Report& Execution::wait() const& { return base::forked() ? told_in_a_child(*core_) : core_->wait(); }
-const Report* Execution::wait_for(std::chrono::nanoseconds patience) const& {
-  return base::forked() ? &told_in_a_child(*core_) : core_->wait_for(patience);
-}
-void Execution::on_done(std::function<void(const Report&)> done) const {
-  if (!base::forked()) {
-    core_->on_done(std::move(done));
-  } else if (done) {
-    scheduler::SharedRun::tell(done, told_in_a_child(*core_));
-  }
-}
-void Execution::cancel() const {
-  if (!base::forked()) {
-    core_->cancel();
-  }
-}
-ExecutionState Execution::state() const { return core_->state(); }
-ResourceUsage Execution::usage() const {
-  return base::forked() ? told_in_a_child(*core_).resource_usage : core_->usage();
-}
-RunId Execution::id() const { return core_->id(); }
 
 }  // namespace airssys::wasm

@@ -6,12 +6,8 @@
 #include <cstring>
 #include <system_error>
 
-#include "base/digest.hpp"
 #include "base/forked.hpp"
-#include "engine/guest_call.hpp"
 #include "ledger/exhausted.hpp"
-#include "report/begin_report.hpp"
-#include "wit/codec.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -94,18 +90,26 @@ EngineCore::EngineCore(RuntimeConfig config, Ground ground)
       account_(std::move(ground.account)),
       threads_(std::move(ground.threads)),
       loader_(config_, std::move(ground.host), account_),
-      relay_(std::make_shared<host::OutputRelay>()),
-      scheduler_(scheduler::Scheduler::start(
-          {config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout, loader_.place_cost(),
-           wasmtime::residue_cost(config_.pool)},
-          account_)),
-      core_settings_{{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
-                     config_.meter == Meter::Fuel,
-                     config_.wasm_stack.count,
-                     base::plain(scheduler_->closing()),
-                     account_.get()},
-      instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)),
-      host_functions_(std::make_shared<const std::vector<host::HostEntry>>()) {}
+      workplace_(make_workplace()),
+      running_(*workplace_->scheduler),
+      instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)) {}
+
+std::shared_ptr<const Workplace> EngineCore::make_workplace() const {
+  // The scheduler last: from then on nothing can fail until `running_` shuts it down.
+  auto workplace = std::make_shared<Workplace>();
+  workplace->relay = std::make_shared<host::OutputRelay>();
+  workplace->account = account_;
+  workplace->scheduler =
+      scheduler::Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout,
+                                   loader_.place_cost(), wasmtime::residue_cost(config_.pool)},
+                                  account_);
+  workplace->metering = {{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
+                         config_.meter == Meter::Fuel,
+                         config_.wasm_stack.count,
+                         base::plain(workplace->scheduler->closing()),
+                         account_.get()};
+  return workplace;
+}
 
 Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
   Ground ground{ledger::Account::open(config.shares), {}, nullptr};
@@ -120,7 +124,7 @@ Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
     return std::unexpected(ledger::exhausted(host.error().shortage, Phase::Load));
   }
   if (!host) {
-    return std::unexpected(Error{HostExhausted{"threads", 0},
+    return std::unexpected(Error{HostExhausted{HostResource::Threads},
                                  Phase::Load,
                                  "threads cannot be started",
                                  {},
@@ -133,8 +137,9 @@ Result<EngineCore::Ground> EngineCore::prepare(const RuntimeConfig& config) {
 }
 
 Statistics EngineCore::statistics() {
-  return {account_->process_figures(), account_->figures(), scheduler_->running(), scheduler_->queued(),
-          loader_.compiling(),         loader_.queued(),    loader_.gave_up(),     loader_.not_kept()};
+  return {account_->process_figures(), account_->figures(), running_.scheduler.running(),
+          running_.scheduler.queued(), loader_.compiling(), loader_.queued(),
+          loader_.gave_up(),           loader_.not_kept()};
 }
 
 Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
@@ -160,74 +165,35 @@ Result<std::unique_ptr<EngineCore>> EngineCore::create(RuntimeConfig config) {
     return core;
   } catch (const std::system_error& error) {
     return std::unexpected(
-        Error{HostExhausted{"threads", error.code().value()}, Phase::Load, "threads cannot be started"});
+        Error{HostExhausted{HostResource::Threads, error.code().value()}, Phase::Load, "threads cannot be started"});
   }
-}
-
-void EngineCore::add_host(std::string interface, std::string name, host::AnyHostFunction function) {
-  if (base::forked()) {
-    return;
-  }
-  host::HostEntry entry{std::move(interface), std::move(name),
-                        std::make_shared<host::AnyHostFunction>(std::move(function))};
-  const std::lock_guard lock(mutex_);
-  auto more = std::make_shared<std::vector<host::HostEntry>>(*host_functions_);
-  std::erase_if(*more,
-                [&](const host::HostEntry& e) { return e.interface == entry.interface && e.name == entry.name; });
-  more->push_back(std::move(entry));
-  host_functions_ = std::move(more);
-}
-
-load::HostFunctions EngineCore::host_functions() {
-  const std::lock_guard lock(mutex_);
-  return host_functions_;
 }
 
 Result<ComponentHandle> EngineCore::load(std::span<const std::uint8_t> bytes, std::string name,
                                          const load::LoadCaller& caller) {
-  return loader_.load(bytes, std::move(name), host_functions(), caller);
+  return loader_.load(bytes, std::move(name), host_table_->entries(), caller);
 }
 
 Result<ComponentHandle> EngineCore::load_text(std::string_view text, std::string name, const load::LoadCaller& caller) {
-  return loader_.load_text(text, std::move(name), host_functions(), caller);
+  return loader_.load_text(text, std::move(name), host_table_->entries(), caller);
 }
 
 Result<ComponentHandle> EngineCore::load_precompiled(const std::filesystem::path& path) {
-  return loader_.load_precompiled(path, host_functions());
+  return loader_.load_precompiled(path, host_table_->entries());
 }
 
-/// Fills in what is known before the run.
-void EngineCore::begin_run(Report& report, Result<execution::CheckedCall>& plan, const ComponentHandle& component,
-                           std::string_view function, const ExecutionContext& context) const {
-  report::begin_report(
-      report,
-      {component.id(), function, core_settings_.fuel_metered, core_settings_.wasm_stack_bytes, component.load_usage()},
-      {context.limits, context.timeout});
-  auto good = validate(report.budget);
-  if (good) {
-    good = validate(context.wasi);
+Result<void> EngineCore::check_ours(const load::LoadedComponent& component) const {
+  return loader_.owns(component) ? Result<void>() : std::unexpected(not_ours());
+}
+
+Result<execution::CheckedCall> EngineCore::plan(const ComponentHandle& component, std::string_view function,
+                                                std::span<const Value> arguments,
+                                                execution::Borrowing borrowing) const {
+  const auto& loaded = detail::Behind::of(component);
+  if (auto ours = check_ours(*loaded); !ours) {
+    return std::unexpected(std::move(ours.error()));
   }
-  if (!good) {
-    plan = std::unexpected(std::move(good.error()));
-  } else if (!loader_.owns(component)) {
-    plan = std::unexpected(not_ours());
-  }
-}
-
-Report EngineCore::run(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
-                       std::string_view function, const ExecutionContext& context, const std::stop_token& stop) {
-  Report report;
-  begin_run(report, plan, component, function, context);
-  run_here(*scheduler_.shared, std::move(plan), {}, {&context.wasi, relay_, core_settings_}, report, stop);
-  return report;
-}
-
-Execution EngineCore::start(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
-                            std::string_view function, const ExecutionContext& context) {
-  Report report;
-  begin_run(report, plan, component, function, context);
-  return engine::start(*scheduler_.shared, std::move(plan), {}, {&context.wasi, relay_, core_settings_},
-                       std::move(report));
+  return execution::plan_call(loaded, function, arguments, borrowing);
 }
 
 Result<std::shared_ptr<KeptInstance>> EngineCore::instantiate(const ComponentHandle& component,
@@ -236,57 +202,33 @@ Result<std::shared_ptr<KeptInstance>> EngineCore::instantiate(const ComponentHan
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
-  if (!loader_.owns(component)) {
-    return std::unexpected(not_ours());
+  const auto& loaded = detail::Behind::of(component);
+  if (auto ours = check_ours(*loaded); !ours) {
+    return std::unexpected(std::move(ours.error()));
   }
   auto place = InstancePlaces::Place::take(instance_places_);
   if (!place) {
-    return std::unexpected(Error{HostExhausted{"instances", 0},
+    return std::unexpected(Error{HostExhausted{HostResource::Instances},
                                  Phase::Queue,
                                  fmt::format("all {} places for kept instances are taken", instance_places_->most()),
                                  "destroy an instance, or raise RuntimeConfig::max_instances",
                                  {},
                                  {}});
   }
-  const auto& loaded = *component.loaded();
-  const auto linked = loaded.prepared();
+  const auto linked = loaded->prepared();
   const bool wasi = linked && (*linked)->needs_wasi();
   const auto cost = loader_.place_cost() + wasmtime::residue_cost(config_.pool) +
-                    loaded.cost().needs(context.limits, wasi ? &context.wasi : nullptr);
+                    loaded->cost().needs(context.limits, wasi ? &context.wasi : nullptr);
   if (const auto shortage = account_->admit(cost)) {
     return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
   }
   auto instance = base::make_held<KeptInstance>(
-      component.loaded(), InstanceNeighbours{scheduler_.shared, relay_, std::move(*place), account_, core_settings_},
-      ledger::Reservation(account_, cost));
+      loaded, workplace_, InstanceHoldings{std::move(*place), ledger::Reservation(account_, cost)});
   instance->instantiate(context, stop);
   if (!instance->instantiation()) {
     return std::unexpected(instance->instantiation().error());
   }
   return instance;
-}
-
-Result<std::vector<Value>> EngineCore::parse_wave(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) {
-  const auto callable = component.loaded()->function(function);
-  if (!callable) {
-    return std::unexpected(callable.error());
-  }
-  auto encoded = (*callable)->function->parse_wave(arguments);
-  if (!encoded) {
-    return std::unexpected(
-        Error{BadCall{std::string(function), {}},
-              Phase::Link,
-              fmt::format("the arguments of {} do not fit at character {}", function, encoded.error().code),
-              fmt::format("its type is {}", to_wit((*callable)->type)),
-              std::move(encoded.error().message),
-              {}});
-  }
-  auto values = wit::decode_all(encoded->bytes());
-  if (!values) {
-    return std::unexpected(Error{HostBug{}, Phase::Link, "the arguments do not decode", {}, {}, {}});
-  }
-  return std::move(*values);
 }
 
 }  // namespace airssys::wasm::engine

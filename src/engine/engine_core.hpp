@@ -1,6 +1,9 @@
 #pragma once
 
-#include <airssys/wasm/engine.hpp>
+#include <airssys/wasm/component.hpp>
+#include <airssys/wasm/config.hpp>
+#include <airssys/wasm/context.hpp>
+#include <airssys/wasm/statistics.hpp>
 #include <memory>
 #include <optional>
 #include <span>
@@ -8,11 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "base/sync.hpp"
 #include "engine/kept_instance.hpp"
+#include "engine/workplace.hpp"
 #include "execution/checked_call.hpp"
 #include "host/host_functions.hpp"
-#include "host/output_relay.hpp"
 #include "load/loader.hpp"
 #include "scheduler/scheduler.hpp"
 
@@ -37,21 +39,20 @@ class EngineCore {
     return loader_.compile(bytes, caller);
   }
 
-  /// For components loaded from now on.
-  void add_host(std::string interface, std::string name, host::AnyHostFunction function);
+  [[nodiscard]] const std::shared_ptr<host::HostTable>& host_table() const noexcept { return host_table_; }
+  [[nodiscard]] const std::shared_ptr<const Workplace>& workplace() const noexcept { return workplace_; }
+  /// Refuses a component of another engine.
+  [[nodiscard]] Result<void> check_ours(const load::LoadedComponent& component) const;
+  /// A call with dynamic arguments. Errors: as `execution::plan_call`; BadCall for a component of another engine.
+  [[nodiscard]] Result<execution::CheckedCall> plan(const ComponentHandle& component, std::string_view function,
+                                                    std::span<const Value> arguments,
+                                                    execution::Borrowing borrowing) const;
 
-  /// A plan that failed makes a report that says so. Blocks and polls on this thread.
-  [[nodiscard]] Report run(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
-                           std::string_view function, const ExecutionContext& context, const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<execution::CheckedCall>&& plan, const ComponentHandle& component,
-                                std::string_view function, const ExecutionContext& context);
   [[nodiscard]] Result<std::shared_ptr<KeptInstance>> instantiate(const ComponentHandle& component,
                                                                   const ExecutionContext& context,
                                                                   const std::stop_token& stop);
-  [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
-                                                      std::string_view arguments);
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
-  FlushedOutput flush_output(std::chrono::nanoseconds patience) { return relay_->flush(patience); }
+  FlushedOutput flush_output(std::chrono::nanoseconds patience) { return workplace_->relay->flush(patience); }
   std::optional<std::string> flush_cache() { return loader_.flush_cache(); }
   [[nodiscard]] Statistics statistics();
 
@@ -65,31 +66,24 @@ class EngineCore {
   };
   [[nodiscard]] static Result<Ground> prepare(const RuntimeConfig& config);
   EngineCore(RuntimeConfig config, Ground ground);
-
-  void begin_run(Report& report, Result<execution::CheckedCall>& plan, const ComponentHandle& component,
-                 std::string_view function, const ExecutionContext& context) const;
-  [[nodiscard]] load::HostFunctions host_functions();
+  [[nodiscard]] std::shared_ptr<const Workplace> make_workplace() const;
 
   const RuntimeConfig config_;
   const std::shared_ptr<ledger::Account> account_;
   const ledger::Reservation threads_;
   load::Loader loader_;
-  std::shared_ptr<host::OutputRelay> relay_;
+  const std::shared_ptr<host::HostTable> host_table_ = std::make_shared<host::HostTable>();
+  std::shared_ptr<const Workplace> workplace_;
   /// Shut down before anything that its runs work with goes, also when what comes next cannot be made.
   struct RunningScheduler {
-    explicit RunningScheduler(std::shared_ptr<scheduler::Scheduler> started) noexcept : shared(std::move(started)) {}
+    explicit RunningScheduler(scheduler::Scheduler& started) noexcept : scheduler(started) {}
     RunningScheduler(const RunningScheduler&) = delete;
     RunningScheduler& operator=(const RunningScheduler&) = delete;
-    ~RunningScheduler() { shared->shutdown(); }
-    scheduler::Scheduler* operator->() const noexcept { return shared.get(); }
-    const std::shared_ptr<scheduler::Scheduler> shared;
+    ~RunningScheduler() { scheduler.shutdown(); }
+    scheduler::Scheduler& scheduler;
   };
-  RunningScheduler scheduler_;
-  execution::Metering core_settings_;
+  RunningScheduler running_;
   std::shared_ptr<InstancePlaces> instance_places_;
-
-  base::Mutex mutex_;
-  load::HostFunctions host_functions_;
   /// Last: it stops before what it ticks goes.
   std::jthread ticker_;
 };

@@ -19,7 +19,7 @@ GuestCall::GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance
     : plan_(std::move(plan)), instance_(std::move(instance)), max_output_(limits.max_output) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
-      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.relay, around.settings.account);
+      own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.workplace.relay, around.workplace.account.get());
     }
     streams_ = instance_ ? &instance_->streams() : &own_->streams;
   }
@@ -69,7 +69,8 @@ void GuestCall::host_call(const execution::MeteredRun& run, const std::shared_pt
     return;
   }
   const auto pending = base::make_held<host::PendingCall>(calls, call.ticket, &type->result, plan_.component);
-  HostCall view(run.report().id, run.report().component, run.deadline(), run.fuel_left(), run.cancellation(), pending);
+  auto view = detail::Behind::make<HostCall>(run.report().id, run.report().component, run.deadline(), run.fuel_left(),
+                                             run.cancellation(), pending);
   host::call_host(entry, view, call.arguments.bytes(), pending);
 }
 
@@ -138,7 +139,8 @@ ExecutionParts::ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstan
                                const CallSurroundings& around, Report begun)
     : report(std::move(begun)) {
   if (plan) {
-    job.emplace(std::move(*plan), std::move(instance), around, report.budget.limits);
+    plan->answer_to = plan->typed ? &answer : nullptr;
+    call.emplace(std::move(*plan), std::move(instance), around, report.budget.limits);
   } else {
     report.result = std::unexpected(std::move(plan.error()));
   }
@@ -147,26 +149,33 @@ ExecutionParts::ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstan
 StartedRun::StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
                        const CallSurroundings& around, Report begun)
     : ExecutionParts(std::move(plan), std::move(instance), around, std::move(begun)),
-      scheduler::SharedRun(job ? &*job : nullptr, report, around.settings) {}
+      scheduler::SharedRun(call ? &*call : nullptr, report, around.workplace.metering) {}
 
-void run_here(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-              const CallSurroundings& around, Report& begun, const std::stop_token& stop) {
+void StartedRun::cancelled_by(const std::stop_token& stop) { on_stop_.emplace(stop, Cancel{this}); }
+
+void run_here(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+              Report& begun, const std::stop_token& stop) {
   if (!plan) {
     begun.result = std::unexpected(std::move(plan.error()));
     return;
   }
-  GuestCall job(std::move(*plan), std::move(instance), around, begun.budget.limits);
-  execution::MeteredRun operation(job, begun, around.settings);
-  scheduler.run_here(operation, stop);
+  GuestCall call(std::move(*plan), std::move(instance), around, begun.budget.limits);
+  execution::MeteredRun run(call, begun, around.workplace.metering);
+  around.workplace.scheduler->run_here(run, stop);
 }
 
-Execution start(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-                const CallSurroundings& around, Report begun) {
-  auto core = base::make_held<StartedRun>(std::move(plan), std::move(instance), around, std::move(begun));
-  if (!core->done()) {
-    scheduler.submit(core);
+std::shared_ptr<StartedRun> start(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+                                  const CallSurroundings& around, Report begun, const std::stop_token& stop) {
+  auto run = base::make_held<StartedRun>(std::move(plan), std::move(instance), around, std::move(begun));
+  if (!run->done() && stop.stop_requested()) {
+    run->refuse(execution::cancelled_before());
+  } else if (!run->done()) {
+    around.workplace.scheduler->submit(run);
+    if (stop.stop_possible()) {
+      run->cancelled_by(stop);
+    }
   }
-  return Execution(std::move(core));
+  return run;
 }
 
 }  // namespace airssys::wasm::engine

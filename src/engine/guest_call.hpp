@@ -8,6 +8,7 @@
 
 #include "base/sync.hpp"
 #include "engine/kept_instance.hpp"
+#include "engine/workplace.hpp"
 #include "execution/checked_call.hpp"
 #include "host/guest_streams.hpp"
 #include "scheduler/scheduler.hpp"
@@ -15,15 +16,14 @@
 
 namespace airssys::wasm::engine {
 
-/// What a job finds where it is made.
+/// What a call finds where it is made.
 struct CallSurroundings {
-  /// For a job that makes a store; null for one that finds it made.
+  const Workplace& workplace;
+  /// For a call that makes a store; null for one that finds it made.
   const WasiGrants* wasi;
-  const std::shared_ptr<host::OutputRelay>& relay;
-  const execution::Metering& settings;
 };
 
-/// One operation of a component: a call in a fresh instance, or anything that happens in a kept one.
+/// What happens in a component from its begin to its end: a call in a fresh instance, or anything in a kept one.
 class GuestCall final : public execution::Job {
  public:
   /// In `instance`, or in a fresh one when that is empty.
@@ -71,7 +71,9 @@ struct ExecutionParts {
   ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
                  Report begun);
   Report report;
-  std::optional<GuestCall> job;
+  /// Of a typed call.
+  wasmtime::Answer answer;
+  std::optional<GuestCall> call;
 };
 
 /// A started run with all that belongs to it, in one allocation.
@@ -80,13 +82,25 @@ class StartedRun final : private ExecutionParts, public scheduler::SharedRun {
   /// A plan that failed leaves a report that says so, and is over.
   StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
              Report begun);
+  /// From now on a request cancels it. Once, when its driver has it.
+  void cancelled_by(const std::stop_token& stop);
+  /// There when a typed call is over.
+  [[nodiscard]] const wasmtime::Answer& typed_answer() const noexcept { return answer; }
+
+ private:
+  struct Cancel {
+    StartedRun* run;
+    void operator()() const noexcept { run->cancel(); }
+  };
+  std::optional<base::StopCallback<Cancel>> on_stop_;
 };
 
 /// Executes `plan` on this thread and completes the report that has begun; a plan that failed makes one that says so.
-void run_here(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-              const CallSurroundings& around, Report& begun, const std::stop_token& stop);
+void run_here(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+              Report& begun, const std::stop_token& stop);
 /// The same on the scheduler's threads.
-[[nodiscard]] Execution start(scheduler::Scheduler& scheduler, Result<execution::CheckedCall>&& plan,
-                              KeptInstanceInUse&& instance, const CallSurroundings& around, Report begun);
+[[nodiscard]] std::shared_ptr<StartedRun> start(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+                                                const CallSurroundings& around, Report begun,
+                                                const std::stop_token& stop);
 
 }  // namespace airssys::wasm::engine

@@ -13,12 +13,12 @@ Error refused(std::string_view function, std::string message, std::string help) 
 
 }  // namespace
 
-KeptInstance::KeptInstance(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
-                           ledger::Reservation taken)
+KeptInstance::KeptInstance(std::shared_ptr<load::LoadedComponent> component, std::shared_ptr<const Workplace> workplace,
+                           InstanceHoldings holdings)
     : component_(std::move(component)),
-      neighbours_(std::move(neighbours)),
-      streams_(neighbours_.relay, neighbours_.account.get()),
-      taken_(std::move(taken)) {}
+      workplace_(std::move(workplace)),
+      streams_(workplace_->relay, workplace_->account.get()),
+      holdings_(std::move(holdings)) {}
 
 /// The store before the rest: it works with that.
 KeptInstance::~KeptInstance() { free_store(); }
@@ -26,7 +26,7 @@ KeptInstance::~KeptInstance() { free_store(); }
 /// With what it has taken of the process.
 void KeptInstance::free_store() noexcept {
   store_.reset();
-  taken_ = {};
+  holdings_.taken = {};
 }
 
 wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall& plan, const wasmtime::Wasi* wasi,
@@ -64,9 +64,9 @@ void KeptInstance::ended(bool spent) noexcept {
 
 KeptInstanceInUse KeptInstance::begin_call(Report& report, Result<execution::CheckedCall>& plan,
                                            std::string_view function, const CallBudget& budget) {
-  const auto& settings = neighbours_.settings;
+  const auto& metering = workplace_->metering;
   report::begin_report(
-      report, {component_->id(), function, settings.fuel_metered, settings.wasm_stack_bytes, component_->load()},
+      report, {component_->id(), function, metering.fuel_metered, metering.wasm_stack_bytes, component_->load()},
       budget);
   report.budget.limits.max_random = max_random_;
   if (auto good = validate(report.budget); !good) {
@@ -93,8 +93,7 @@ Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view
                          const WasiGrants* wasi, const std::stop_token& stop) {
   Report report;
   auto self = begin_call(report, plan, function, budget);
-  run_here(*neighbours_.scheduler, std::move(plan), std::move(self), {wasi, neighbours_.relay, neighbours_.settings},
-           report, stop);
+  run_here(std::move(plan), std::move(self), {*workplace_, wasi}, report, stop);
   return report;
 }
 
@@ -113,12 +112,11 @@ Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view
   return run(std::move(plan), function, budget, nullptr, stop);
 }
 
-Execution KeptInstance::start(Result<execution::CheckedCall>&& plan, std::string_view function,
-                              const CallBudget& budget) {
+std::shared_ptr<StartedRun> KeptInstance::start(Result<execution::CheckedCall>&& plan, std::string_view function,
+                                                const CallBudget& budget, const std::stop_token& stop) {
   Report report;
   auto self = begin_call(report, plan, function, budget);
-  return engine::start(*neighbours_.scheduler, std::move(plan), std::move(self),
-                       {nullptr, neighbours_.relay, neighbours_.settings}, std::move(report));
+  return engine::start(std::move(plan), std::move(self), {*workplace_, nullptr}, std::move(report), stop);
 }
 
 }  // namespace airssys::wasm::engine

@@ -1,16 +1,15 @@
 #pragma once
 
 #include <airssys/wasm/context.hpp>
-#include <airssys/wasm/execution.hpp>
+#include <airssys/wasm/report.hpp>
 #include <memory>
 #include <optional>
 #include <stop_token>
 
 #include "base/sync.hpp"
+#include "engine/workplace.hpp"
 #include "execution/checked_call.hpp"
 #include "host/guest_streams.hpp"
-#include "scheduler/scheduler.hpp"
-#include "scheduler/shared_run.hpp"
 
 namespace airssys::wasm::engine {
 
@@ -50,16 +49,15 @@ class InstancePlaces {
   base::Atomic<unsigned> taken_ = 0;
 };
 
-/// What of an engine an instance needs for its calls.
-struct InstanceNeighbours {
-  std::shared_ptr<scheduler::Scheduler> scheduler;
-  std::shared_ptr<host::OutputRelay> relay;
+/// What an instance takes over for as long as it lives.
+struct InstanceHoldings {
   InstancePlaces::Place place;
-  std::shared_ptr<ledger::Account> account;
-  execution::Metering settings;
+  /// What was taken of the process for its store.
+  ledger::Reservation taken;
 };
 
 class KeptInstance;
+class StartedRun;
 
 /// A kept instance while one call has it to itself. Unless its end is said, the next call may come if this one has not
 /// touched the guest; what it did is not known otherwise, and there is none.
@@ -89,9 +87,8 @@ class KeptInstanceInUse {
 /// Threads: any.
 class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
  public:
-  /// Takes over its place, and what was taken of the process for its store.
-  KeptInstance(std::shared_ptr<load::LoadedComponent> component, InstanceNeighbours neighbours,
-               ledger::Reservation taken);
+  KeptInstance(std::shared_ptr<load::LoadedComponent> component, std::shared_ptr<const Workplace> workplace,
+               InstanceHoldings holdings);
   KeptInstance(const KeptInstance&) = delete;
   KeptInstance& operator=(const KeptInstance&) = delete;
   ~KeptInstance();
@@ -102,8 +99,8 @@ class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
 
   [[nodiscard]] Report run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                            const std::stop_token& stop);
-  [[nodiscard]] Execution start(Result<execution::CheckedCall>&& plan, std::string_view function,
-                                const CallBudget& budget);
+  [[nodiscard]] std::shared_ptr<StartedRun> start(Result<execution::CheckedCall>&& plan, std::string_view function,
+                                                  const CallBudget& budget, const std::stop_token& stop);
   [[nodiscard]] const std::shared_ptr<load::LoadedComponent>& component() const noexcept { return component_; }
   [[nodiscard]] bool spent() const noexcept { return spent_.load(std::memory_order_acquire); }
 
@@ -126,9 +123,9 @@ class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
                            const WasiGrants* wasi, const std::stop_token& stop);
 
   const std::shared_ptr<load::LoadedComponent> component_;
-  const InstanceNeighbours neighbours_;
+  const std::shared_ptr<const Workplace> workplace_;
   host::GuestStreams streams_;
-  ledger::Reservation taken_;
+  InstanceHoldings holdings_;
   std::unique_ptr<wasmtime::Store> store_;
   std::uint64_t paid_bytes_ = 0;
   /// Of the store, for its whole life.

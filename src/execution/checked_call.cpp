@@ -108,7 +108,7 @@ Result<const load::CallableFunction*> find_typed(const load::LoadedComponent& co
 }
 
 Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component, const NamedFunction& function,
-                               typed::Arguments arguments, wasmtime::Answer& answer) {
+                               typed::Arguments arguments, Borrowing borrowing) {
   const auto& type = function.function.type;
   const auto refuse = [&](std::size_t argument, std::string_view why) {
     return std::unexpected(
@@ -129,15 +129,14 @@ Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component,
   auto planned = plan(std::move(component));
   if (planned) {
     planned->function = &function.function;
+    planned->typed = true;
     if (arguments.plain_count == 0) {
       planned->encoded = std::move(arguments.encoded);
-    } else if (function.function.function->takes_bytes()) {
+    } else if (borrowing == Borrowing::UntilTheEnd && function.function.function->takes_bytes()) {
       planned->plain = arguments.plain;
     } else {
-      // Plain arguments, but a result of another kind.
       planned->encoded = arguments.encode_plain();
     }
-    planned->answer_to = &answer;
   }
   return planned;
 }

@@ -1,7 +1,7 @@
 #pragma once
 
+#include <airssys/wasm/detail/typed_call.hpp>
 #include <airssys/wasm/limits.hpp>
-#include <airssys/wasm/typed.hpp>
 #include <airssys/wasm/value.hpp>
 #include <array>
 #include <cstdint>
@@ -28,8 +28,9 @@ struct CheckedCall {
   /// A `wasi:cli/run`: exit(0) and an ok result are a return, anything else a status.
   bool command = false;
   std::optional<std::uint64_t> dropped;
-  /// Where the answer goes as it came, for a caller that waits for the end and decodes it itself.
+  /// Where the answer goes as it came; null: it becomes a value of the report. A typed call needs one.
   wasmtime::Answer* answer_to = nullptr;
+  bool typed = false;
 
   [[nodiscard]] wasmtime::Arguments arguments() const {
     return plain ? wasmtime::Arguments{{}, *plain, true} : wasmtime::Arguments{encoded};
@@ -54,9 +55,9 @@ struct NamedFunction {
   std::string_view name;
   const load::CallableFunction& function;
 };
-/// A call of it, by a caller that waits for its end. Errors: as `plan_call`.
+/// A call of it, whose answer goes where `answer_to` will say. Errors: as `plan_call`.
 [[nodiscard]] Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component,
                                              const NamedFunction& function, typed::Arguments arguments,
-                                             wasmtime::Answer& answer);
+                                             Borrowing borrowing);
 
 }  // namespace airssys::wasm::execution

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/quantity.hpp>
 
 #include "base/assert.hpp"
-#include "base/quantity.hpp"
 #include "ledger/exhausted.hpp"
 #include "wasmtime/frames.hpp"
 
@@ -13,9 +13,6 @@ namespace airssys::wasm::execution {
 
 namespace {
 
-using base::show_bytes;
-using base::show_count;
-using base::show_duration;
 using wasmtime::Cause;
 using wasmtime::Failure;
 
@@ -164,7 +161,7 @@ class Classifier {
         return memory({});
       }
       if (!failure.wasm_on_stack) {
-        return make(HostExhausted{"instance allocation", 0}, "the instance could not be allocated");
+        return make(HostExhausted{HostResource::InstanceAllocation}, "the instance could not be allocated");
       }
     }
     const bool by_host = failure.wasm_on_stack && failure.cause != Cause::Allocator;
@@ -192,12 +189,13 @@ class Classifier {
       case Cause::Instances: return reached("instances");
       case Cause::Memories: return reached("memories");
       case Cause::Tables: return reached("tables");
-      case Cause::PoolFull: return make(HostExhausted{"pool slots", 0}, "no free slot in the pool");
+      case Cause::PoolFull: return make(HostExhausted{HostResource::PoolSlots}, "no free slot in the pool");
       case Cause::OutOfMemory:
-        return make(HostExhausted{"memory", static_cast<int>(failure.code)},
+        return make(HostExhausted{HostResource::Memory, static_cast<int>(failure.code)},
                     "the host is out of memory or address space");
       case Cause::Os:
-        return make(HostExhausted{"operating system", static_cast<int>(failure.code)}, "the operating system refused");
+        return make(HostExhausted{HostResource::OperatingSystem, static_cast<int>(failure.code)},
+                    "the operating system refused");
       case Cause::BadUtf8: return trapped(TrapCode::CanonicalAbi);
       case Cause::GuestUnknownHandle: return trapped(TrapCode::UnknownHandle);
       case Cause::GuestHandleType: return trapped(TrapCode::HandleType);
@@ -225,9 +223,9 @@ class Classifier {
       }
       case Cause::OutputUnread: {
         auto error =
-            make(HostExhausted{"unread output", 0},
+            make(HostExhausted{HostResource::UnreadOutput},
                  fmt::format("{} written by ended runs wait for whoever reads this process's stdout and stderr",
-                             base::show_bytes(failure.code)));
+                             show_bytes(failure.code)));
         error.help = "read them, or do not let guests inherit them";
         return error;
       }

@@ -14,6 +14,11 @@ namespace airssys::wasm::execution {
 
 class MeteredRun;
 
+/// Of a run that was cancelled when nothing of it existed.
+[[nodiscard]] inline Error cancelled_before() {
+  return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}};
+}
+
 /// What a run is about: makes the guest, answers its host calls, turns its answer into a value.
 class Job {
  public:

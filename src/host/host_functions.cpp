@@ -31,7 +31,36 @@ bool HostCompletion::complete_encoded(HostResult<std::vector<std::uint8_t>> answ
   return !base::forked() && pending_->complete(std::move(answer));
 }
 
+HostInterface& HostInterface::add(std::string name, EncodedHostFunction function) {
+  table_->add({name_, std::move(name), std::make_shared<host::AnyHostFunction>(std::move(function))});
+  return *this;
+}
+HostInterface& HostInterface::function(std::string name, HostFunction function) {
+  table_->add({name_, std::move(name), std::make_shared<host::AnyHostFunction>(std::move(function))});
+  return *this;
+}
+HostInterface& HostInterface::async_function(std::string name, AsyncHostFunction function) {
+  table_->add({name_, std::move(name), std::make_shared<host::AnyHostFunction>(std::move(function))});
+  return *this;
+}
+
 namespace host {
+
+void HostTable::add(HostEntry entry) {
+  if (base::forked()) {
+    return;
+  }
+  const std::lock_guard lock(mutex_);
+  auto more = std::make_shared<std::vector<HostEntry>>(*entries_);
+  std::erase_if(*more, [&](const HostEntry& e) { return e.interface == entry.interface && e.name == entry.name; });
+  more->push_back(std::move(entry));
+  entries_ = std::move(more);
+}
+
+HostEntries HostTable::entries() const {
+  const std::lock_guard lock(mutex_);
+  return entries_;
+}
 
 namespace {
 

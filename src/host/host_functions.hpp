@@ -28,6 +28,23 @@ struct HostEntry {
   [[nodiscard]] std::string path() const { return interface.empty() ? name : interface + "#" + name; }
 };
 
+using HostEntries = std::shared_ptr<const std::vector<HostEntry>>;
+
+/// What an engine offers to the components that it loads. It may outlive the engine.
+///
+/// Threads: safe from any thread.
+class HostTable {
+ public:
+  /// One of the same name takes the place of an earlier one.
+  void add(HostEntry entry);
+  /// As it is now; it stays so.
+  [[nodiscard]] HostEntries entries() const;
+
+ private:
+  mutable base::Mutex mutex_;
+  HostEntries entries_ = std::make_shared<const std::vector<HostEntry>>();
+};
+
 /// One host call that has not been answered. Whoever lets go of the last reference without an answer refuses it.
 class PendingCall {
  public:

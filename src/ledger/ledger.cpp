@@ -8,12 +8,6 @@
 
 namespace airssys::wasm {
 
-std::string_view name(HostResource resource) noexcept {
-  static constexpr std::array<std::string_view, ledger::kOfTheProcess> kNames = {"memory", "mappings", "address_space",
-                                                                                 "file_descriptors", "threads"};
-  return kNames.at(static_cast<std::size_t>(resource));
-}
-
 namespace ledger {
 
 namespace {

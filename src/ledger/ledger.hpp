@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/config.hpp>
 #include <airssys/wasm/statistics.hpp>
 #include <array>
 #include <cstddef>
@@ -14,7 +15,7 @@
 /// for a guest before it is taken here, so the kernel is never asked for what it does not have.
 namespace airssys::wasm::ledger {
 
-/// The first five are `HostResource`; the rest belong to one engine.
+/// The first five are those of `HostResource`; the rest belong to one engine.
 enum class Kind : std::uint8_t {
   Memory,
   Mappings,

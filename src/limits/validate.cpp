@@ -11,80 +11,57 @@ namespace airssys::wasm {
 
 namespace {
 
-/// A field as C++ calls it, put together where it is told.
-struct FieldName {
-  std::string_view text;
-  const LimitRow* row = nullptr;
-
-  [[nodiscard]] std::string told() const { return row != nullptr ? row->field() : std::string(text); }
+/// What a limit may be, and how it is told.
+struct Bounds {
+  std::uint64_t least, most;
 };
+constexpr Bounds bounds(const LimitRow& /*any*/) { return {1, kLimitMost}; }
+constexpr Bounds bounds(const LoadLimitRow& row) { return {row.least, row.most}; }
+std::string field(const LimitRow& row) { return row.field(); }
+std::string field(const LoadLimitRow& row) { return std::string(row.field); }
 
-/// Every field by its name, until one is found bad.
-template <class Number, class Time>
-bool all(const CallBudget& budget, const Number& number, const Time& time) {
-  return each_limit(budget, [&]<class Value>(const LimitRow& row, const Value& value) {
-    const FieldName field{{}, &row};
-    if constexpr (std::is_same_v<Value, std::chrono::nanoseconds>) {
-      return time(field, value);
-    } else {
-      return number(field, limit_amount(value));
-    }
-  });
+template <class Row, class Value>
+constexpr bool good(const Row& row, const Value& value) {
+  if constexpr (requires { value.count(); }) {
+    return value.count() > 0 && value <= std::chrono::floor<Value>(kTimeMost);
+  } else {
+    const auto n = limit_amount(value);
+    return n >= bounds(row).least && n <= bounds(row).most;
+  }
 }
 
-/// Without the counts: no memory at all, say, is a limit that makes sense.
-template <class Number, class Time>
-bool all(const LoadLimits& limits, const Number& number, const Time& time) {
-  return number(FieldName{"max_bytes"}, limits.max_bytes.count) &&
-         number(FieldName{"max_text"}, limits.max_text.count) && number(FieldName{"max_body"}, limits.max_body.count) &&
-         number(FieldName{"max_type_nodes"}, limits.max_type_nodes) && time(FieldName{"timeout"}, limits.timeout) &&
-         time(FieldName{"max_compile_cpu"}, limits.max_compile_cpu) &&
-         number(FieldName{"max_compile_memory"}, limits.max_compile_memory.count) &&
-         number(FieldName{"max_artefact"}, limits.max_artefact.count);
-}
-
-template <class Fields>
-Error nonsense(const Fields& fields) {
-  std::string bad;
-  std::string_view why, most;
-  const auto note = [&](const FieldName& field, std::string_view reason, std::string_view bound) {
-    bad = reason.empty() ? "" : field.told();
-    why = reason;
-    most = bound;
-    return reason.empty();
-  };
-  all(
-      fields,
-      [&](const FieldName& field, std::uint64_t value) {
-        return note(field, value == 0 ? "is zero" : value > kLimitMost ? "is larger than 2^62" : "", "2^62");
-      },
-      [&](const FieldName& field, auto value) {
-        return note(field,
-                    value.count() <= 0                                       ? "is not positive"
-                    : value > std::chrono::floor<decltype(value)>(kTimeMost) ? "is longer than a year"
-                                                                             : "",
-                    "a year");
-      });
+template <class Row, class Value>
+Error nonsense(const Row& row, const Value& value) {
+  const auto told = field(row);
+  std::string why, most;
+  if constexpr (requires { value.count(); }) {
+    why = value.count() <= 0 ? "is not positive" : "is longer than a year";
+    most = "a year";
+  } else {
+    most = bounds(row).most == kLimitMost ? "2^62" : std::to_string(bounds(row).most);
+    why = limit_amount(value) == 0 ? "is zero" : "is larger than " + most;
+  }
+  const auto* least = bounds(row).least == 0 ? "" : "above zero and ";
   return {BadCall{},
           Phase::Queue,
-          fmt::format("{} {}", bad, why),
-          fmt::format("give {} a value above zero and at most {}", bad, most),
+          fmt::format("{} {}", told, why),
+          fmt::format("give {} a value {}at most {}", told, least, most),
           {},
           {}};
 }
 
-template <class Fields>
-Result<void> checked(const Fields& fields) {
-  // Before every run: the names cost nothing until one of them is needed.
-  const bool good = all(
-      fields, [](const FieldName&, std::uint64_t value) { return value != 0 && value <= kLimitMost; },
-      [](const FieldName&, auto value) {
-        return value.count() > 0 && value <= std::chrono::floor<decltype(value)>(kTimeMost);
-      });
-  if (!good) {
-    return std::unexpected(nonsense(fields));
-  }
-  return {};
+/// Before every run: nothing is made until one is found bad.
+template <class Each>
+Result<void> checked(const Each& each) {
+  Result<void> out;
+  each([&](const auto& row, const auto& value) {
+    if (!good(row, value)) [[unlikely]] {
+      out = std::unexpected(nonsense(row, value));
+      return false;
+    }
+    return true;
+  });
+  return out;
 }
 
 Result<void> bad_grant(std::string message, std::string help) {
@@ -93,18 +70,14 @@ Result<void> bad_grant(std::string message, std::string help) {
 
 }  // namespace
 
-Result<void> validate(const CallBudget& budget) { return checked(budget); }
-Result<void> validate(const LoadLimits& limits) {
-  if (limits.max_type_depth > kTypeDepthMost) {
-    return std::unexpected(Error{BadCall{},
-                                 Phase::Load,
-                                 fmt::format("max_type_depth is larger than {}", kTypeDepthMost),
-                                 fmt::format("give max_type_depth a value of at most {}", kTypeDepthMost),
-                                 {},
-                                 {}});
-  }
-  return checked(limits);
+Result<void> validate(const CallBudget& budget) {
+  return checked([&](const auto& look) { return each_limit(budget, look); });
 }
+Result<void> validate(const LoadLimits& limits) {
+  return checked([&](const auto& look) { return each_load_limit(limits, look); });
+}
+
+bool operator==(const WasiGrants&, const WasiGrants&) = default;
 
 Result<void> validate(const WasiGrants& grants) {
   if (grants.coarse_clock && (grants.coarse_clock->count() <= 0 || *grants.coarse_clock > kTimeMost)) {

@@ -162,9 +162,9 @@ std::optional<Error> unsatisfied(const wit::Description& description, const std:
 Error misfit(const wit::Description& description, wasmtime::Failure failure) {
   using wasmtime::Cause;
   if (failure.cause == Cause::OutOfMemory || failure.cause == Cause::Os) {
-    auto error = compile::host_exhausted(failure.cause == Cause::Os ? "operating system" : "memory",
-                                         static_cast<int>(failure.code),
-                                         "linking needs more than the host has: " + failure.message);
+    auto error = compile::host_exhausted(
+        failure.cause == Cause::Os ? HostResource::OperatingSystem : HostResource::Memory,
+        static_cast<int>(failure.code), "linking needs more than the host has: " + failure.message);
     error.phase = Phase::Link;
     return error;
   }

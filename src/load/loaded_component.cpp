@@ -2,58 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <ranges>
 
 #include "base/forked.hpp"
-#include "base/nearest.hpp"
 #include "compile/load_error.hpp"
 #include "load/linking.hpp"
 
-namespace airssys::wasm {
-
-ComponentHandle::ComponentHandle(std::shared_ptr<load::LoadedComponent> loaded) noexcept : loaded_(std::move(loaded)) {}
-const ComponentId& ComponentHandle::id() const noexcept { return loaded_->id(); }
-Bytes ComponentHandle::size() const noexcept { return {loaded_->size()}; }
-const std::vector<std::string>& ComponentHandle::notes() const noexcept { return loaded_->notes(); }
-const LoadUsage& ComponentHandle::load_usage() const noexcept { return loaded_->load(); }
-std::optional<RequiredResources> ComponentHandle::required_resources() const {
-  auto required = loaded_->component().required();
-  if (required) {
-    required->instance_bytes = Bytes{loaded_->cost().footprint.instance_bytes};
-    required->metadata_bytes = Bytes{loaded_->cost().footprint.metadata_bytes};
-  }
-  return required;
-}
-
-Result<void> ComponentHandle::check_imports() const {
-  auto linked = loaded_->prepared();
-  return linked ? Result<void>() : std::unexpected(std::move(linked.error()));
-}
-
-Result<std::string> ComponentHandle::wit() const { return loaded_->wit(); }
-bool ComponentHandle::is_command() const { return !loaded_->command_path().empty(); }
-
-std::vector<FunctionExport> ComponentHandle::functions() const {
-  return load::LoadedComponent::exported_functions(loaded_->description().exports);
-}
-
-std::vector<ImportedItem> ComponentHandle::imports() const {
-  std::vector<ImportedItem> out;
-  for (const auto& [name, item] : loaded_->description().imports) {
-    ImportedItem import{name, {}};
-    if (item.kind == wit::Item::Kind::Function) {
-      import.functions.push_back({name, item.function});
-    }
-    for (auto& [path, type] : load::LoadedComponent::exported_functions(item.instance)) {
-      import.functions.push_back({std::move(path), std::move(type)});
-    }
-    out.push_back(std::move(import));
-  }
-  return out;
-}
-
-namespace load {
+namespace airssys::wasm::load {
 
 namespace {
 
@@ -189,7 +146,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     const auto in_an_interface = std::ranges::find_if(
         names, [tail = "#" + std::string(path)](const std::string& name) { return name.ends_with(tail); });
     const bool alone = !path.contains('#') && in_an_interface != names.end();
-    Error error{BadCall{std::string(path), alone ? *in_an_interface : base::nearest(path, names)},
+    Error error{BadCall{std::string(path), alone ? *in_an_interface : nearest(path, names)},
                 Phase::Link,
                 fmt::format("{} has no function {}", id().name(), path),
                 {},
@@ -237,6 +194,4 @@ std::string LoadedComponent::command_path() const {
   return {};
 }
 
-}  // namespace load
-
-}  // namespace airssys::wasm
+}  // namespace airssys::wasm::load

@@ -50,8 +50,8 @@ class LoadedComponent {
     wasmtime::RunCost cost{};
     LoadUsage load{};
   };
-  LoadedComponent(Identity identity, DescribedComponent component,
-                  std::shared_ptr<const std::vector<host::HostEntry>> host, std::vector<std::string> notes);
+  LoadedComponent(Identity identity, DescribedComponent component, host::HostEntries host,
+                  std::vector<std::string> notes);
   LoadedComponent(const LoadedComponent&) = delete;
   LoadedComponent& operator=(const LoadedComponent&) = delete;
   ~LoadedComponent() = default;
@@ -59,7 +59,7 @@ class LoadedComponent {
   [[nodiscard]] const ComponentId& id() const noexcept { return identity_.id; }
   [[nodiscard]] std::uint64_t size() const noexcept { return identity_.size; }
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept { return notes_; }
-  [[nodiscard]] const std::shared_ptr<const std::vector<host::HostEntry>>& host() const noexcept { return host_; }
+  [[nodiscard]] const host::HostEntries& host() const noexcept { return host_; }
   [[nodiscard]] const wasmtime::Component& component() const noexcept { return *component_; }
 
   [[nodiscard]] const wasmtime::RunCost& cost() const noexcept { return identity_.cost; }
@@ -84,7 +84,7 @@ class LoadedComponent {
   const ledger::Reservation taken_;
   const std::shared_ptr<wasmtime::Component> component_;
   const wit::Description description_;
-  const std::shared_ptr<const std::vector<host::HostEntry>> host_;
+  const host::HostEntries host_;
   const std::vector<std::string> notes_;
   /// By host function: null where this component does not import it.
   const std::vector<const FunctionType*> imported_;

@@ -153,7 +153,7 @@ Result<std::shared_ptr<wasmtime::Engine>> Loader::engine_for(const wasmtime::Set
   ledger::Reservation taken(account_, cost);
   auto made = wasmtime::Engine::make(host_, settings);
   if (!made) {
-    return std::unexpected(Error{HostExhausted{"address space", static_cast<int>(made.error().code)},
+    return std::unexpected(Error{HostExhausted{HostResource::AddressSpace, static_cast<int>(made.error().code)},
                                  Phase::Load,
                                  "an engine with these settings cannot be had",
                                  "set RuntimeConfig::pool to false",
@@ -457,8 +457,8 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
       host_,
       run_cost(found->footprint, component->pool),
       {base::Clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};
-  return ComponentHandle(base::make_held<LoadedComponent>(std::move(identity), std::move(*component), source.host,
-                                                          std::move(notes.texts)));
+  return detail::Behind::make<ComponentHandle>(base::make_held<LoadedComponent>(
+      std::move(identity), std::move(*component), source.host, std::move(notes.texts)));
 }
 
 Result<ComponentHandle> Loader::load(std::span<const std::uint8_t> bytes, std::string name, HostFunctions host,
@@ -513,8 +513,8 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
   LoadedComponent::Identity identity{
       {path.filename().string(), {}},        size, {}, true, host_, run_cost(*footprint, component->pool),
       {base::Clock::now() - began, {}, true}};
-  return ComponentHandle(base::make_held<LoadedComponent>(std::move(identity), std::move(*component), std::move(host),
-                                                          std::vector<std::string>{}));
+  return detail::Behind::make<ComponentHandle>(base::make_held<LoadedComponent>(
+      std::move(identity), std::move(*component), std::move(host), std::vector<std::string>{}));
 }
 
 }  // namespace airssys::wasm::load

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/component.hpp>
-#include <airssys/wasm/engine.hpp>
+#include <airssys/wasm/config.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -24,7 +24,7 @@
 
 namespace airssys::wasm::load {
 
-using HostFunctions = std::shared_ptr<const std::vector<host::HostEntry>>;
+using HostFunctions = host::HostEntries;
 
 /// Who loads: how it can be stopped, and in whose name it waits for a place to compile.
 struct LoadCaller {
@@ -56,9 +56,7 @@ class Loader {
   /// The compiled form, for the command's `compile`.
   [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const LoadCaller& caller);
   /// That it loaded this component, and no other engine's loader.
-  [[nodiscard]] bool owns(const ComponentHandle& component) const noexcept {
-    return component.loaded()->owner() == host_.get();
-  }
+  [[nodiscard]] bool owns(const LoadedComponent& component) const noexcept { return component.owner() == host_.get(); }
   /// Ends the slices of all runs that are metered by epochs.
   void tick();
   /// Components on which the compiler gave up.

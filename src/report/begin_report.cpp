@@ -2,7 +2,9 @@
 
 #include <ctime>
 
-namespace airssys::wasm::report {
+namespace airssys::wasm {
+
+namespace report {
 
 namespace {
 
@@ -26,4 +28,13 @@ void begin_report(Report& report, const ReportSubject& about, const CallBudget& 
   report.resource_usage.fuel_precision = about.fuel_metered ? FuelPrecision::Exact : FuelPrecision::None;
 }
 
-}  // namespace airssys::wasm::report
+}  // namespace report
+
+Report refused_report(Error why, const ComponentId& component, std::string function, const CallBudget& budget) {
+  Report report;
+  report::begin_report(report, {component, function}, budget);
+  report.result = std::unexpected(std::move(why));
+  return report;
+}
+
+}  // namespace airssys::wasm

@@ -15,6 +15,13 @@ std::string_view name(Outcome outcome) noexcept {
   return kNames.at(static_cast<std::size_t>(outcome));
 }
 
+Report::Report() : result(std::unexpected(Error{HostBug{}, Phase::Queue, "nothing has run"})) {}
+Report::Report(const Report& other) = default;
+Report::Report(Report&& other) noexcept = default;
+Report& Report::operator=(const Report& other) = default;
+Report& Report::operator=(Report&& other) noexcept = default;
+Report::~Report() = default;
+
 Outcome Report::outcome() const noexcept {
   if (result) {
     return Outcome::Returned;

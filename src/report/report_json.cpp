@@ -94,7 +94,7 @@ class Limits {
   }
   void operator()(const HostExhausted& k) {
     if (k.needed != 0) {
-      row(k.resource, k.capacity, k.used, k.needed, k.unit);
+      row(name(k.resource), k.capacity, k.used, k.needed, k.unit);
     }
   }
   void operator()(const auto& /*no limit*/) {}

@@ -64,7 +64,7 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution:
     place_.notify_all();
   });
   Lock lock(mutex_);
-  Error why = cancelled_in_queue();
+  Error why = execution::cancelled_before();
   if (!closing_ && !caller.cancelled()) {
     if (auto never = refusal(operation.needs())) {
       why = std::move(*never);

@@ -1,6 +1,7 @@
 #include "scheduler/scheduler.hpp"
 
 #include <fmt/format.h>
+#include <airssys/wasm/quantity.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -9,7 +10,6 @@
 #include <utility>
 
 #include "base/assert.hpp"
-#include "base/quantity.hpp"
 #include "ledger/exhausted.hpp"
 #include "scheduler/inside.hpp"
 
@@ -90,7 +90,7 @@ void Scheduler::submit(const Core& core) {
   Lock lock(mutex_);
   std::optional<Error> why;
   if (closing_) {
-    why = cancelled_in_queue();
+    why = execution::cancelled_before();
   } else if ((why = refusal(core->needs())); !why) {
     const bool full = queue_.size() >= limits_.queued_max;
     // What is admitted finds a seat that is there.
@@ -334,7 +334,8 @@ void Scheduler::refuse_queued(Lock& lock) {
       queued_cancelled_ = any_cancelled;
       return;
     }
-    auto why = without_fail([&] { return cancelled ? cancelled_in_queue() : why_it_waited(*at, at->core->created()); });
+    auto why = without_fail(
+        [&] { return cancelled ? execution::cancelled_before() : why_it_waited(*at, at->core->created()); });
     Core core = std::move(at->core);
     queue_.erase(at);
     settle();
@@ -428,8 +429,6 @@ Scheduler::Clock::time_point Scheduler::next_event() const {
   return next;
 }
 
-Error Scheduler::cancelled_in_queue() { return {Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}}; }
-
 Error Scheduler::queue_full() const {
   return {QueueFull{limits_.queued_max},
           Phase::Queue,
@@ -443,7 +442,7 @@ Error Scheduler::queue_timeout(Clock::time_point created) const {
   const auto waited = Clock::now() - created;
   return {QueueTimeout{limits_.queue_timeout, waited},
           Phase::Queue,
-          fmt::format("no place to run became free in {}", base::show_duration(limits_.queue_timeout)),
+          fmt::format("no place to run became free in {}", show_duration(limits_.queue_timeout)),
           {},
           {},
           {}};

@@ -123,7 +123,6 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void go_on_here(execution::MeteredRun& operation, wasmtime::Poll polled,
                   const std::shared_ptr<BlockingCaller>& caller);
   [[nodiscard]] Clock::time_point next_event() const;
-  [[nodiscard]] static Error cancelled_in_queue();
   [[nodiscard]] Error queue_full() const;
   [[nodiscard]] Error queue_timeout(Clock::time_point created) const;
 

@@ -94,7 +94,7 @@ SharedRun::Next SharedRun::go_on(Clock::time_point now) {
   if (!run.begun()) {
     // Before anything is made: a kept instance that was not touched is not spent.
     if (run.cancelled()) {
-      run.refuse({Cancelled{}, Phase::Queue, "cancelled before it began", {}, {}, {}});
+      run.refuse(execution::cancelled_before());
       return Next::Done;
     }
     if (!run.begin(now)) {
@@ -127,7 +127,7 @@ SharedRun::Next SharedRun::go_on(Clock::time_point now) {
 }
 
 /// What it throws ends the process, whichever thread it is on.
-void SharedRun::tell(const Callback& callback, const Report& report) noexcept { callback(report); }
+void SharedRun::tell(Callback& callback, const Report& report) noexcept { callback(report); }
 
 void SharedRun::publish() {
   std::vector<Callback> callbacks;
@@ -138,7 +138,7 @@ void SharedRun::publish() {
     callbacks.swap(on_done_);
     over_.notify_all();
   }
-  for (const auto& callback : callbacks) {
+  for (auto& callback : callbacks) {
     tell(callback, report_);
   }
 }

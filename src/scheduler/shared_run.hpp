@@ -74,9 +74,9 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   [[nodiscard]] bool cancel_here() noexcept;
   [[nodiscard]] const Report& wait() const;
   [[nodiscard]] const Report* wait_for(std::chrono::nanoseconds patience) const;
-  using Callback = std::function<void(const Report&)>;
+  using Callback = std::move_only_function<void(const Report&)>;
   void on_done(Callback done);
-  static void tell(const Callback& callback, const Report& report) noexcept;
+  static void tell(Callback& callback, const Report& report) noexcept;
   [[nodiscard]] ExecutionState state() const noexcept;
   [[nodiscard]] ResourceUsage usage() const;
   [[nodiscard]] const RunId& id() const noexcept { return report_.id; }

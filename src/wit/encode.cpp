@@ -3,11 +3,7 @@
 #include "base/utf8.hpp"
 #include "wit/codec.hpp"
 
-namespace airssys::wasm::encoding {
-
-bool is_text(std::string_view text) { return base::is_utf8(text); }
-
-}  // namespace airssys::wasm::encoding
+namespace airssys::wasm::encoding {}  // namespace airssys::wasm::encoding
 
 namespace airssys::wasm::wit {
 

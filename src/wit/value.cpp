@@ -1,4 +1,5 @@
 #include <airssys/wasm/value.hpp>
+#include <algorithm>
 #include <array>
 #include <cmath>
 
@@ -45,6 +46,17 @@ bool same_bytes(const ByteList& bytes, const List& list) {
 }
 
 }  // namespace
+
+Value::Value() noexcept = default;
+Value::Value(const Value& other) = default;
+Value::Value(Value&& other) noexcept = default;
+Value& Value::operator=(const Value& other) = default;
+Value& Value::operator=(Value&& other) noexcept = default;
+Value::~Value() = default;
+Value::Value(const char* text) : data_(std::string(text)) {}
+Value::Value(std::string_view text) : data_(std::string(text)) {}
+
+bool operator==(const Flags& a, const Flags& b) { return std::ranges::is_permutation(a.names, b.names); }
 
 std::string_view Value::kind(std::size_t index) noexcept {
   constexpr std::array<std::string_view, std::variant_size_v<Data>> kNames = {

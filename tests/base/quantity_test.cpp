@@ -1,6 +1,6 @@
-#include "base/quantity.hpp"
 
 #include <gtest/gtest.h>
+#include <airssys/wasm/quantity.hpp>
 
 namespace airssys::wasm::base {
 namespace {

@@ -3,6 +3,7 @@
 
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/quantity.hpp>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -14,7 +15,6 @@
 #include <sstream>
 #include <string>
 
-#include "base/quantity.hpp"
 #include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
@@ -143,10 +143,10 @@ TEST_F(Documents, VersionsAreThoseThatAreBuilt) {
   EXPECT_THAT(text_of("src/load/loader.cpp"), ::testing::HasSubstr("\"wasmtime " + wasmtime + ","));
 }
 
-std::string shown(Fuel value) { return base::show_count(value.units); }
-std::string shown(Bytes value) { return base::show_bytes(value.count); }
-std::string shown(std::uint64_t value) { return base::show_count(value); }
-std::string shown(std::chrono::nanoseconds value) { return base::show_duration(value); }
+std::string shown(Fuel value) { return show_count(value.units); }
+std::string shown(Bytes value) { return show_bytes(value.count); }
+std::string shown(std::uint64_t value) { return show_count(value); }
+std::string shown(std::chrono::nanoseconds value) { return show_duration(value); }
 
 // AIRSSYS_WASM_UPDATE=1 writes it anew.
 TEST_F(Documents, TheTableOfLimitsIsTheOneInTheHeader) {

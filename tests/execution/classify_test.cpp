@@ -34,7 +34,9 @@ struct Describe {
   }
   std::string operator()(const Trapped& k) const { return "trap " + std::string(name(k.code)); }
   std::string operator()(const Exited& k) const { return numbers("exit", k.status); }
-  std::string operator()(const HostExhausted& k) const { return k.resource + numbers("", k.os_error); }
+  std::string operator()(const HostExhausted& k) const {
+    return std::string(name(k.resource)) + numbers("", k.os_error);
+  }
   std::string operator()(const HostFailed& k) const { return k.function + numbers("", k.code); }
   std::string operator()(const CapabilityDenied& k) const { return k.capability; }
   std::string operator()(const BadCall&) const { return "bad_call"; }
@@ -140,9 +142,9 @@ const std::vector<Row> kRows = {
     {Cause::Instances, 0, in(RunPhase::Instantiate), "instances 16 count"},
     {Cause::Memories, 0, in(RunPhase::Instantiate), "memories 17 count"},
     {Cause::Tables, 0, in(RunPhase::Instantiate), "tables 18 count"},
-    {Cause::PoolFull, 0, in(RunPhase::Instantiate), "pool slots 0"},
+    {Cause::PoolFull, 0, in(RunPhase::Instantiate), "pool_slots 0"},
     {Cause::OutOfMemory, 12, in(RunPhase::Instantiate), "memory 12"},
-    {Cause::Os, 24, half(), "operating system 24"},
+    {Cause::Os, 24, half(), "operating_system 24"},
     {Cause::BadUtf8, 0, in(RunPhase::Instantiate), "trap canonical_abi"},
     {Cause::Allocator, 0, in(RunPhase::Call), "trap canonical_abi", true},
     {Cause::Allocator, 0, in(RunPhase::Instantiate), "trap canonical_abi", true},
@@ -161,13 +163,13 @@ const std::vector<Row> kRows = {
     {Cause::GuestHandleInUse, 0, half(), "trap handle_in_use", true},
     {Cause::GuestStreamMisuse, 0, half(), "trap stream_misuse", true},
     {Cause::Grant, 0, in(RunPhase::Link), "bad_call"},
-    {Cause::OutputUnread, 64U << 20U, in(RunPhase::Link), "unread output 0"},
+    {Cause::OutputUnread, 64U << 20U, in(RunPhase::Link), "unread_output 0"},
     {Cause::NoFunction, 0, in(RunPhase::Link), "bad_call"},
     {Cause::Value, 0, in(RunPhase::Link), "bad_call"},
     {Cause::Other, 0, half(), "trap canonical_abi"},
     {Cause::Other, 0, half(), "trap host", true},
-    {Cause::Other, 0, in(RunPhase::Instantiate), "instance allocation 0"},
-    {Cause::Other, 0, in(RunPhase::Link), "instance allocation 0"},
+    {Cause::Other, 0, in(RunPhase::Instantiate), "instance_allocation 0"},
+    {Cause::Other, 0, in(RunPhase::Link), "instance_allocation 0"},
     {Cause::Other, 0, in(RunPhase::Instantiate), "trap host", true},
     {Cause::Other, 0, refused(in(RunPhase::Instantiate)), "memory 4096 8192 2048"},
     {Cause::Other, 0, refused(in(RunPhase::Instantiate)), "memory 4096 8192 2048", true},

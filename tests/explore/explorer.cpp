@@ -301,7 +301,7 @@ class EngineWorld {
     if (dice.one_in(2)) {
       actor.executions.push_back(actor.instance->start(function(dice), {}, budget));
     } else {
-      static_cast<void>(actor.instance->call(function(dice), {}, budget));
+      static_cast<void>(actor.instance->run(function(dice), {}, budget));
     }
     if (dice.one_in(4)) {
       actor.instance.reset();

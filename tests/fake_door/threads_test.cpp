@@ -174,7 +174,7 @@ TEST_F(FakeDoorTest, OneInstanceIsCalledFromManyThreads) {
   std::atomic<int> returned = 0;
   at_once([&](int) {
     for (int round = 0; round < 40; ++round) {
-      for (const auto& report : {instance.call("quick", {}, patient_call()), quick.run(patient_call()).report,
+      for (const auto& report : {instance.run("quick", {}, patient_call()), quick.run(patient_call()).report,
                                  instance.start("now", {}, patient_call()).wait()}) {
         EXPECT_TRUE(report || report.error().reason() == "bad_call");
         returned += report ? 1 : 0;
@@ -202,7 +202,7 @@ TEST_F(FakeDoorTest, TheEngineEndsUnderRunsThatOthersWaitFor) {
   std::latch in(1);
   waiters.emplace_back([&] {
     in.count_down();
-    EXPECT_EQ(another.call("spin", {}, patient_call()).error().reason(), "cancelled");
+    EXPECT_EQ(another.run("spin", {}, patient_call()).error().reason(), "cancelled");
   });
   in.wait();
   for (const auto& run : runs) {

@@ -25,7 +25,7 @@ const std::string kQuick = component(R"((func (export "run") (result i32) i32.co
 
 bool is_forked(const Error& error) {
   const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
-  return exhausted != nullptr && exhausted->resource == "forked";
+  return exhausted != nullptr && exhausted->resource == HostResource::Forked;
 }
 
 /// Everything that a program may have of an engine, in the middle of its work.
@@ -79,7 +79,7 @@ int what_is_wrong(Holdings& had, std::ptrdiff_t first_end) {
   if (!told(engine.run(*had.quick, "run", {}, small())) || !told(engine.start(*had.quick, "run", {}, small()).wait()) ||
       !told(had.runs.front().wait()) || !told(*had.runs.back().wait_for(1s)) || !told((*had.bound)(small())) ||
       !told(engine.load_text(kQuick, "again")) || !told(engine.instantiate(*had.quick, small())) ||
-      !told(had.instance->call("run", {}, budget)) || !told(had.instance->start("run", {}, budget).wait()) ||
+      !told(had.instance->run("run", {}, budget)) || !told(had.instance->start("run", {}, budget).wait()) ||
       !told(engine.parse_wave(*had.quick, "run", "()")) || !told(engine.parse_json(*had.quick, "run", "[]")) ||
       !told(engine.load_component({}, "again")) || !told(WasmEngine::create(config()))) {
     return number;

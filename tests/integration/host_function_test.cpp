@@ -131,6 +131,43 @@ TEST_F(HostFunctionTest, ItMayOwnWhatCannotBeCopiedAndIsOneForAllComponents) {
   counts("its own");
 }
 
+TEST_F(HostFunctionTest, WhatIsOfferedAfterALoadIsForLaterLoads) {
+  const auto wat = calling("late", "acme:test/late");
+  const auto before = load(wat);
+  EXPECT_THAT(engine.run(before, "run", {}, small()), Stops("link_failed"));
+  engine.host("acme:test/late").function("late", [](HostCall&) {});
+  EXPECT_TRUE(engine.run(load(wat), "run", {}, small()));
+  EXPECT_THAT(engine.run(before, "run", {}, small()), Stops("link_failed")) << "it keeps what there was";
+}
+
+TEST_F(HostFunctionTest, AnInterfaceMayOutliveItsEngine) {
+  std::optional<WasmEngine> other = WasmEngine::create(config()).value();
+  auto interface = other->host("acme:test/late");
+  other.reset();
+  bool destroyed = false;
+  std::unique_ptr<bool, void (*)(bool*)> owned(&destroyed, [](bool* gone) { *gone = true; });
+  interface.function("late", [owned = std::move(owned)](HostCall&) {});
+  EXPECT_FALSE(destroyed);
+  interface.function("late", [](HostCall&) {});
+  EXPECT_TRUE(destroyed) << "nobody else holds what is offered to nobody";
+}
+
+TEST_F(HostFunctionTest, ACommandRunsOnTheThreadThatRunsIt) {
+  std::thread::id on;
+  engine.host("").function("tell", [&on](HostCall&) { on = std::this_thread::get_id(); });
+  const auto guest = load(R"((component (import "tell" (func $f)) (core func $f (canon lower (func $f)))
+    (core module $m (import "" "f" (func $f)) (func (export "run") (result i32) (call $f) i32.const 0))
+    (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+    (func $run (result (result)) (canon lift (core func $i "run")))
+    (instance $runs (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $runs))))");
+  const auto report = engine.run_command(guest, small());
+  EXPECT_TRUE(report) << report.error();
+  EXPECT_EQ(on, std::this_thread::get_id());
+  EXPECT_TRUE(engine.start_command(guest, small()).wait());
+  EXPECT_NE(on, std::this_thread::get_id());
+  EXPECT_THAT(engine.run_command(load(calling("tell")), small()), Stops("bad_call")) << "no command";
+}
+
 TEST_F(HostFunctionTest, AnAnswerOfTheWrongTypeNeverReachesTheGuest) {
   EXPECT_THAT(ask([](HostCall&, std::span<const Value>) { return one("no number"); }), Stops("host_failed"));
   EXPECT_THAT(ask([](HostCall&, std::span<const Value>) -> HostAnswer { return std::vector<Value>{}; }),

@@ -54,7 +54,7 @@ class InstanceTest : public HostTest {
     return std::move(*made);
   }
   static Handle handle(Instance& instance, std::uint32_t n) {
-    const auto report = instance.call("make", {n}, budget());
+    const auto report = instance.run("make", {n}, budget());
     EXPECT_TRUE(report) << report.error();
     return *report.value()->get<Handle>();
   }
@@ -62,11 +62,11 @@ class InstanceTest : public HostTest {
 
 TEST_F(InstanceTest, KeepsItsStateAndEachCallHasItsOwnBudget) {
   auto counter = make(kCounter);
-  EXPECT_EQ(counter.call("add", {std::uint32_t{3}}, budget()).value(), Value(std::uint32_t{3}));
+  EXPECT_EQ(counter.run("add", {std::uint32_t{3}}, budget()).value(), Value(std::uint32_t{3}));
   auto tight = budget();
   tight.limits.max_fuel = 100_fuel;
   for (std::uint32_t i = 4; i < 50; ++i) {
-    const auto report = counter.call("add", {std::uint32_t{1}}, tight);
+    const auto report = counter.run("add", {std::uint32_t{1}}, tight);
     ASSERT_TRUE(report) << report.error();
     EXPECT_EQ(report.value(), Value(i));
     EXPECT_LT(report.usage().fuel, 20_fuel);
@@ -77,13 +77,13 @@ TEST_F(InstanceTest, KeepsItsStateAndEachCallHasItsOwnBudget) {
 
 TEST_F(InstanceTest, WhatIsRefusedBeforeItBeginsHarmsNothing) {
   auto counter = make(kCounter);
-  EXPECT_THAT(counter.call("add", {"text"}, budget()), Stops("bad_call"));
-  EXPECT_THAT(counter.call("ad", {}, budget()), Stops("bad_call"));
+  EXPECT_THAT(counter.run("add", {"text"}, budget()), Stops("bad_call"));
+  EXPECT_THAT(counter.run("ad", {}, budget()), Stops("bad_call"));
   auto zero = budget();
   zero.timeout = 0ns;
-  EXPECT_THAT(counter.call("add", {std::uint32_t{1}}, zero), Stops("bad_call"));
+  EXPECT_THAT(counter.run("add", {std::uint32_t{1}}, zero), Stops("bad_call"));
   EXPECT_FALSE(counter.spent());
-  EXPECT_TRUE(counter.call("add", {std::uint32_t{1}}, budget()));
+  EXPECT_TRUE(counter.run("add", {std::uint32_t{1}}, budget()));
 }
 
 TEST_F(InstanceTest, AnyStopSpendsItAndItSaysSo) {
@@ -93,9 +93,9 @@ TEST_F(InstanceTest, AnyStopSpendsItAndItSaysSo) {
   for (const auto& [function, allowed, reason] :
        {std::tuple("spin", budget(), "fuel_exhausted"), {"spin", deadline, "timeout"}, {"crash", budget(), "trap"}}) {
     auto counter = make(kCounter);
-    EXPECT_THAT(counter.call(function, {}, allowed), Stops(reason));
+    EXPECT_THAT(counter.run(function, {}, allowed), Stops(reason));
     EXPECT_TRUE(counter.spent());
-    const auto after = counter.call("add", {std::uint32_t{1}}, budget());
+    const auto after = counter.run("add", {std::uint32_t{1}}, budget());
     ASSERT_THAT(after, Stops("bad_call"));
     EXPECT_THAT(after.error().message, ::testing::HasSubstr("spent"));
     EXPECT_EQ(after.outcome(), Outcome::Refused);
@@ -105,7 +105,7 @@ TEST_F(InstanceTest, AnyStopSpendsItAndItSaysSo) {
 TEST_F(InstanceTest, CancellingACallSpendsIt) {
   auto counter = make(kCounter);
   const auto call = counter.start("spin", {}, {with_deadline(5s).limits, 5s});
-  EXPECT_THAT(counter.call("add", {std::uint32_t{1}}, budget()), Stops("bad_call")) << "one call at a time";
+  EXPECT_THAT(counter.run("add", {std::uint32_t{1}}, budget()), Stops("bad_call")) << "one call at a time";
   while (call.usage().slices == 0) {
     std::this_thread::yield();
   }
@@ -119,11 +119,11 @@ TEST_F(InstanceTest, ACallCancelledBeforeItBeganHarmsNothing) {
   std::stop_source stopped;
   stopped.request_stop();
   const std::vector<Value> one = {std::uint32_t{1}};
-  const auto report = counter.call("add", one, budget(), stopped.get_token());
+  const auto report = counter.run("add", one, budget(), stopped.get_token());
   ASSERT_THAT(report, Stops("cancelled"));
   EXPECT_EQ(report.outcome(), Outcome::Refused);
   EXPECT_FALSE(counter.spent());
-  EXPECT_EQ(counter.call("add", one, budget()).value(), Value(std::uint32_t{1}));
+  EXPECT_EQ(counter.run("add", one, budget()).value(), Value(std::uint32_t{1}));
 }
 
 // The report of a call outlives the instance; the instance's place does not.
@@ -147,22 +147,22 @@ TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
                                        [&](HostCall& call, std::span<const Value>) { asked.set_value(call.later()); });
   const auto guest = short_lived->load_text(calling("ask"), "guest").value();
   auto instance = short_lived->instantiate(guest, small()).value();
-  std::jthread caller([&] { EXPECT_THAT(instance.call("run", {}, {small().limits, 60s}), Stops("cancelled")); });
+  std::jthread caller([&] { EXPECT_THAT(instance.run("run", {}, {small().limits, 60s}), Stops("cancelled")); });
   const auto never = asked.get_future().get();
   const auto began = std::chrono::steady_clock::now();
   short_lived.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - began, 5s);
   caller.join();
-  EXPECT_THAT(instance.call("run", {}, budget()), Stops("bad_call")) << "it is spent";
+  EXPECT_THAT(instance.run("run", {}, budget()), Stops("bad_call")) << "it is spent";
 }
 
 TEST_F(InstanceTest, MemoryCountsFromCallToCall) {
   auto counter = make(kCounter);
-  EXPECT_EQ(counter.call("grow", {std::uint32_t{10}}, budget()).value(), Value(std::int32_t{1}));
-  const auto refused = counter.call("grow", {std::uint32_t{10}}, budget());
+  EXPECT_EQ(counter.run("grow", {std::uint32_t{10}}, budget()).value(), Value(std::int32_t{1}));
+  const auto refused = counter.run("grow", {std::uint32_t{10}}, budget());
   EXPECT_EQ(refused.value(), Value(std::int32_t{-1})) << "11 pages are there already, the limit is 16";
   EXPECT_EQ(refused.usage().memory_refused, 1U);
-  const auto fits = counter.call("grow", {std::uint32_t{5}}, budget());
+  const auto fits = counter.run("grow", {std::uint32_t{5}}, budget());
   EXPECT_EQ(fits.value(), Value(std::int32_t{11}));
   EXPECT_EQ(fits.usage().memory_refused, 0U) << "each call counts its own";
   EXPECT_EQ(fits.usage().memory_peak, 1_MiB);
@@ -179,7 +179,7 @@ TEST_F(InstanceTest, PlacesAreBoundedAndComeBack) {
     ASSERT_TRUE(first && second);
     const auto third = few.instantiate(guest, small());
     ASSERT_FALSE(third);
-    EXPECT_EQ(std::get<HostExhausted>(third.error().kind).resource, "instances");
+    EXPECT_EQ(std::get<HostExhausted>(third.error().kind).resource, HostResource::Instances);
     EXPECT_TRUE(few.run(guest, "add", {std::uint32_t{1}}, small())) << "fresh runs have slots of their own";
   }
   EXPECT_TRUE(few.instantiate(guest, small()));
@@ -196,25 +196,25 @@ TEST_F(InstanceTest, AStartFunctionThatStopsIsReportedWithItsPhase) {
 TEST_F(InstanceTest, HandlesArePassedBackAndDroppedOnce) {
   auto things = make(resource(""));
   const auto thing = handle(things, 7);
-  EXPECT_EQ(things.call("look", {thing}, budget()).value(), Value(std::uint32_t{7}));
+  EXPECT_EQ(things.run("look", {thing}, budget()).value(), Value(std::uint32_t{7}));
   const auto dropped = things.drop(thing, budget());
   ASSERT_TRUE(dropped) << dropped.error();
   EXPECT_GT(dropped.usage().fuel, 0_fuel) << "the destructor is guest code";
   EXPECT_THAT(things.drop(thing, budget()), Stops("bad_call"));
-  EXPECT_THAT(things.call("look", {thing}, budget()), Stops("bad_call"));
+  EXPECT_THAT(things.run("look", {thing}, budget()), Stops("bad_call"));
   EXPECT_THAT(things.drop(Handle{12345}, budget()), Stops("bad_call")) << "forged";
   EXPECT_FALSE(things.spent());
   const auto given = handle(things, 8);
-  EXPECT_TRUE(things.call("take", {given}, budget()));
-  EXPECT_THAT(things.call("take", {given}, budget()), Stops("bad_call")) << "it is the guest's now";
-  EXPECT_EQ(things.call("dropped", {}, budget()).value(), Value(std::uint32_t{2}));
+  EXPECT_TRUE(things.run("take", {given}, budget()));
+  EXPECT_THAT(things.run("take", {given}, budget()), Stops("bad_call")) << "it is the guest's now";
+  EXPECT_EQ(things.run("dropped", {}, budget()).value(), Value(std::uint32_t{2}));
 }
 
 TEST_F(InstanceTest, AHandleOfAnotherInstanceIsNone) {
   auto one = make(resource("")), other = make(resource(""));
   const auto thing = handle(one, 7);
   ASSERT_NE(handle(other, 8), thing) << "numbers are not shared";
-  EXPECT_THAT(other.call("look", {thing}, budget()), Stops("bad_call"));
+  EXPECT_THAT(other.run("look", {thing}, budget()), Stops("bad_call"));
   EXPECT_THAT(other.drop(thing, budget()), Stops("bad_call"));
 }
 
@@ -237,17 +237,17 @@ TEST_F(InstanceTest, HandlesThatCannotBePassedAreRefusedBeforeTheCall) {
   (func (export "give-all") (param "all" (list (own $ea)))
     (canon lift (core func $i "two") (memory $i "mem") (realloc (func $i "realloc"))))))");
   const auto a = handle(both, 1), other_a = handle(both, 2);
-  const auto b = *both.call("make-b", {std::uint32_t{3}}, budget()).value()->get<Handle>();
+  const auto b = *both.run("make-b", {std::uint32_t{3}}, budget()).value()->get<Handle>();
   for (const auto& report :
-       {both.call("give-a", {b}, budget()), both.call("lend-b", {a}, budget()), both.call("give-two", {a, a}, budget()),
-        both.call("give-and-lend", {a, a}, budget()), both.call("give-all", {List{{a, other_a, a}}}, budget())}) {
+       {both.run("give-a", {b}, budget()), both.run("lend-b", {a}, budget()), both.run("give-two", {a, a}, budget()),
+        both.run("give-and-lend", {a, a}, budget()), both.run("give-all", {List{{a, other_a, a}}}, budget())}) {
     EXPECT_THAT(report, Stops("bad_call"));
     EXPECT_EQ(report.outcome(), Outcome::Refused);
   }
   EXPECT_FALSE(both.spent());
-  EXPECT_TRUE(both.call("lend-two", {a, a}, budget())) << "lending twice is fine";
-  EXPECT_TRUE(both.call("give-two", {a, other_a}, budget())) << "nothing was lost by the refusals";
-  EXPECT_THAT(both.call("give-a", {a}, budget()), Stops("bad_call"));
+  EXPECT_TRUE(both.run("lend-two", {a, a}, budget())) << "lending twice is fine";
+  EXPECT_TRUE(both.run("give-two", {a, other_a}, budget())) << "nothing was lost by the refusals";
+  EXPECT_THAT(both.run("give-a", {a}, budget()), Stops("bad_call"));
 }
 
 TEST_F(InstanceTest, ADestructorMeetsTheLimitsInItsOwnPhase) {
@@ -272,15 +272,15 @@ TEST_F(InstanceTest, HandlesThatAreHandedOutAreBounded) {
   auto few = budget();
   few.limits.max_handles = 3;
   for (int i = 0; i < 3; ++i) {
-    EXPECT_TRUE(things.call("make", {std::uint32_t{1}}, few));
+    EXPECT_TRUE(things.run("make", {std::uint32_t{1}}, few));
   }
-  const auto report = things.call("make", {std::uint32_t{1}}, few);
+  const auto report = things.run("make", {std::uint32_t{1}}, few);
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "handles");
   auto freely = make(resource(""));
   for (int i = 0; i < 20; ++i) {
-    const auto made = freely.call("make", {std::uint32_t{1}}, few);
+    const auto made = freely.run("make", {std::uint32_t{1}}, few);
     ASSERT_TRUE(made) << made.error();
-    ASSERT_TRUE(freely.call("take", {*made.value()->get<Handle>()}, few)) << "what is given away does not count";
+    ASSERT_TRUE(freely.run("take", {*made.value()->get<Handle>()}, few)) << "what is given away does not count";
   }
 }
 
@@ -289,11 +289,11 @@ TEST_F(InstanceTest, LendingOneHandleTooManyIsTheHandleLimit) {
   auto things = make(resource(""));
   auto few = budget();
   few.limits.max_handles = 3;
-  const auto thing = *things.call("make", {std::uint32_t{1}}, few).value()->get<Handle>();
-  ASSERT_TRUE(things.call("keep", {}, few));
-  EXPECT_TRUE(things.call("look", {thing}, few)) << "ours, its own, and the loan: three";
-  ASSERT_TRUE(things.call("keep", {}, few));
-  const auto report = things.call("look", {thing}, few);
+  const auto thing = *things.run("make", {std::uint32_t{1}}, few).value()->get<Handle>();
+  ASSERT_TRUE(things.run("keep", {}, few));
+  EXPECT_TRUE(things.run("look", {thing}, few)) << "ours, its own, and the loan: three";
+  ASSERT_TRUE(things.run("keep", {}, few));
+  const auto report = things.run("look", {thing}, few);
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(report).resource, "handles");
 }
 
@@ -301,7 +301,7 @@ TEST_F(InstanceTest, OutlivesItsEngineButAnswersNoMore) {
   std::optional<WasmEngine> short_lived = WasmEngine::create(test::config()).value();
   auto counter = short_lived->instantiate(short_lived->load_text(kCounter, "guest").value(), small()).value();
   short_lived.reset();
-  EXPECT_THAT(counter.call("add", {std::uint32_t{1}}, budget()), Stops("cancelled"));
+  EXPECT_THAT(counter.run("add", {std::uint32_t{1}}, budget()), Stops("cancelled"));
 }
 
 }  // namespace

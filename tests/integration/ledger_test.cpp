@@ -84,7 +84,7 @@ class LedgerTest : public ::testing::Test {
       ++out[report ? "returned" : std::string(report.error().reason())];
       if (!report && report.error().reason() == "host_exhausted") {
         EXPECT_GT(kind_of<HostExhausted>(report).needed, 0U) << report.error();
-        ++out[kind_of<HostExhausted>(report).resource];
+        ++out[std::string(name(kind_of<HostExhausted>(report).resource))];
       }
     }
     return out;
@@ -190,7 +190,7 @@ TEST_F(LedgerTest, ARunThatNeverFitsIsRefusedWithTheNumbers) {
   context.limits.max_memory = 128_MiB;
   for (const auto& report : {engine->run(guest, "run", {}, context), engine->start(guest, "run", {}, context).wait()}) {
     const auto kind = kind_of<HostExhausted>(report);
-    EXPECT_EQ(kind.resource, "memory");
+    EXPECT_EQ(kind.resource, HostResource::Memory);
     EXPECT_GE(kind.needed, 100U << 20U);
     EXPECT_EQ(kind.capacity, 64U << 20U);
     EXPECT_EQ(report.outcome(), Outcome::Refused);
@@ -209,7 +209,7 @@ TEST_F(LedgerTest, KeptInstancesHoldWhatTheyTake) {
     auto instance = engine->instantiate(guest, context);
     if (!instance) {
       EXPECT_EQ(instance.error().reason(), "host_exhausted");
-      EXPECT_EQ(std::get<HostExhausted>(instance.error().kind).resource, "memory");
+      EXPECT_EQ(std::get<HostExhausted>(instance.error().kind).resource, HostResource::Memory);
       break;
     }
     kept.push_back(std::move(*instance));
@@ -257,7 +257,7 @@ TEST_F(LedgerTest, DirectoriesAndFilesWaitForDescriptorsOrAreRefused) {
       (loop $more (call $open (local.get $d) (i32.const 1) (i32.const 64) (i32.const 5) (i32.const 0) (i32.const 1) (i32.const 32))
         (br $more)) (i32.const 1))"));
   const auto report = engine->run(opener, "run", {}, context);
-  EXPECT_EQ(kind_of<HostExhausted>(report).resource, "file descriptors") << report.error();
+  EXPECT_EQ(kind_of<HostExhausted>(report).resource, HostResource::FileDescriptors) << report.error();
 }
 
 TEST_F(LedgerTest, ThreadsForFilesAreTakenFromTheLedger) {
@@ -291,7 +291,7 @@ TEST_F(LedgerTest, AnEngineWithoutThreadsIsNotMade) {
   const auto made = WasmEngine::create(settings);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().reason(), "host_exhausted");
-  EXPECT_EQ(std::get<HostExhausted>(made.error().kind).resource, "threads");
+  EXPECT_EQ(std::get<HostExhausted>(made.error().kind).resource, HostResource::Threads);
 }
 
 // The pools of many engines do not fit a process: further ones run without.

@@ -2,16 +2,16 @@
 
 #include <gtest/gtest.h>
 
-namespace airssys::wasm::runtime {
+namespace airssys::wasm {
 namespace {
 
 TEST(LinkingTest, WhatTheHostLacksIsNoFaultOfTheImports) {
   const wit::Description description;
-  for (const auto& [cause, what] :
-       {std::pair{wasmtime::Cause::OutOfMemory, "memory"}, std::pair{wasmtime::Cause::Os, "operating system"}}) {
+  for (const auto& [cause, what] : {std::pair{wasmtime::Cause::OutOfMemory, HostResource::Memory},
+                                    std::pair{wasmtime::Cause::Os, HostResource::OperatingSystem}}) {
     const auto error = load::misfit(description, {cause, 12, false, "mmap failed", {}});
     const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
-    ASSERT_NE(exhausted, nullptr) << what;
+    ASSERT_NE(exhausted, nullptr) << name(what);
     EXPECT_EQ(exhausted->resource, what);
     EXPECT_EQ(exhausted->os_error, 12);
     EXPECT_EQ(error.phase, Phase::Link);
@@ -19,4 +19,4 @@ TEST(LinkingTest, WhatTheHostLacksIsNoFaultOfTheImports) {
 }
 
 }  // namespace
-}  // namespace airssys::wasm::runtime
+}  // namespace airssys::wasm

@@ -127,7 +127,7 @@ TEST_F(LoadTest, WantOfDescriptorsIsTheHostsAndNotTheFiles) {
     ASSERT_FALSE(loaded);
     const auto* exhausted = std::get_if<HostExhausted>(&loaded.error().kind);
     ASSERT_NE(exhausted, nullptr) << loaded.error().message;
-    EXPECT_EQ(exhausted->resource, "file descriptors");
+    EXPECT_EQ(exhausted->resource, HostResource::FileDescriptors);
     EXPECT_EQ(exhausted->os_error, EMFILE);
   }
 }
@@ -464,7 +464,7 @@ TEST_F(LoadTest, ACompilerThatSomebodyElseKilledIsNotTheComponentsFault) {
   const auto loaded = load_by_helper("kill -9 $$");
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().reason(), "host_exhausted");
-  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
+  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, HostResource::CompileHelper);
 }
 
 TEST_F(LoadTest, AHelperThatIsNoProgramIsNamed) {
@@ -476,7 +476,7 @@ TEST_F(LoadTest, AHelperThatIsNoProgramIsNamed) {
   std::filesystem::permissions(settings.compile.helper, std::filesystem::perms::owner_all);
   const auto loaded = WasmEngine::create(settings).value().load_text("(component)", "guest");
   ASSERT_FALSE(loaded);
-  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, "compile helper");
+  EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, HostResource::CompileHelper);
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).os_error, ENOEXEC);
   EXPECT_THAT(loaded.error().message, ::testing::HasSubstr(settings.compile.helper.string()));
 }

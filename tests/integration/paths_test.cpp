@@ -86,7 +86,7 @@ class PathsTest : public HostTest {
     const CallBudget budget{small().limits, 1s};
     take(engine.run(guest, path, arguments, small()));
     take(engine.start(guest, path, arguments, small()).wait());
-    take(instance.call(path, arguments, budget));
+    take(instance.run(path, arguments, budget));
     take(instance.start(path, arguments, budget).wait());
     take(engine.parse_wave(guest, path, wave));
     take(engine.parse_json(guest, path, json));
@@ -110,7 +110,7 @@ TEST_F(PathsTest, AFunctionIsCalledByItsPathWhereverItIs) {
         Row{"sum", kTwoAndThree, std::int32_t{5}}}) {
     EXPECT_EQ(call(guest, path, arguments), answer) << path;
     EXPECT_EQ(engine.start(guest, path, arguments, small()).wait().value(), answer) << path;
-    const auto kept = instance.call(path, arguments, budget);
+    const auto kept = instance.run(path, arguments, budget);
     EXPECT_EQ(kept.value(), answer) << path;
     EXPECT_EQ(kept.function, path);
   }

@@ -78,7 +78,7 @@ TEST_F(RealGuestTest, EachLanguageKeepsGoingInOneInstance) {
     auto made = engine->instantiate(load("hello-" + language + ".wasm"), {});
     ASSERT_TRUE(made) << made.error();
     for (int i = 0; i < 3; ++i) {
-      const auto report = made->call("run", {std::to_string(i)});
+      const auto report = made->run("run", {std::to_string(i)});
       ASSERT_TRUE(report) << report.error();
       EXPECT_THAT(*report.value()->get<std::string>(), ::testing::EndsWith("says hello " + std::to_string(i)));
     }

@@ -169,7 +169,7 @@ class SpentTest : public HostTest {
     notes_ = 0;
     const auto typed = spent.bind<std::uint32_t(std::uint32_t)>("add").value();
     for (const auto& after :
-         {spent.call("add", {std::uint32_t{1}}, budget()), spent.start("add", {std::uint32_t{1}}, budget()).wait(),
+         {spent.run("add", {std::uint32_t{1}}, budget()), spent.start("add", {std::uint32_t{1}}, budget()).wait(),
           typed.run(budget(), 1U).report, spent.drop(Handle{1}, budget())}) {
       ASSERT_THAT(after, Stops("bad_call"));
       EXPECT_EQ(after.error().phase, Phase::Link);
@@ -179,7 +179,7 @@ class SpentTest : public HostTest {
     }
     EXPECT_EQ(notes_, 0);
     EXPECT_FALSE(other.spent());
-    EXPECT_EQ(other.call("add", {std::uint32_t{1}}, budget()).value(), Value(counted + 1));
+    EXPECT_EQ(other.run("add", {std::uint32_t{1}}, budget()).value(), Value(counted + 1));
     EXPECT_EQ(notes_, 1);
   }
 
@@ -198,9 +198,9 @@ TEST_P(EveryStopTest, LeavesAnInstanceThatRunsNothingMoreAndItsSiblingAlone) {
   std::uint32_t counted = 0;
   for (const bool blocking : {true, false}) {
     auto one = make();
-    ASSERT_TRUE(one.call("add", {std::uint32_t{1}}, budget()));
+    ASSERT_TRUE(one.run("add", {std::uint32_t{1}}, budget()));
     const auto stopped =
-        blocking ? one.call(stop.function, {}, stop.budget) : one.start(stop.function, {}, stop.budget).wait();
+        blocking ? one.run(stop.function, {}, stop.budget) : one.start(stop.function, {}, stop.budget).wait();
     ASSERT_THAT(stopped, Stops(stop.reason));
     EXPECT_EQ(stopped.error().phase, Phase::Call);
     EXPECT_EQ(stopped.outcome(), Outcome::Stopped);
@@ -230,7 +230,7 @@ TEST_F(SpentTest, AStopTokenSpendsABlockingCallThatWaitsInTheHost) {
     asked_.wait(0);
     stop.request_stop();
   });
-  const auto report = one.call("wait", {}, {small().limits, 30s}, stop.get_token());
+  const auto report = one.run("wait", {}, {small().limits, 30s}, stop.get_token());
   ASSERT_THAT(report, Stops("cancelled"));
   EXPECT_EQ(report.error().phase, Phase::Call);
   expect_only_one_is_spent(one, other, 0);

@@ -140,7 +140,7 @@ TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
     std::jthread([&] {
       ::sigfillset(&all);
       ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
-      EXPECT_THAT(instance.call("run", {}, patient()), Stops("trap"));
+      EXPECT_THAT(instance.run("run", {}, patient()), Stops("trap"));
     }).join();
     ::pthread_sigmask(SIG_SETMASK, nullptr, &all);
     EXPECT_EQ(::sigismember(&all, SIGTERM), 1) << "what is not a guest's fault stays blocked";
@@ -252,7 +252,7 @@ TEST_F(WhereTest, WhatBlocksIsPolledByTheCallerToTheEnd) {
   EXPECT_TRUE(host->bind<std::uint32_t()>(*guest, "run").value()(small()));
   EXPECT_EQ(only_thread(), here);
   auto instance = host->instantiate(*guest, small()).value();
-  EXPECT_TRUE(instance.call("run", {}, budget));
+  EXPECT_TRUE(instance.run("run", {}, budget));
   EXPECT_EQ(only_thread(), here);
   EXPECT_TRUE(instance.bind<std::uint32_t()>("run").value()(budget));
   EXPECT_EQ(only_thread(), here);
@@ -463,11 +463,11 @@ TEST_F(ThreadsTest, ManyThreadsWatchOneExecutionAndCancelIt) {
 TEST_F(ThreadsTest, AnInstanceInACallRefusesAllOthers) {
   auto instance = engine.instantiate(load(asking()), small()).value();
   const auto quick = instance.bind<std::uint32_t()>("quick").value();
-  std::jthread first([&] { EXPECT_EQ(instance.call("wait", {}, patient()).value(), k42); });
+  std::jthread first([&] { EXPECT_EQ(instance.run("wait", {}, patient()).value(), k42); });
   later.expect(1);
   at_once(kThreads, [&](int) {
     for (int i = 0; i < 20; ++i) {
-      for (const auto& report : {instance.call("quick", {}, patient()), instance.start("quick", {}, patient()).wait(),
+      for (const auto& report : {instance.run("quick", {}, patient()), instance.start("quick", {}, patient()).wait(),
                                  quick.run(patient()).report}) {
         EXPECT_THAT(report, Stops("bad_call"));
         EXPECT_EQ(report.outcome(), Outcome::Refused);
@@ -477,7 +477,7 @@ TEST_F(ThreadsTest, AnInstanceInACallRefusesAllOthers) {
   EXPECT_EQ(answer_waiting(), 1);
   first.join();
   EXPECT_FALSE(instance.spent());
-  EXPECT_EQ(instance.call("quick", {}, patient()).value(), k42);
+  EXPECT_EQ(instance.run("quick", {}, patient()).value(), k42);
 }
 
 // A counter tells whether two were in there at once, or one was lost.
@@ -494,8 +494,7 @@ TEST_F(ThreadsTest, CallsOfASharedInstanceFollowEachOther) {
   at_once(kThreads, [&](int i) {
     auto& mine = answers.at(static_cast<std::size_t>(i));
     while (mine.size() < kEach) {
-      const auto report =
-          i % 2 == 0 ? counter.call("next", {}, patient()) : counter.start("next", {}, patient()).wait();
+      const auto report = i % 2 == 0 ? counter.run("next", {}, patient()) : counter.start("next", {}, patient()).wait();
       if (report) {
         mine.push_back(*report.value()->get<std::uint32_t>());
       } else {
@@ -511,14 +510,14 @@ TEST_F(ThreadsTest, CallsOfASharedInstanceFollowEachOther) {
   }
   EXPECT_EQ(all.size(), kThreads * kEach) << "no two calls saw the same number";
   EXPECT_EQ(*all.rbegin(), kThreads * kEach);
-  EXPECT_EQ(counter.call("next", {}, patient()).value(), Value(std::uint32_t{kThreads * kEach + 1}));
+  EXPECT_EQ(counter.run("next", {}, patient()).value(), Value(std::uint32_t{kThreads * kEach + 1}));
 }
 
 /// A blocking call, fresh or of a kept instance.
 class StopTest : public ThreadsTest, public ::testing::WithParamInterface<bool> {
  protected:
   Report blocked(std::string_view function, const std::stop_token& stop) {
-    return GetParam() ? kept_.call(function, {}, patient(), stop)
+    return GetParam() ? kept_.run(function, {}, patient(), stop)
                       : engine.run(guest_, function, std::span<const Value>(), with_deadline(10s), stop);
   }
   [[nodiscard]] bool spent() const { return kept_.spent(); }
@@ -865,11 +864,11 @@ TEST_F(ThreadsTest, AnIdleInstanceWithoutItsEngineAnswersCancelledHoweverItIsCal
   ending.reset();
   std::jthread([&] {
     for (int i = 0; i < 2; ++i) {
-      EXPECT_THAT(instance->call("quick", {}, patient()), Stops("cancelled"));
+      EXPECT_THAT(instance->run("quick", {}, patient()), Stops("cancelled"));
       EXPECT_THAT(instance->start("quick", {}, patient()).wait(), Stops("cancelled"));
       EXPECT_THAT(quick.run(patient()).report, Stops("cancelled"));
     }
-    EXPECT_THAT(instance->call("quik", {}, patient()), Stops("bad_call"));
+    EXPECT_THAT(instance->run("quik", {}, patient()), Stops("bad_call"));
     instance.reset();
     EXPECT_THAT(quick.run(patient()).report, Stops("cancelled")) << "what is bound keeps its instance";
   }).join();

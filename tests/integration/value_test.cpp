@@ -217,7 +217,7 @@ TEST_P(ValueTest, GoesIntoAGuestAndComesBack) {
   EXPECT_EQ(engine.run(guest, "echo", {all}, context).value(), all);
   EXPECT_EQ(engine.start(guest, "echo", {all}, context).wait().value(), all);
   auto instance = engine.instantiate(guest, context).value();
-  EXPECT_EQ(instance.call("echo", {all}, roomy()).value(), all);
+  EXPECT_EQ(instance.run("echo", {all}, roomy()).value(), all);
 }
 
 TEST_P(ValueTest, SurvivesItsTextForms) {
@@ -371,7 +371,7 @@ class RefusalTest : public HostTest {
       const Value list = List{{value}};
       for (const auto& report :
            {engine.run(guest, "echo", {list}, small()), engine.start(guest, "echo", {list}, small()).wait(),
-            instance.call("echo", {list}, roomy())}) {
+            instance.run("echo", {list}, roomy())}) {
         EXPECT_THAT(report, Stops("bad_call")) << type << " " << to_json(value);
         EXPECT_EQ(report.outcome(), Outcome::Refused) << type << " " << to_json(value);
       }

@@ -188,7 +188,7 @@ TEST_F(WasiTest, RunsThatInheritAnOutputNobodyReadsAreRefusedOnceTooMuchWaits) {
   ::close(pipe[0]);
 
   ASSERT_THAT(last, Stops("host_exhausted"));
-  EXPECT_EQ(kind_of<HostExhausted>(last).resource, "unread output");
+  EXPECT_EQ(kind_of<HostExhausted>(last).resource, HostResource::UnreadOutput);
   EXPECT_EQ(last.outcome(), Outcome::Refused);
   EXPECT_GT(returned, 64 * 250);
   EXPECT_TRUE(after) << after.error();
@@ -223,8 +223,8 @@ TEST_F(WasiTest, AnInstanceThatOutlivesItsEngineWaitsForTheReaderInItsPlace) {
   std::future_status engine_ends{}, before{}, after{};
   {
     const Redirected out(STDOUT_FILENO, pipe.write);
-    static_cast<void>(kept->call("run", {}, {context.limits, context.timeout}));
-    static_cast<void>(kept->call("run", {}, {context.limits, context.timeout}));
+    static_cast<void>(kept->run("run", {}, {context.limits, context.timeout}));
+    static_cast<void>(kept->run("run", {}, {context.limits, context.timeout}));
     auto end = std::async(std::launch::async, [&] { ending.reset(); });
     engine_ends = end.wait_for(2s);
     auto last = std::async(std::launch::async, [&] { kept.reset(); });
@@ -361,12 +361,12 @@ TEST_F(WasiTest, EachCallOfAKeptInstanceHasAnOutputBudget) {
   const auto guest = load(wasi_guest("(local.set $s (call $stdout)) " + kWrite + "(i32.const 1)"));
   auto instance = engine.instantiate(guest, context).value();
   for (int call = 0; call < 3; ++call) {
-    const auto report = instance.call("run", {}, {context.limits, context.timeout});
+    const auto report = instance.run("run", {}, {context.limits, context.timeout});
     ASSERT_TRUE(report) << report.error();
     EXPECT_EQ(report.stdout_text.size(), 6U);
   }
   context.limits.max_output = 5_B;
-  const auto refused = instance.call("run", {}, {context.limits, context.timeout});
+  const auto refused = instance.run("run", {}, {context.limits, context.timeout});
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(refused).resource, "output_bytes");
   EXPECT_EQ(kind_of<ResourceLimitExceeded>(refused).limit, 5U);
 }
@@ -610,7 +610,7 @@ TEST_F(WasiTest, TheFirst64SetsOfDirectoriesHaveThreadsOfTheirOwnAndFurtherOnesS
     auto context = with_deadline(1000ms);
     context.wasi.directories = {{own.string(), "/data", false}};
     kept.push_back(host.instantiate(open_file, context).value());
-    EXPECT_EQ(code_of(kept.back().call("run", {}, {context.limits, context.timeout})), 0U) << i;
+    EXPECT_EQ(code_of(kept.back().run("run", {}, {context.limits, context.timeout})), 0U) << i;
     used.push_back(threads());
   }
   EXPECT_EQ(std::ranges::adjacent_find(used) - used.begin(), 63) << "the 65th shares, and no one before it";

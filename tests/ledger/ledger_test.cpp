@@ -121,7 +121,7 @@ TEST(Ledger, AShortageIsToldWithItsNumbers) {
             "not enough mappings: 198 needed, and of the 57300 that all guests may take together 57214 are taken");
   EXPECT_EQ(error.help, "raise vm.max_map_count, or run fewer at a time");
   const auto& kind = std::get<HostExhausted>(error.kind);
-  EXPECT_EQ(kind.resource, "mappings");
+  EXPECT_EQ(kind.resource, HostResource::Mappings);
   EXPECT_EQ(kind.needed, 198U);
   EXPECT_EQ(kind.used, 57'214U);
   EXPECT_EQ(kind.capacity, 57'300U);

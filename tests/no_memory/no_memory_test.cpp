@@ -79,7 +79,7 @@ class NoMemoryTest : public ::testing::Test {
   }
   static bool is_told(const Error& error) {
     const auto* exhausted = std::get_if<HostExhausted>(&error.kind);
-    return exhausted != nullptr && exhausted->resource == "memory";
+    return exhausted != nullptr && exhausted->resource == HostResource::Memory;
   }
   /// A run that ended for want of memory says so; others are as ever.
   void note(const Report& report) {
@@ -168,7 +168,7 @@ TEST_F(NoMemoryTest, AKeptInstanceIsMadeCalledAndGone) {
       return;
     }
     const CallBudget budget{small().limits, small().timeout};
-    note(instance->call("echo", {"some text that is longer than a short one"}, budget));
+    note(instance->run("echo", {"some text that is longer than a short one"}, budget));
     if (!instance->spent()) {
       note(instance->start("echo", {"some text that is longer than a short one"}, budget).wait());
     }
@@ -191,11 +191,11 @@ TEST_F(NoMemoryTest, AKeptInstanceIsNeverStuck) {
     }
     note(instance->start("echo", {"some text that is longer than a short one"}, budget).wait());
     if (!instance->spent()) {
-      note(instance->call("echo", {"some text that is longer than a short one"}, budget));
+      note(instance->run("echo", {"some text that is longer than a short one"}, budget));
     }
   });
   ASSERT_TRUE(instance && !instance->spent());
-  EXPECT_EQ(instance->call("echo", {"x"}, budget).value(), Value("x"));
+  EXPECT_EQ(instance->run("echo", {"x"}, budget).value(), Value("x"));
 }
 
 // Whoever is refused a place leaves the queue whole.

@@ -557,7 +557,7 @@ TEST_F(SchedulerLedgerTest, WhoWaitsInVainIsToldWhatWasLacking) {
   const auto vain = heavy({done()}, 80);
   ASSERT_EQ(reason(vain->wait()), "host_exhausted");
   const auto& kind = std::get<HostExhausted>(vain->wait().error().kind);
-  EXPECT_EQ(kind.resource, "memory");
+  EXPECT_EQ(kind.resource, HostResource::Memory);
   EXPECT_EQ(kind.needed, 80U);
   EXPECT_EQ(kind.capacity, 104U);
   first->cancel();

@@ -156,6 +156,9 @@ task_lint() {
   cargo fmt --manifest-path "$bridge_source/Cargo.toml" --check
   say "includes"
   ! git grep -n "#include \"\.\./" -- "*.cpp" "*.hpp" || die "rooms are included by their names"
+  # What users read names no room; detail/behind.hpp is where the two meet.
+  ! git grep -nE "\b(ledger|report|wasmtime|compile|host|load|execution|scheduler|engine)::" -- "include/*.hpp" ":!include/airssys/wasm/detail/behind.hpp" ||
+    die "public headers name what is behind them by detail::"
   say "shellcheck"
   shellcheck -x dev .ci/run tools/dev/tidy.sh
   set_up_build

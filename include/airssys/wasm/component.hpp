@@ -1,20 +1,21 @@
 #pragma once
 
+#include <airssys/wasm/detail/behind.hpp>
 #include <airssys/wasm/error.hpp>
 #include <airssys/wasm/identity.hpp>
+#include <airssys/wasm/limits.hpp>
 #include <airssys/wasm/type.hpp>
 #include <chrono>
+#include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace airssys::wasm {
-
-namespace load {
-class LoadedComponent;
-}
 
 /// A function that can be called, as its path is written: `hello`, `ns:pkg/interface@1.2.3#function`.
 struct FunctionExport {
@@ -61,8 +62,6 @@ struct LoadUsage {
 /// Threads: immutable, safe from any thread. It may outlive its engine but can then only be destroyed.
 class ComponentHandle {
  public:
-  explicit ComponentHandle(std::shared_ptr<load::LoadedComponent> loaded) noexcept;
-
   [[nodiscard]] const ComponentId& id() const noexcept;
   [[nodiscard]] const std::string& name() const noexcept { return id().name(); }
   [[nodiscard]] const std::string& digest() const noexcept { return id().digest(); }
@@ -82,10 +81,27 @@ class ComponentHandle {
   /// What did not go as it should but did no harm: the compiled component could not be kept on disk, say.
   [[nodiscard]] const std::vector<std::string>& notes() const noexcept;
 
-  [[nodiscard]] const std::shared_ptr<load::LoadedComponent>& loaded() const noexcept { return loaded_; }
-
  private:
-  std::shared_ptr<load::LoadedComponent> loaded_;
+  friend struct detail::Behind;
+  explicit ComponentHandle(std::shared_ptr<detail::LoadedComponent> behind) noexcept : behind_(std::move(behind)) {}
+
+  std::shared_ptr<detail::LoadedComponent> behind_;
 };
+
+/// What is known about a component as one JSON object: name, size, digest, imports, functions, what it needs, WIT.
+/// `indent`: blanks for each level; -1 for one line. What steers a display is escaped.
+[[nodiscard]] std::string to_json(const ComponentHandle& component, int indent = -1);
+
+/// A component's bytes, for `WasmEngine::load_component`, from a regular file or from a descriptor (stdin, a pipe),
+/// which stays open and is called `name` in errors.
+///
+/// Errors: LoadFailed (not to be read, no regular file, larger than `limits.max_bytes`, not there within
+/// `limits.timeout`), HostExhausted. Cancellation: `stop` ends it with Cancelled within 50 ms.
+[[nodiscard]] Result<std::vector<std::uint8_t>> read_component(const std::filesystem::path& path,
+                                                               const LoadLimits& limits = {},
+                                                               const std::stop_token& stop = {});
+[[nodiscard]] Result<std::vector<std::uint8_t>> read_component(int descriptor, std::string_view name,
+                                                               const LoadLimits& limits = {},
+                                                               const std::stop_token& stop = {});
 
 }  // namespace airssys::wasm

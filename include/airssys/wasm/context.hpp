@@ -18,20 +18,27 @@ struct DirectoryGrant {
   std::string host;
   std::string guest;
   bool writable = false;
+  friend bool operator==(const DirectoryGrant&, const DirectoryGrant&) = default;
 };
 
 /// Where the guest's stdin comes from.
-struct StdinClosed {};
+struct StdinClosed {
+  friend bool operator==(const StdinClosed&, const StdinClosed&) = default;
+};
 /// This process's descriptor 0 as it is when the guest first reads; nothing is read ahead. Runs may share it, each byte
 /// goes to one of them: docs/embedding.md, "Threads".
-struct StdinInherited {};
+struct StdinInherited {
+  friend bool operator==(const StdinInherited&, const StdinInherited&) = default;
+};
 struct StdinBytes {
   std::string bytes;
+  friend bool operator==(const StdinBytes&, const StdinBytes&) = default;
 };
 /// A file of the host, a FIFO or a device, opened when the run begins and under its limits. The first writer of a FIFO
 /// is waited for when the guest reads.
 struct StdinFile {
   std::filesystem::path host;
+  friend bool operator==(const StdinFile&, const StdinFile&) = default;
 };
 using StdinGrant = std::variant<StdinClosed, StdinInherited, StdinBytes, StdinFile>;
 
@@ -51,6 +58,7 @@ struct WasiGrants {
   std::optional<std::chrono::nanoseconds> coarse_clock{};
   /// All random interfaces answer from this seed; nothing for the system's generator.
   std::optional<std::uint64_t> random_seed{};
+  friend bool operator==(const WasiGrants&, const WasiGrants&);
 };
 
 /// What became of the output that guests inherited: of all guests of an engine, since it was made.

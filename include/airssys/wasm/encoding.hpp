@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/text.hpp>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -94,9 +95,6 @@ struct Answer {
   std::uint8_t number_size = 0;
 };
 
-/// Whether it is UTF-8, as every string of a component is.
-[[nodiscard]] bool is_text(std::string_view text);
-
 /// Appends to its bytes. A value that its type does not have (an enumerator without a name, text that is not UTF-8, a
 /// surrogate as a character) makes it `bad()`.
 class Writer {
@@ -126,7 +124,7 @@ class Writer {
   void fail() { bad_ = true; }
   [[nodiscard]] bool bad() const { return bad_; }
   void text(std::string_view text) {
-    bad_ = bad_ || !is_text(text);
+    bad_ = bad_ || !is_utf8(text);
     known_text(text);
   }
   /// Text that need not be checked: the name of a field or case, or what was checked before.

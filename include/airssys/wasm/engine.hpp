@@ -2,16 +2,22 @@
 
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/component_io.hpp>
+#include <airssys/wasm/config.hpp>
 #include <airssys/wasm/context.hpp>
+#include <airssys/wasm/detail/behind.hpp>
 #include <airssys/wasm/execution.hpp>
+#include <airssys/wasm/function.hpp>
 #include <airssys/wasm/host.hpp>
 #include <airssys/wasm/instance.hpp>
 #include <airssys/wasm/report.hpp>
 #include <airssys/wasm/statistics.hpp>
+#include <airssys/wasm/value.hpp>
+#include <chrono>
+#include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -20,138 +26,12 @@
 
 namespace airssys::wasm {
 
-namespace engine {
-class EngineCore;
-}
-
-/// How components are compiled.
-struct CompileIsolation {
-  enum class Mode : std::uint8_t {
-    /// In a child process with limits of its own: the default. Needs the helper program `airssys-wasm-compile`.
-    Child,
-    /// In this process. Time and memory then depend on the input and nothing can interrupt it: for trusted bytes only.
-    InProcess
-  };
-  Mode mode = Mode::Child;
-  /// The helper; empty: beside this program, then in the libexec directory of the installation.
-  std::filesystem::path helper{};
-  /// Children at a time: 1 to 64. Where there are several, one of them takes only components of up to 256 KiB, which so
-  /// wait for each other and not for large ones.
-  unsigned children = 3;
-  /// Loads that wait for a place beyond that, at most 100,000, and how long (up to a year) for each child; a text of
-  /// more than 32 KiB takes two. Waiting is no part of `LoadLimits::timeout`. Places go round by principal, and where
-  /// too many wait, the last of the principal with the most gives way.
-  unsigned max_queued = 1'000;
-  std::chrono::nanoseconds queue_timeout{std::chrono::seconds{60}};
-};
-
-/// How a guest's work is metered, which is compiled into its code.
-enum class Meter : std::uint8_t {
-  /// Every operator is counted; slices and the fuel limit rest on it. The default.
-  Fuel,
-  /// Nothing is counted; a clock interrupts every millisecond. Code runs faster (docs/benchmarks.md), `max_fuel` does
-  /// not apply, the report has no fuel figure, and CPU time and wall clock are what bounds a run.
-  Epoch
-};
-
-/// Bounds of `RuntimeConfig::wasm_stack`.
-inline constexpr Bytes kWasmStackLeast{64ULL << 10U}, kWasmStackMost{64ULL << 20U};
-
-/// Settings of an engine, fixed for its life.
-struct RuntimeConfig {
-  /// Threads that run started executions: 1 to 1024.
-  unsigned workers = 2;
-  /// Threads for the blocking file calls of all guests that were granted the same directories, made when they are
-  /// needed: 1 to 1024. A call into a dead network mount keeps one until the kernel gives it up, also when its run is
-  /// over; whoever was granted other directories (the first 64 different sets have threads of their own) does not
-  /// notice.
-  unsigned file_threads = 16;
-  /// Executions that hold memory at a time, blocking ones included: 1 to 100,000.
-  unsigned max_concurrent = 1'000;
-  /// Executions that wait for a place beyond that, at most 100,000, and how long.
-  unsigned max_queued = 1'000;
-  /// Up to a year.
-  std::chrono::nanoseconds queue_timeout{std::chrono::seconds{5}};
-  /// Instances that are kept at a time, at most 100,000; each holds its memory as long as it lives.
-  unsigned max_instances = 100;
-  /// Memories, tables and stacks that are ready for each concurrent run and each kept instance, which makes a fresh run
-  /// five times cheaper. There are two pools, for components whose memories begin with up to 2 MiB and for the others.
-  /// For each run, a pool reserves twice 4 GiB of address space (not memory) and ten mappings. A component that does
-  /// not fit runs outside the pools, and so do all where the ledger has no room for a pool.
-  bool pool = true;
-  /// How much of the process this engine may take.
-  HostShares shares{};
-  Meter meter = Meter::Fuel;
-  /// Fuel after which a run makes room for others, and its clocks are looked at: 1 to 10 million, which is some
-  /// milliseconds. Smaller slices cost more: docs/benchmarks.md.
-  Fuel slice{100'000};
-  /// Fuel charged for one call into WASI, so that a flood of calls ends slices like a loop does.
-  Fuel wasi_call_price{100};
-  /// The same for one call of a host function, and for each byte of its encoded arguments and answer.
-  Fuel host_call_price{100};
-  Fuel host_byte_price{1};
-  /// Of each guest: `kWasmStackLeast` to `kWasmStackMost`.
-  Bytes wasm_stack{512ULL << 10U};
-  LoadLimits load{};
-  CompileIsolation compile{};
-  /// Keep compiled components on disk: in this directory (empty: the user's cache directory), up to this size. Those
-  /// that were used more than once are protected from those that were not, in four fifths of it.
-  bool cache = true;
-  std::filesystem::path cache_directory{};
-  Bytes cache_max{2ULL << 30U};
-};
-
-template <class Signature>
-class Function;
-
-/// One exported function of one component, its types checked. Each call runs in a fresh instance.
-///
-/// Threads: safe from any thread at once. It must not outlive its engine.
-class BoundFunction {
- protected:
-  [[nodiscard]] static Result<BoundFunction> bind_to(engine::EngineCore& core, const ComponentHandle& component,
-                                                     std::string_view function, const FunctionType& wanted);
-  [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const ExecutionContext& context) const;
-
- private:
-  BoundFunction(engine::EngineCore& core, ComponentHandle component) noexcept
-      : core_(&core), component_(std::move(component)) {}
-  engine::EngineCore* core_;
-  ComponentHandle component_;
-  const load::CallableFunction* function_ = nullptr;
-  std::string name_;
-};
-
-template <class R, class... A>
-class Function<R(A...)> : public BoundFunction {
- public:
-  [[nodiscard]] static Result<Function> bind(engine::EngineCore& core, const ComponentHandle& component,
-                                             std::string_view function) {
-    auto bound = bind_to(core, component, function, typed::function_type<R, A...>());
-    if (!bound) {
-      return std::unexpected(std::move(bound.error()));
-    }
-    return Function(std::move(*bound));
-  }
-  [[nodiscard]] Result<R> operator()(const ExecutionContext& context,
-                                     const std::remove_cvref_t<A>&... arguments) const {
-    return typed::result<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), context));
-  }
-  /// The same with everything that there is to say about the run.
-  [[nodiscard]] TypedReport<R> run(const ExecutionContext& context, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::decode<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), context));
-  }
-
- private:
-  explicit Function(BoundFunction bound) : BoundFunction(std::move(bound)) {}
-};
-
 /// Compiles, runs and stops other people's components.
 ///
 /// One for a process is usual; several work. It owns the worker threads. Destroying it cancels what still runs and
 /// waits for it.
 ///
-/// Threads: every function is safe from any thread at once, except that host functions are added before the first load.
+/// Threads: every function is safe from any thread at once.
 /// Memory: where an allocation of the library fails, the run ends as HostExhausted with `memory`. A call that cannot
 /// start, and a load, throw std::bad_alloc and leave nothing allocated.
 /// Forking: in a child that was forked after the first `create` of the process, runs, loads and `create` end as
@@ -195,7 +75,8 @@ class WasmEngine {
                                               const std::stop_token& stop = {}, std::string principal = {});
 
   /// Offers host functions under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty
-  /// name, to components loaded from now on. One of the same name takes the place of an earlier one.
+  /// name, to components that are loaded from then on, which may be between other loads and runs. One of the same name
+  /// takes the place of an earlier one.
   [[nodiscard]] HostInterface host(std::string interface);
 
   /// Runs one exported function in a fresh instance until it returns, traps, or meets a limit.
@@ -212,38 +93,37 @@ class WasmEngine {
   [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
                            std::initializer_list<Value> arguments, const ExecutionContext& context,
                            const std::stop_token& stop = {});
-  /// Starts the same on the workers and returns at once. Dynamic arguments only.
+  /// Starts the same on the workers and returns at once; the arguments are copied.
   ///
   /// Errors:       in the report; QueueFull and QueueTimeout when there is no place, a refusal without waiting for one.
   /// Threads:      never blocks. The component may be dropped meanwhile.
-  /// Cancellation: `Execution::cancel`.
+  /// Cancellation: `Execution::cancel`; `stop`, also when the execution has been dropped.
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
-                                std::span<const Value> arguments, const ExecutionContext& context);
+                                std::span<const Value> arguments, const ExecutionContext& context,
+                                const std::stop_token& stop = {});
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
-                                std::initializer_list<Value> arguments, const ExecutionContext& context);
+                                std::initializer_list<Value> arguments, const ExecutionContext& context,
+                                const std::stop_token& stop = {});
 
-  /// A typed function, its types compared once. Typed calls block and end by their budget; what may have to be
-  /// cancelled is started, or run with a stop token, with dynamic arguments:
-  /// `engine.bind<std::string(std::string_view)>(greet, "greet")`. Errors: BadCall with both types.
+  /// A typed function, its types compared once: `engine.bind<std::string(std::string_view)>(greet, "greet")`.
+  /// Errors: BadCall with both types.
   template <class Signature>
   [[nodiscard]] Result<Function<Signature>> bind(const ComponentHandle& component, std::string_view function) {
-    return Function<Signature>::bind(*core_, component, function);
+    return Function<Signature>::from(bind_to(component, function, typed::function_type_of<Signature>()));
   }
   /// Binds and runs: `engine.call<std::string>(greet, "greet", context, "world")`. For one call; a function that is
   /// called often is bound once.
   template <class R, class... A>
-  [[nodiscard]] Result<R> call(const ComponentHandle& component, std::string_view function,
-                               const ExecutionContext& context, const A&... arguments) {
-    auto bound = bind<R(std::decay_t<const A&>...)>(component, function);
-    if (!bound) {
-      return std::unexpected(std::move(bound.error()));
-    }
-    return (*bound)(context, arguments...);
+  [[nodiscard]] Result<R> call(const ComponentHandle& component, std::string_view function, const CallOptions& how,
+                               const A&... arguments) {
+    return typed::call_once<R>([&]<class Signature>() { return bind<Signature>(component, function); }, how,
+                               arguments...);
   }
   /// `run` with arguments and result as raw bytes (component_io.hpp).
   /// Errors: as `run`; BadCall when codec or data do not fit the function's type.
   [[nodiscard]] Result<ComponentOutput> execute(const ComponentHandle& component, std::string_view function,
-                                                const ComponentInput& input, const ExecutionContext& context);
+                                                const ComponentInput& input, const ExecutionContext& context,
+                                                const std::stop_token& stop = {});
 
   /// An instance that keeps its state. It holds one of `max_instances` places until it is destroyed.
   ///
@@ -251,8 +131,12 @@ class WasmEngine {
   [[nodiscard]] Result<Instance> instantiate(const ComponentHandle& component, const ExecutionContext& context,
                                              const std::stop_token& stop = {});
 
-  /// Starts a WASI command (`wasi:cli/run`), as `start` does. A status other than 0 is reported as Exited.
-  [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context);
+  /// Runs a WASI command (`wasi:cli/run`), as `run` does. A status other than 0 is reported as Exited.
+  [[nodiscard]] Report run_command(const ComponentHandle& component, const ExecutionContext& context,
+                                   const std::stop_token& stop = {});
+  /// Starts one, as `start` does.
+  [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context,
+                                        const std::stop_token& stop = {});
 
   /// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
@@ -275,15 +159,16 @@ class WasmEngine {
   /// and four locks.
   [[nodiscard]] Statistics statistics() const;
 
-  [[nodiscard]] engine::EngineCore& core() noexcept { return *core_; }
-
  private:
-  explicit WasmEngine(std::unique_ptr<engine::EngineCore> core) noexcept;
+  explicit WasmEngine(std::unique_ptr<detail::EngineCore> core) noexcept;
+  [[nodiscard]] Result<std::shared_ptr<const detail::BoundFunction>> bind_to(const ComponentHandle& component,
+                                                                             std::string_view function,
+                                                                             const FunctionType& wanted) const;
   /// In a forked child it frees nothing.
   struct End {
-    void operator()(engine::EngineCore* core) const noexcept;
+    void operator()(detail::EngineCore* core) const noexcept;
   };
-  std::unique_ptr<engine::EngineCore, End> core_;
+  std::unique_ptr<detail::EngineCore, End> core_;
 };
 
 /// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.

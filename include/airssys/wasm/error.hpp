@@ -55,7 +55,7 @@ struct BadCall {
 struct FuelExhausted {
   Fuel budget, used;
 };
-/// Fuel and wall clock were both spent when the run was looked at.
+/// Fuel and wall clock were both spent when the run was looked at. The CPU time limit has a reason of its own.
 struct CpuLimitExceeded {
   Fuel budget, used;
   std::chrono::nanoseconds timeout{}, elapsed{};
@@ -94,11 +94,43 @@ struct HostFailed {
   std::string function;
   std::uint64_t code = 0;
 };
+/// What a host runs out of. The ledger counts the first five (statistics.hpp).
+enum class HostResource : std::uint8_t {
+  /// Bytes of memory: linear memories and tables, instances, stacks, captured output, loaded components.
+  Memory,
+  /// Mappings of the kernel (`vm.max_map_count`).
+  Mappings,
+  /// Bytes of address space, also where no memory is behind them.
+  AddressSpace,
+  FileDescriptors,
+  Threads,
+  /// Memories that the engine's pools have beyond one for each place, and places in a pool.
+  PoolMemories,
+  PoolSlots,
+  /// Places for kept instances: `RuntimeConfig::max_instances`.
+  Instances,
+  /// Wasmtime could not make an instance and does not say what was missing.
+  InstanceAllocation,
+  /// Room for what guests write to inherited streams and nobody reads.
+  UnreadOutput,
+  /// Room on a disk.
+  FileSpace,
+  /// The program that compiles: it is not there, or cannot be started.
+  CompileHelper,
+  /// The operating system refused; `os_error` says why.
+  OperatingSystem,
+  /// Everything: the process was forked from one that has an engine.
+  Forked
+};
+
+/// `memory`, `mappings`, `address_space`, `file_descriptors`, `threads`, `pool_memories`, ...
+[[nodiscard]] std::string_view name(HostResource resource) noexcept;
+
 /// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0. Where the ledger of the
 /// process said so (statistics.hpp), nothing was asked of the operating system, and the three figures say how much was
 /// needed beyond the `used` of `capacity`; else they are 0.
 struct HostExhausted {
-  std::string resource;
+  HostResource resource = HostResource::OperatingSystem;
   int os_error = 0;
   std::uint64_t needed = 0, used = 0, capacity = 0;
   /// `bytes` or `count`.
@@ -117,11 +149,22 @@ struct Exited {
   int status = 0;
 };
 
-/// The closed set of kinds: a new one breaks every `std::visit` that has not considered it.
-using ErrorKind =
+using AnyErrorKind =
     std::variant<QueueFull, QueueTimeout, LoadFailed, LinkFailed, BadCall, FuelExhausted, CpuLimitExceeded,
                  CpuTimeExceeded, MemoryLimitExceeded, StackOverflow, ResourceLimitExceeded, Trapped, CapabilityDenied,
                  HostFailed, HostExhausted, HostBug, ExecutionTimeout, Cancelled, Exited>;
+/// The closed set of kinds: a new one breaks every `std::visit` that has not considered it.
+class ErrorKind : public AnyErrorKind {
+ public:
+  using AnyErrorKind::variant;
+  using AnyErrorKind::operator=;
+  // Written once in the library: each is a switch over all kinds, which every user would compile.
+  ErrorKind(const ErrorKind& other);
+  ErrorKind(ErrorKind&& other) noexcept;
+  ErrorKind& operator=(const ErrorKind& other);
+  ErrorKind& operator=(ErrorKind&& other) noexcept;
+  ~ErrorKind();
+};
 
 /// One row for each alternative of `ErrorKind`, in its order: the one list behind C++, JSON, exit codes and documents.
 struct ReasonInfo {
@@ -154,7 +197,7 @@ inline constexpr std::array kReasons = {
     ReasonInfo{"Cancelled", "cancelled", 130, "the execution was cancelled"},
     ReasonInfo{"Exited", "exited", -1, "the guest exited with its own status"},
 };
-static_assert(kReasons.size() == std::variant_size_v<ErrorKind>);
+static_assert(kReasons.size() == std::variant_size_v<AnyErrorKind>);
 
 /// One wasm frame, by the names in the component's name section, Rust's as they were written. Debug information is not
 /// read: it is the guest's word, and reading it has no bound.

@@ -1,15 +1,15 @@
 #pragma once
 
+#include <airssys/wasm/detail/behind.hpp>
+#include <airssys/wasm/identity.hpp>
 #include <airssys/wasm/report.hpp>
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 namespace airssys::wasm {
-
-namespace scheduler {
-class SharedRun;
-}
 
 enum class ExecutionState : std::uint8_t {
   /// Waits for a place; nothing of the guest exists.
@@ -28,8 +28,6 @@ enum class ExecutionState : std::uint8_t {
 /// Threads: safe from any thread at once.
 class Execution {
  public:
-  explicit Execution(std::shared_ptr<scheduler::SharedRun> core) noexcept : core_(std::move(core)) {}
-
   /// Blocks until the run is over. Never call it from a host function or from `on_done`.
   /// The report lives as long as any handle of this run; of a temporary one you get a copy.
   [[nodiscard]] const Report& wait() const&;
@@ -39,7 +37,7 @@ class Execution {
   const Report* wait_for(std::chrono::nanoseconds patience) const&& = delete;
   /// Calls `done` once, when the run is over: at once on this thread if it is over already, otherwise on a thread of
   /// the scheduler. An exception that leaves it ends the process. It must not block.
-  void on_done(std::function<void(const Report&)> done) const;
+  void on_done(std::move_only_function<void(const Report&)> done) const;
   /// Ends the run within one slice with reason `cancelled`, one that is queued as soon as a worker is free. Does
   /// nothing when it is over.
   void cancel() const;
@@ -50,7 +48,10 @@ class Execution {
   [[nodiscard]] RunId id() const;
 
  private:
-  std::shared_ptr<scheduler::SharedRun> core_;
+  friend struct detail::Behind;
+  explicit Execution(std::shared_ptr<detail::SharedRun> behind) noexcept : behind_(std::move(behind)) {}
+
+  std::shared_ptr<detail::SharedRun> behind_;
 };
 
 }  // namespace airssys::wasm

@@ -1,10 +1,12 @@
 #pragma once
 
-#include <airssys/wasm/component.hpp>
+#include <airssys/wasm/component_io.hpp>
+#include <airssys/wasm/detail/behind.hpp>
 #include <airssys/wasm/execution.hpp>
+#include <airssys/wasm/function.hpp>
 #include <airssys/wasm/limits.hpp>
 #include <airssys/wasm/report.hpp>
-#include <airssys/wasm/typed.hpp>
+#include <airssys/wasm/value.hpp>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -12,16 +14,6 @@
 #include <string_view>
 
 namespace airssys::wasm {
-
-namespace engine {
-class KeptInstance;
-}
-namespace load {
-struct CallableFunction;
-}
-
-template <class Signature>
-class InstanceFunction;
 
 /// An instance that keeps its state from call to call. Each call has a budget of its own, `max_output` included; the
 /// grants are those it was made with, and so is `max_random`.
@@ -32,23 +24,29 @@ class InstanceFunction;
 /// its engine but then answers `cancelled`.
 class Instance {
  public:
-  explicit Instance(std::shared_ptr<engine::KeptInstance> core) noexcept;
-
   /// As `WasmEngine::run`, in this instance.
-  [[nodiscard]] Report call(std::string_view function, std::span<const Value> arguments, const CallBudget& budget = {},
-                            const std::stop_token& stop = {});
-  [[nodiscard]] Report call(std::string_view function, std::initializer_list<Value> arguments,
-                            const CallBudget& budget = {}, const std::stop_token& stop = {});
+  [[nodiscard]] Report run(std::string_view function, std::span<const Value> arguments, const CallBudget& budget = {},
+                           const std::stop_token& stop = {});
+  [[nodiscard]] Report run(std::string_view function, std::initializer_list<Value> arguments,
+                           const CallBudget& budget = {}, const std::stop_token& stop = {});
   /// As `WasmEngine::start`, in this instance, which is busy until the execution is done, also while that is queued.
   [[nodiscard]] Execution start(std::string_view function, std::span<const Value> arguments,
-                                const CallBudget& budget = {});
+                                const CallBudget& budget = {}, const std::stop_token& stop = {});
   [[nodiscard]] Execution start(std::string_view function, std::initializer_list<Value> arguments,
-                                const CallBudget& budget = {});
-  /// A typed function of this instance. Errors: BadCall with both types.
+                                const CallBudget& budget = {}, const std::stop_token& stop = {});
+  /// As `WasmEngine::bind`: a typed function of this instance.
   template <class Signature>
-  [[nodiscard]] Result<InstanceFunction<Signature>> bind(std::string_view function) const {
-    return InstanceFunction<Signature>::bind(core_, function);
+  [[nodiscard]] Result<Function<Signature>> bind(std::string_view function) const {
+    return Function<Signature>::from(bind_to(function, typed::function_type_of<Signature>()));
   }
+  /// As `WasmEngine::call`, in this instance: `counter.call<std::uint32_t>("add", budget, 3U)`.
+  template <class R, class... A>
+  [[nodiscard]] Result<R> call(std::string_view function, const CallOptions& how, const A&... arguments) {
+    return typed::call_once<R>([&]<class Signature>() { return bind<Signature>(function); }, how, arguments...);
+  }
+  /// As `WasmEngine::execute`, in this instance.
+  [[nodiscard]] Result<ComponentOutput> execute(std::string_view function, const ComponentInput& input,
+                                                const CallBudget& budget = {}, const std::stop_token& stop = {});
 
   /// Drops a handle that a call handed out. Its destructor is guest code, with a budget like any other; its phase is
   /// `drop`. Errors: BadCall for a handle that is not this instance's, or was given away or dropped.
@@ -59,45 +57,12 @@ class Instance {
   [[nodiscard]] const Report& instantiation() const noexcept;
 
  private:
-  std::shared_ptr<engine::KeptInstance> core_;
-};
+  friend struct detail::Behind;
+  explicit Instance(std::shared_ptr<detail::KeptInstance> behind) noexcept;
+  [[nodiscard]] Result<std::shared_ptr<const detail::BoundFunction>> bind_to(std::string_view function,
+                                                                             const FunctionType& wanted) const;
 
-/// One function of one instance, its types checked.
-///
-/// Threads: as the instance.
-class BoundInstanceFunction {
- protected:
-  [[nodiscard]] static Result<BoundInstanceFunction> bind_to(std::shared_ptr<engine::KeptInstance> core,
-                                                             std::string_view function, const FunctionType& wanted);
-  [[nodiscard]] typed::EncodedReport run_encoded(typed::Arguments arguments, const CallBudget& budget) const;
-
- private:
-  std::shared_ptr<engine::KeptInstance> core_;
-  const load::CallableFunction* function_ = nullptr;
-  std::string name_;
-};
-
-template <class R, class... A>
-class InstanceFunction<R(A...)> : public BoundInstanceFunction {
- public:
-  [[nodiscard]] static Result<InstanceFunction> bind(std::shared_ptr<engine::KeptInstance> core,
-                                                     std::string_view function) {
-    auto bound = bind_to(std::move(core), function, typed::function_type<R, A...>());
-    if (!bound) {
-      return std::unexpected(std::move(bound.error()));
-    }
-    return InstanceFunction(std::move(*bound));
-  }
-  [[nodiscard]] Result<R> operator()(const CallBudget& budget, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::result<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), budget));
-  }
-  /// The same with everything that there is to say about the call.
-  [[nodiscard]] TypedReport<R> run(const CallBudget& budget, const std::remove_cvref_t<A>&... arguments) const {
-    return typed::decode<R>(run_encoded(typed::gather<std::remove_cvref_t<A>...>(arguments...), budget));
-  }
-
- private:
-  explicit InstanceFunction(BoundInstanceFunction bound) : BoundInstanceFunction(std::move(bound)) {}
+  std::shared_ptr<detail::KeptInstance> behind_;
 };
 
 }  // namespace airssys::wasm

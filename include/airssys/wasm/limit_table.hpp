@@ -58,6 +58,54 @@ constexpr bool each_limit(Budget& budget, const Visit& visit) {
          visit(LimitRow{"tables", "tables", "tables"}, l.max_tables);
 }
 
+/// One of `LoadLimits`: its name in errors (`LoadFailed::limit`), and how it is set.
+struct LoadLimitRow {
+  std::string_view name;
+  /// In C++.
+  std::string_view field;
+  std::string_view help;
+  /// Of the command; empty for those that describe a component, which are set by `--load-limit NAME=N`.
+  std::string_view own_option{};
+  std::uint64_t least = 0, most = kLimitMost;
+
+  /// What is typed before a new value.
+  [[nodiscard]] std::string option() const {
+    return own_option.empty() ? "--load-limit " + std::string(name) + "=" : std::string(own_option) + " ";
+  }
+};
+
+/// The same for each limit of `LoadLimits`. `value` is a Bytes, a number, or a time in nanoseconds or seconds.
+template <class Limits, class Visit>
+constexpr bool each_load_limit(Limits& l, const Visit& visit) {
+  using Row = LoadLimitRow;
+  return visit(Row{"nesting", "max_nesting", "components in components, types in types"}, l.max_nesting) &&
+         visit(Row{"modules", "max_modules", "core modules"}, l.max_modules) &&
+         visit(Row{"components", "max_components", "components inside it"}, l.max_components) &&
+         visit(Row{"instances", "max_instances", "instances that it makes"}, l.max_instances) &&
+         visit(Row{"functions", "max_functions", "functions"}, l.max_functions) &&
+         visit(Row{"body_bytes", "max_body", "size of one function", {}, 1}, l.max_body) &&
+         visit(Row{"types", "max_types", "types"}, l.max_types) &&
+         visit(Row{"imports", "max_imports", "imports"}, l.max_imports) &&
+         visit(Row{"exports", "max_exports", "exports"}, l.max_exports) &&
+         visit(Row{"memories", "max_memories", "linear memories"}, l.max_memories) &&
+         visit(Row{"tables", "max_tables", "tables"}, l.max_tables) &&
+         visit(Row{"linking_steps", "max_linking_steps", "steps of finding out what it makes"}, l.max_linking_steps) &&
+         visit(Row{"metadata_bytes", "max_metadata", "host memory as long as it is loaded"}, l.max_metadata) &&
+         visit(Row{"type_depth", "max_type_depth", "instances inside instances, in types", {}, 0, kTypeDepthMost},
+               l.max_type_depth) &&
+         visit(Row{"type_nodes", "max_type_nodes", "nodes of all types written out", {}, 1}, l.max_type_nodes) &&
+         visit(Row{"text_bytes", "max_text", "size of a text", {}, 1}, l.max_text) &&
+         visit(Row{"bytes", "max_bytes", "size of the component", "--component-size", 1}, l.max_bytes) &&
+         visit(Row{"load_timeout", "timeout", "wall clock of loading and compiling", "--load-timeout", 1}, l.timeout) &&
+         visit(Row{"compile_cpu_time", "max_compile_cpu", "CPU time of compiling, in whole seconds",
+                   "--compile-cpu-time", 1},
+               l.max_compile_cpu) &&
+         visit(Row{"compile_memory", "max_compile_memory", "memory of compiling", "--compile-memory", 1},
+               l.max_compile_memory) &&
+         visit(Row{"artefact_bytes", "max_artefact", "size of the compiled component", "--artefact-size", 1},
+               l.max_artefact);
+}
+
 /// The number in a limit; of a time its nanoseconds.
 [[nodiscard]] constexpr std::uint64_t limit_amount(Fuel value) noexcept { return value.units; }
 [[nodiscard]] constexpr std::uint64_t limit_amount(Bytes value) noexcept { return value.count; }

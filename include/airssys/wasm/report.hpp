@@ -85,6 +85,14 @@ enum class Outcome : std::uint8_t {
 /// Threads: a plain value.
 class Report {
  public:
+  /// It says that nothing has run: `host_bug`.
+  Report();
+  Report(const Report& other);
+  Report(Report&& other) noexcept;
+  Report& operator=(const Report& other);
+  Report& operator=(Report&& other) noexcept;
+  ~Report();
+
   RunId id;
   /// To within some milliseconds.
   std::chrono::system_clock::time_point started_at;
@@ -100,9 +108,8 @@ class Report {
   std::vector<Denial> denials;
   /// Captured output.
   std::string stdout_text, stderr_text;
-  /// The value of a function that has a result; or why there is none, which it begins with.
-  std::expected<std::optional<Value>, Error> result =
-      std::unexpected(Error{HostBug{}, Phase::Queue, "nothing has run"});
+  /// The value of a function that has a result; or why there is none.
+  std::expected<std::optional<Value>, Error> result;
 
   /// True when the function returned.
   [[nodiscard]] explicit operator bool() const noexcept { return result.has_value(); }
@@ -126,6 +133,11 @@ class Report {
   [[nodiscard]] const Value* any_value() const noexcept;
   [[nodiscard]] Error no_such_result(std::string_view wanted) const;
 };
+
+/// The report of a run that was refused before the engine heard of it, by a rule of yours, say. It begins like any
+/// other: id, time, component, function, budget.
+[[nodiscard]] Report refused_report(Error why, const ComponentId& component, std::string function,
+                                    const CallBudget& budget);
 
 /// The report as one JSON object (docs/report.schema.json), without a line break.
 [[nodiscard]] std::string to_json(const Report& report);

@@ -1,36 +1,8 @@
 #pragma once
 
-#include <airssys/wasm/units.hpp>
 #include <cstdint>
-#include <optional>
-#include <string_view>
 
 namespace airssys::wasm {
-
-/// What a process has a finite amount of, and guests take from.
-enum class HostResource : std::uint8_t {
-  /// Bytes of memory: linear memories and tables, instances, stacks, captured output, loaded components.
-  Memory,
-  /// Mappings of the kernel (`vm.max_map_count`).
-  Mappings,
-  /// Bytes of address space, also where no memory is behind them.
-  AddressSpace,
-  FileDescriptors,
-  Threads
-};
-
-/// `memory`, `mappings`, `address_space`, `file_descriptors`, `threads`.
-[[nodiscard]] std::string_view name(HostResource resource) noexcept;
-
-/// How much of the process one engine may take. Nothing: as much as the process has. A share that is larger than what
-/// the process has is the same as none. docs/limits.md, "The process", has the arithmetic.
-struct HostShares {
-  std::optional<Bytes> memory{};
-  std::optional<std::uint64_t> mappings{};
-  std::optional<Bytes> address_space{};
-  std::optional<std::uint64_t> file_descriptors{};
-  std::optional<std::uint64_t> threads{};
-};
 
 /// One row of the ledger.
 struct ResourceAccount {

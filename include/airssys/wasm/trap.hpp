@@ -7,7 +7,7 @@ namespace airssys::wasm {
 
 /// Why guest code trapped: Wasmtime's trap names, and six of our own.
 ///
-/// Source: `wasmtime::Trap` of Wasmtime 48, in its order; a test of the bridge compares the names.
+/// Source: `Trap` of the crate wasmtime 48, in its order; a test of the bridge compares the names.
 enum class TrapCode : std::uint8_t {
   StackOverflow,
   MemoryOutOfBounds,

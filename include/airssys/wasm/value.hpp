@@ -1,7 +1,7 @@
 #pragma once
 
-#include <algorithm>
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -74,7 +74,7 @@ struct ResultValue {
 struct Flags {
   std::vector<std::string> names;
   /// Their order says nothing.
-  friend bool operator==(const Flags& a, const Flags& b) { return std::ranges::is_permutation(a.names, b.names); }
+  friend bool operator==(const Flags& a, const Flags& b);
 };
 /// A resource that a guest handed out, known by its number; passed back as it came, to the instance that it came from.
 struct Handle {
@@ -103,7 +103,14 @@ class Value {
                             std::int64_t, std::uint64_t, float, double, char32_t, std::string, ByteList, List, Record,
                             Tuple, Variant, Enum, Option, ResultValue, Flags, Handle>;
 
-  Value() = default;
+  // Written once in the library: each is a switch over all alternatives, which every user would compile.
+  Value() noexcept;
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
+
   template <class T>
     requires kIsAlternative<T, Data>
   Value(T data) : data_(std::in_place_type<T>, std::move(data)) {}  // NOLINT(google-explicit-constructor)
@@ -112,8 +119,8 @@ class Value {
   Value(T number)  // NOLINT(google-explicit-constructor)
       : Value(static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(number)) {}
   Value(std::nullptr_t) = delete;
-  Value(const char* text) : data_(std::string(text)) {}       // NOLINT(google-explicit-constructor)
-  Value(std::string_view text) : data_(std::string(text)) {}  // NOLINT(google-explicit-constructor)
+  Value(const char* text);       // NOLINT(google-explicit-constructor)
+  Value(std::string_view text);  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] const Data& data() const noexcept { return data_; }
   [[nodiscard]] Data& data() noexcept { return data_; }

@@ -39,7 +39,19 @@ Type type_of() {
   static_assert(Mapped<T>,
                 "this C++ type is no WIT type: give it wit_record, wit_enum, wit_variant or wit_flags, or specialise "
                 "airssys::wasm::WitMapping (docs/values.md)");
-  return WitMapping<T>::type();
+  if constexpr (Mapped<T>) {
+    return WitMapping<T>::type();
+  }
+}
+
+/// What a value is read into.
+template <class T>
+T blank() {
+  static_assert(std::default_initializable<T>,
+                "a result is read into a value that is made first: give the type a default constructor");
+  if constexpr (std::default_initializable<T>) {
+    return T{};
+  }
 }
 
 template <class T>
@@ -106,7 +118,7 @@ struct Half {
   static Type::Member type() { return member<T>(); }
   static void write(Writer& out, const T& value) { write_payload(out, &value); }
   static T read(Reader& in) {
-    T value{};
+    T value = blank<T>();
     if (in.byte() == 0) {
       in.fail();
     } else {
@@ -226,7 +238,7 @@ struct WitMapping<std::vector<T>> {
     }
     items.clear();
     for (auto left = in.count(); left > 0 && !in.bad(); --left) {
-      T item{};
+      T item = typed::blank<T>();
       WitMapping<T>::read(in, item);
       items.push_back(std::move(item));
     }

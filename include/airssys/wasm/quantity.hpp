@@ -6,7 +6,8 @@
 #include <string>
 #include <string_view>
 
-namespace airssys::wasm::base {
+/// Numbers with units as text.
+namespace airssys::wasm {
 
 /// Units as text, the same everywhere: `10M` (fuel, counts: K M G), `16MiB` (B KB KiB MB MiB GB GiB), `500ms`
 /// (ns us ms s m h). A fraction is allowed where the result is whole.
@@ -21,4 +22,4 @@ namespace airssys::wasm::base {
 [[nodiscard]] std::string show_bytes(std::uint64_t bytes);
 [[nodiscard]] std::string show_duration(std::chrono::nanoseconds duration);
 
-}  // namespace airssys::wasm::base
+}  // namespace airssys::wasm

@@ -1,10 +1,11 @@
-#include "base/nearest.hpp"
-
+#include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
-namespace airssys::wasm::base {
+#include "base/utf8.hpp"
+
+namespace airssys::wasm {
 
 namespace {
 
@@ -40,4 +41,35 @@ std::string nearest(std::string_view wanted, std::span<const std::string> names)
   return best;
 }
 
-}  // namespace airssys::wasm::base
+bool is_utf8(std::string_view text) { return base::is_utf8(text); }
+
+std::string repaired_utf8(std::string_view text) { return base::repaired(text); }
+
+std::string harmless(std::string_view text, std::size_t most) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size() && out.size() < most;) {
+    const auto [code, size] = base::first_char(text.substr(at));
+    const bool blank = !code || *code == ' ' || base::steers_display(*code);
+    if (!blank) {
+      out += text.substr(at, size);
+    } else if (out.empty() || out.back() != ' ') {
+      out += ' ';
+    }
+    at += size;
+  }
+  return out.size() < most ? out : out + "...";
+}
+
+std::string harmless_lines(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto [code, size] = base::first_char(text);
+    const bool plain = code && (*code == '\n' || *code == '\t' || !base::steers_display(*code));
+    out += plain ? text.substr(0, size) : " ";
+    text.remove_prefix(size);
+  }
+  return out;
+}
+
+}  // namespace airssys::wasm

@@ -1,0 +1,95 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <airssys/wasm/engine.hpp>
+
+#include "base/forked.hpp"
+#include "load/loaded_component.hpp"
+#include "wasmtime/door.hpp"
+#include "wit/codec.hpp"
+#include "wit/json.hpp"
+
+/// Values that come and go as text.
+namespace airssys::wasm {
+
+Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
+                                                  std::string_view arguments) {
+  const auto callable = detail::Behind::of(component)->function(function);
+  if (!callable) {
+    return std::unexpected(callable.error());
+  }
+  auto encoded = (*callable)->function->parse_wave(arguments);
+  if (!encoded) {
+    return std::unexpected(
+        Error{BadCall{std::string(function), {}},
+              Phase::Link,
+              fmt::format("the arguments of {} do not fit at character {}", function, encoded.error().code),
+              fmt::format("its type is {}", to_wit((*callable)->type)),
+              std::move(encoded.error().message),
+              {}});
+  }
+  auto values = wit::decode_all(encoded->bytes());
+  if (!values) {
+    return std::unexpected(Error{HostBug{}, Phase::Link, "the arguments do not decode", {}, {}, {}});
+  }
+  return std::move(*values);
+}
+
+Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
+                                                  std::string_view arguments) {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
+  const auto found = detail::Behind::of(component)->function(function);
+  if (!found) {
+    return std::unexpected(found.error());
+  }
+  const auto& type = (*found)->type;
+  const auto refuse = [&](std::string why) {
+    return std::unexpected(Error{BadCall{std::string(function), {}},
+                                 Phase::Link,
+                                 std::move(why),
+                                 fmt::format("its type is {}", to_wit(type)),
+                                 {},
+                                 {}});
+  };
+  const auto json = wit::parse_json(arguments);
+  if (!json) {
+    return refuse("the arguments are no JSON: " + json.error());
+  }
+  if (!json->is_array()) {
+    return refuse("the arguments are no JSON array; write them like [1, \"x\"]");
+  }
+  if (json->size() != type.parameters.size()) {
+    return refuse(fmt::format("{} takes {} argument{}, got {}", function, type.parameters.size(),
+                              type.parameters.size() == 1 ? "" : "s", json->size()));
+  }
+  std::vector<Value> values;
+  for (std::size_t i = 0; i < json->size(); ++i) {
+    auto value = wit::from_json((*json)[i], type.parameters[i].type);
+    if (!value) {
+      return refuse(fmt::format("argument {}: {}", type.parameters[i].name, value.error()));
+    }
+    values.push_back(std::move(*value));
+  }
+  return values;
+}
+
+std::string to_json(const Value& value) { return wit::to_json(value); }
+
+Result<std::string> to_wave(const Value& value) {
+  // Through the door each byte would become a value of 40 bytes.
+  if (const auto* bytes = value.get<ByteList>()) {
+    return fmt::format("[{}]", fmt::join(*bytes, ", "));
+  }
+  std::vector<std::uint8_t> encoded;
+  wit::encode(value, encoded);
+  auto text = wasmtime::wave(encoded);
+  if (!text) {
+    return std::unexpected(
+        Error{BadCall{}, Phase::Call, "this value has no text form", {}, std::move(text.error().message), {}});
+  }
+  return std::move(*text);
+}
+
+}  // namespace airssys::wasm

@@ -1,0 +1,1 @@
+#include <airssys/wasm.hpp>

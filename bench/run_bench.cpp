@@ -90,7 +90,7 @@ void warm_call_door(benchmark::State& state) {
   const auto* function = hello.loaded()->function("run").value()->function.get();
   const auto store = hello.loaded()->prepared().value()->store(nullptr).value();
   const auto allowed = plenty_a_call();
-  const auto budget = execution::budget(allowed.limits, {RuntimeConfig().slice, {}, {}, {}},
+  const auto budget = execution::budget({allowed.limits, allowed.timeout}, {RuntimeConfig().slice, {}, {}, {}},
                                         std::chrono::steady_clock::now() + std::chrono::hours(1));
   const auto over = [](const wasmtime::Try<wasmtime::RunPtr>& run) {
     return run && (*run)->poll({}) == wasmtime::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();

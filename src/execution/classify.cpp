@@ -16,6 +16,15 @@ namespace {
 using wasmtime::Cause;
 using wasmtime::Failure;
 
+constexpr std::size_t rows() {
+  std::size_t n = 0;
+  const CallBudget any;
+  each_limit(any, [&](const LimitRow& /*row*/, const auto& /*value*/) { return ++n > 0; });
+  return n;
+}
+// The bridge knows a limit by its place in the table.
+static_assert(rows() == bridge::LIMITS);
+
 /// Everything needed to say why: the allowed, the figures, and what the door said.
 class Classifier {
  public:
@@ -119,12 +128,14 @@ class Classifier {
     auto message = fmt::format("limit {} of {} reached", name, bytes ? show_bytes(limit) : show_count(limit));
     return make(ResourceLimitExceeded{std::move(name), limit, attempted, std::move(unit)}, std::move(message));
   }
-  /// The limit of this name in the table, by which it also has its number and its unit.
-  [[nodiscard]] Error reached(std::string_view name, std::optional<std::uint64_t> attempted = {}) const {
+  /// `attempted`: 0 where that is not known.
+  [[nodiscard]] Error reached(wasmtime::Limit limit, std::uint64_t attempted) const {
     std::optional<Error> error;
+    unsigned at = 0;
     each_limit(allowed_, [&](const LimitRow& row, const auto& value) {
-      if (row.name == name) {
-        error = resource(std::string(row.key), limit_amount(value), attempted, std::string(limit_unit(value)));
+      if (at++ == static_cast<unsigned>(limit)) {
+        error = resource(std::string(row.key), limit_amount(value),
+                         attempted == 0 ? std::nullopt : std::optional(attempted), std::string(limit_unit(value)));
       }
       return !error;
     });
@@ -174,21 +185,9 @@ class Classifier {
       case Cause::CpuTime: return cpu_time();
       case Cause::Exit: return exited(static_cast<int>(failure.code));
       case Cause::Trap: return trapped(static_cast<TrapCode>(failure.code));
-      case Cause::ResourceTable: return reached("wasi_resources");
-      case Cause::AsyncResources: return reached("async_resources");
-      case Cause::Handles: return reached("handles");
-      case Cause::HostBuffers: return reached("host_buffer");
-      case Cause::Output: return reached("output", failure.code);
-      case Cause::HostCalls: return reached("host_calls", failure.code);
-      case Cause::DirectoryEntries: return reached("directory_entries");
-      case Cause::RandomBytes: return reached("random", failure.code);
-      case Cause::OpenFiles: return reached("open_files", failure.code);
+      case Cause::Limit: return reached(failure.limit, failure.code);
       case Cause::HttpFields: return resource("http_field_bytes", failure.code, {}, "bytes");
-      case Cause::InstanceBytes: return reached("instance_bytes", failure.code);
       case Cause::Exhausted: return exhausted(failure.shortage);
-      case Cause::Instances: return reached("instances");
-      case Cause::Memories: return reached("memories");
-      case Cause::Tables: return reached("tables");
       case Cause::PoolFull: return make(HostExhausted{HostResource::PoolSlots}, "no free slot in the pool");
       case Cause::OutOfMemory:
         return make(HostExhausted{HostResource::Memory, static_cast<int>(failure.code)},
@@ -241,29 +240,23 @@ class Classifier {
 
 }  // namespace
 
-wasmtime::Budget budget(const ResourceLimits& limits, const Prices& prices,
+wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices,
                         std::chrono::steady_clock::time_point deadline) {
-  return {.fuel = limits.max_fuel.units,
-          .slice = prices.slice.units,
-          .wasi_call_fuel = prices.wasi_call.units,
-          .host_call_fuel = prices.host_call.units,
-          .host_byte_fuel = prices.host_byte.units,
-          .deadline_ns = static_cast<std::uint64_t>(
-              std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count()),
-          .memory_bytes_max = limits.max_memory.count,
-          .instance_bytes_max = limits.max_instance_bytes.count,
-          .stop_on_refused_growth = limits.stop_on_refused_growth,
-          .instances_max = limits.max_instances,
-          .memories_max = limits.max_memories,
-          .tables_max = limits.max_tables,
-          .host_buffer_bytes_max = limits.max_host_buffer.count,
-          .handles_max = limits.max_handles,
-          .wasi_resources_max = limits.max_wasi_resources,
-          .async_resources_max = limits.max_async_resources,
-          .host_calls_max = limits.max_host_calls,
-          .directory_entries_max = limits.max_directory_entries,
-          .open_files_max = limits.max_open_files,
-          .stop_on_denied = limits.on_denied == OnDenied::Stop};
+  wasmtime::Budget out{};
+  auto* next = std::begin(out.limits);
+  each_limit(allowed, [&](const LimitRow& /*row*/, const auto& value) {
+    *next++ = limit_amount(value);
+    return true;
+  });
+  out.slice = prices.slice.units;
+  out.wasi_call_fuel = prices.wasi_call.units;
+  out.host_call_fuel = prices.host_call.units;
+  out.host_byte_fuel = prices.host_byte.units;
+  out.deadline_ns = static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count());
+  out.stop_on_refused_growth = allowed.limits.stop_on_refused_growth;
+  out.stop_on_denied = allowed.limits.on_denied == OnDenied::Stop;
+  return out;
 }
 
 Fuel fuel_used(const ResourceLimits& limits, const Readings& readings) {

@@ -19,7 +19,7 @@ enum class HostStop : std::uint8_t { Deadline, CpuTime, Cancelled, Exhausted };
 
 /// The figures at the end of a run.
 struct Readings {
-  wasmtime::Counters counters;
+  wasmtime::Counters counters{};
   std::chrono::nanoseconds elapsed{};
   std::chrono::nanoseconds cpu_time{};
   bool fuel_metered = true;
@@ -35,7 +35,7 @@ struct Prices {
   Fuel slice, wasi_call, host_call, host_byte;
 };
 
-[[nodiscard]] wasmtime::Budget budget(const ResourceLimits& limits, const Prices& prices,
+[[nodiscard]] wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices,
                                       std::chrono::steady_clock::time_point deadline);
 [[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
 [[nodiscard]] Phase phase_of(wasmtime::RunPhase phase) noexcept;

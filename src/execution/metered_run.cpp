@@ -59,7 +59,7 @@ bool MeteredRun::begin(Clock::time_point now) {
   last_look_ = now;
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
   deadline_ = now + allowed().timeout;
-  auto budget = execution::budget(allowed().limits, settings_.prices, deadline_);
+  auto budget = execution::budget(allowed(), settings_.prices, deadline_);
   budget.cancelled = cancellation();
   budget.ending = settings_.ending;
   auto run = job_.begin(budget);

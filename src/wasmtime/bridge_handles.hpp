@@ -67,12 +67,13 @@ class OutFailure {
     const auto message = wasmtime::take(raw_.message);
     auto frames = wasmtime::take(raw_.frames);
     const auto& s = raw_.shortage;
-    return {static_cast<Cause>(raw_.cause),
+    return {raw_.cause,
             raw_.code,
             raw_.wasm_on_stack,
             text_of(message),
             std::move(frames),
-            {static_cast<ledger::Kind>(s.resource), s.needed, s.used, s.capacity, s.by_share}};
+            {static_cast<ledger::Kind>(s.resource), s.needed, s.used, s.capacity, s.by_share},
+            raw_.limit};
   }
 
  private:

@@ -7,11 +7,6 @@ namespace airssys::wasm::wasmtime {
 
 namespace {
 
-static_assert(static_cast<std::uint32_t>(Cause::Other) == static_cast<std::uint32_t>(bridge::BridgeCause::Other));
-static_assert(static_cast<std::uint32_t>(Cause::Panic) == static_cast<std::uint32_t>(bridge::BridgeCause::Panic));
-static_assert(static_cast<std::uint32_t>(Cause::Instances) ==
-              static_cast<std::uint32_t>(bridge::BridgeCause::Instances));
-
 constexpr std::uint64_t kHostStackBytes = 512U << 10U;
 
 /// The bridge reads the ledger as its own tallies.
@@ -180,7 +175,7 @@ Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits, const
   bridge::BridgeFootprint made{};
   OutFailure failure;
   if (!bridge::bridge_prescan(slice(bytes), &most, patience.deadline_ns,
-                              reinterpret_cast<const bool*>(patience.cancelled), &found, &made, failure)) {
+                              patience.cancelled, &found, &made, failure)) {
     return std::unexpected(failure.take());
   }
   return Scan{.nesting = found.nesting,

@@ -9,8 +9,6 @@ namespace airssys::wasm::wasmtime {
 
 namespace {
 
-static_assert(static_cast<std::uint32_t>(Poll::Done) == static_cast<std::uint32_t>(bridge::BridgePoll::Done));
-
 class BridgedCalls final : public HostCalls {
  public:
   explicit BridgedCalls(CallsHandle handle) : handle_(std::move(handle)) {}
@@ -48,7 +46,7 @@ class BridgedRun : public Run {
     aimed_ = true;
   }
   Poll poll(const CpuLimit& cpu) final {
-    const auto polled = static_cast<Poll>(bridge::bridge_run_poll(raw_, {cpu.wall_ns, cpu.thread_ns}));
+    const auto polled = bridge::bridge_run_poll(raw_, cpu);
     over_ = polled == Poll::Done;
     return polled;
   }
@@ -71,18 +69,9 @@ class BridgedRun : public Run {
     }
   }
   [[nodiscard]] Counters counters() const noexcept final {
-    bridge::BridgeUsage u{};
-    bridge::bridge_run_usage(raw_, &u);
-    return {static_cast<RunPhase>(u.phase),
-            u.fuel_left,
-            u.fuel_unwritten,
-            u.slices,
-            u.wasi_calls,
-            u.memory_now,
-            u.memory_peak,
-            u.memory_refused,
-            u.refused_request,
-            u.denied};
+    Counters out{};
+    bridge::bridge_run_usage(raw_, &out);
+    return out;
   }
   [[nodiscard]] std::vector<Denial> denials() const final {
     bridge::BridgeBytes out{};
@@ -160,43 +149,14 @@ class BridgedStore final : public Store {
 /// The bridge reads it as Rust's AtomicBool, which is laid out like a bool.
 static_assert(sizeof(std::atomic<bool>) == sizeof(bool) && std::atomic<bool>::is_always_lock_free);
 
-bridge::BridgeBudget raw(const Budget& b) {
-  return {.fuel = b.fuel,
-          .slice = b.slice,
-          .wasi_call_fuel = b.wasi_call_fuel,
-          .host_call_fuel = b.host_call_fuel,
-          .host_byte_fuel = b.host_byte_fuel,
-          .deadline_ns = b.deadline_ns,
-          .memory_bytes_max = b.memory_bytes_max,
-          .memory_bytes_paid = b.memory_bytes_paid,
-          .instance_bytes = b.instance_bytes,
-          .instance_bytes_counted = b.instance_bytes_counted,
-          .instance_bytes_max = b.instance_bytes_max,
-          .stop_on_refused_growth = b.stop_on_refused_growth,
-          .instances_max = b.instances_max,
-          .memories_max = b.memories_max,
-          .tables_max = b.tables_max,
-          .host_buffer_bytes_max = b.host_buffer_bytes_max,
-          .handles_max = b.handles_max,
-          .wasi_resources_max = b.wasi_resources_max,
-          .async_resources_max = b.async_resources_max,
-          .host_calls_max = b.host_calls_max,
-          .directory_entries_max = b.directory_entries_max,
-          .open_files_max = b.open_files_max,
-          .stop_on_denied = b.stop_on_denied,
-          .cancelled = reinterpret_cast<const bool*>(b.cancelled),
-          .ending = reinterpret_cast<const bool*>(b.ending)};
-}
-
 bool begin_call(bridge::BridgeRun* run, const Budget& budget, const Function& function, const Arguments& arguments,
                 OutFailure& failure) {
-  const auto limits = raw(budget);
   const auto* entry = static_cast<const BridgedFunction&>(function).handle.get();
   if (arguments.is_plain) {
-    return bridge::bridge_run_call_bytes(run, &limits, entry, slice(arguments.plain[0]), slice(arguments.plain[1]),
+    return bridge::bridge_run_call_bytes(run, &budget, entry, slice(arguments.plain[0]), slice(arguments.plain[1]),
                                          failure);
   }
-  return bridge::bridge_run_call(run, &limits, entry, slice(arguments.encoded), failure);
+  return bridge::bridge_run_call(run, &budget, entry, slice(arguments.encoded), failure);
 }
 
 Try<RunPtr> BridgedStore::begun(bool good, OutFailure& failure) {
@@ -208,9 +168,8 @@ Try<RunPtr> BridgedStore::begun(bool good, OutFailure& failure) {
 }
 
 Try<RunPtr> BridgedStore::instantiate(const Budget& budget) {
-  const auto limits = raw(budget);
   OutFailure failure;
-  return begun(bridge::bridge_run_instantiate(handle_.get(), &limits, failure), failure);
+  return begun(bridge::bridge_run_instantiate(handle_.get(), &budget, failure), failure);
 }
 
 Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function, const Arguments& arguments) {
@@ -219,9 +178,8 @@ Try<RunPtr> BridgedStore::call(const Budget& budget, const Function& function, c
 }
 
 Try<RunPtr> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number) {
-  const auto limits = raw(budget);
   OutFailure failure;
-  return begun(bridge::bridge_run_drop_handle(handle_.get(), &limits, number, failure), failure);
+  return begun(bridge::bridge_run_drop_handle(handle_.get(), &budget, number, failure), failure);
 }
 
 Try<WasiHandle> grant(const Wasi& wasi) {

@@ -11,61 +11,19 @@
 
 #include "base/buffer.hpp"
 #include "ledger/ledger.hpp"
+#include "wasmtime/bridge/bridge.h"
 
-/// The door as the rest of the house sees it: something that can be polled. No bridge types here, so the scheduler is
-/// tested against a fake.
+/// The door as the rest of the house sees it: something that can be polled. The scheduler is tested against a fake.
 namespace airssys::wasm::wasmtime {
 
-/// Why something failed, as the bridge tells it. Same order as `BridgeCause`; door.cpp checks.
-enum class Cause : std::uint32_t {
-  None,
-  Deadline,
-  Exit,
-  Trap,
-  ResourceTable,
-  Handles,
-  PoolFull,
-  OutOfMemory,
-  HostBuffers,
-  BadUtf8,
-  Os,
-  Malformed,
-  HostFunction,
-  RefusedGrowth,
-  Instances,
-  Memories,
-  Tables,
-  Panic,
-  NoFunction,
-  Value,
-  Text,
-  TooLarge,
-  Output,
-  HostCalls,
-  Denied,
-  UnknownHandle,
-  HandleType,
-  HandleGivenTwice,
-  DirectoryEntries,
-  RandomBytes,
-  OpenFiles,
-  HttpFields,
-  Import,
-  AsyncResources,
-  Halted,
-  Allocator,
-  CpuTime,
-  Exhausted,
-  InstanceBytes,
-  GuestUnknownHandle,
-  GuestHandleType,
-  GuestHandleInUse,
-  GuestStreamMisuse,
-  Grant,
-  Other,
-  /// C++'s own: nobody reads what ended runs have written to this process's streams; `code` is how many bytes may wait.
-  OutputUnread
-};
+// As cbindgen writes them: plain data, so that a fake door needs no Wasmtime.
+using Budget = bridge::BridgeBudget;
+using Cause = bridge::BridgeCause;
+using Counters = bridge::BridgeUsage;
+using CpuLimit = bridge::BridgeCpuLimit;
+using Limit = bridge::BridgeLimit;
+using Poll = bridge::BridgePoll;
+using RunPhase = bridge::BridgePhase;
 
 struct Failure {
   Cause cause = Cause::Other;
@@ -76,69 +34,11 @@ struct Failure {
   base::Buffer frames;
   /// Of Exhausted.
   ledger::Shortage shortage{};
-};
-
-enum class RunPhase : std::uint32_t { Link, Instantiate, Call, PostReturn, Drop };
-
-/// What one operation may use. The wall clock deadline is `std::chrono::steady_clock` in nanoseconds.
-struct Budget {
-  std::uint64_t fuel = 0;
-  std::uint64_t slice = 0;
-  std::uint64_t wasi_call_fuel = 0, host_call_fuel = 0, host_byte_fuel = 0;
-  std::uint64_t deadline_ns = 0;
-  std::uint64_t memory_bytes_max = 0;
-  /// Memory that is paid to the ledger already; what the run takes beyond is charged as it grows.
-  std::uint64_t memory_bytes_paid = 0;
-  /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
-  std::uint64_t instance_bytes = 0, instance_bytes_counted = 0, instance_bytes_max = 0;
-  bool stop_on_refused_growth = false;
-  std::uint32_t instances_max = 0, memories_max = 0, tables_max = 0;
-  std::uint64_t host_buffer_bytes_max = 0;
-  std::uint64_t handles_max = 0;
-  std::uint64_t wasi_resources_max = 0;
-  std::uint64_t async_resources_max = 0;
-  /// WASI and host functions together.
-  std::uint64_t host_calls_max = 0;
-  std::uint64_t directory_entries_max = 0;
-  std::uint64_t open_files_max = 0;
-  bool stop_on_denied = false;
-  /// Ends the run at its next crossing into the host with Halted, once it is true. It outlives the operation.
-  const std::atomic<bool>* cancelled = nullptr;
-  /// The same of whoever drives all runs.
-  const std::atomic<bool>* ending = nullptr;
-};
-
-/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one
-/// slice.
-struct CpuLimit {
-  /// `std::chrono::steady_clock`: not before then; 0 for never.
-  std::uint64_t wall_ns = 0;
-  /// By the polling thread's CPU clock; 0 where the wall clock decides.
-  std::uint64_t thread_ns = 0;
-};
-
-struct Counters {
-  RunPhase phase = RunPhase::Link;
-  std::uint64_t fuel_left = 0;
-  /// The guest has burnt more than `fuel_left` tells, by a slice at most.
-  bool fuel_unwritten = false;
-  std::uint64_t slices = 0;
-  std::uint64_t wasi_calls = 0;
-  std::uint64_t memory_now = 0, memory_peak = 0, memory_refused = 0, refused_request = 0;
-  std::uint64_t denied = 0;
+  /// Of Limit.
+  Limit limit = Limit::Fuel;
 };
 
 using encoding::Answer;
-
-enum class Poll : std::uint32_t {
-  /// A slice is over: poll again when it is this run's turn.
-  Slice,
-  /// Nothing to do until the waker is called.
-  Waiting,
-  /// A host function was called: take it from `HostCalls`, answer, poll on.
-  HostCall,
-  Done
-};
 
 /// Something that was asked for and not granted. `target` is the guest's text, capped by the door.
 struct Denial {

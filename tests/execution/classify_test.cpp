@@ -127,21 +127,9 @@ const std::vector<Row> kRows = {
     {Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), half(), "trap unreachable_code_reached"},
     {Cause::Trap, kTrap(TrapCode::UnreachableCodeReached), refused(half()), "memory 4096 8192 2048 trap"},
     {Cause::Trap, kTrap(TrapCode::IntegerDivisionByZero), refused(half()), "trap integer_division_by_zero"},
-    {Cause::ResourceTable, 0, half(), "wasi_resources 11 count"},
-    {Cause::AsyncResources, 0, half(), "async_resources 26 count"},
-    {Cause::InstanceBytes, 99, half(), "instance_bytes 27 99 bytes"},
     {Cause::Exhausted, 0, half(), "memory 0"},
-    {Cause::Handles, 0, half(), "handles 12 count"},
-    {Cause::HostBuffers, 0, half(), "host_buffer_bytes 13 bytes"},
-    {Cause::Output, 99, half(), "output_bytes 14 99 bytes"},
-    {Cause::HostCalls, 99, half(), "host_calls 15 99 count"},
-    {Cause::DirectoryEntries, 0, half(), "directory_entries 19 count"},
-    {Cause::RandomBytes, 99, half(), "random_bytes 20 99 bytes"},
-    {Cause::OpenFiles, 22, half(), "open_files 21 22 count"},
     {Cause::HttpFields, 23, half(), "http_field_bytes 23 bytes"},
-    {Cause::Instances, 0, in(RunPhase::Instantiate), "instances 16 count"},
-    {Cause::Memories, 0, in(RunPhase::Instantiate), "memories 17 count"},
-    {Cause::Tables, 0, in(RunPhase::Instantiate), "tables 18 count"},
+    {Cause::Limit, 0, half(), "fuel 1000 fuel"},
     {Cause::PoolFull, 0, in(RunPhase::Instantiate), "pool_slots 0"},
     {Cause::OutOfMemory, 12, in(RunPhase::Instantiate), "memory 12"},
     {Cause::Os, 24, half(), "operating_system 24"},
@@ -184,6 +172,36 @@ TEST_P(ClassifyTest, NamesTheReasonWithItsNumbers) {
   EXPECT_EQ(std::visit(Describe{}, error.kind), row.what);
   EXPECT_EQ(error.phase, phase_of(row.readings.counters.phase));
   EXPECT_FALSE(error.message.empty());
+}
+
+TEST(Classify, TheBridgesLimitsAreTheRowsOfTheTableInItsOrder) {
+  using wasmtime::Limit;
+  const std::vector<std::pair<Limit, std::string>> all = {
+      {Limit::Fuel, "fuel 1000 99 fuel"},
+      {Limit::Timeout, "timeout_ns 90 99 ns"},
+      {Limit::CpuTime, "cpu_time_ns 70 99 ns"},
+      {Limit::Memory, "memory_bytes 4096 99 bytes"},
+      {Limit::InstanceBytes, "instance_bytes 27 99 bytes"},
+      {Limit::HostBuffer, "host_buffer_bytes 13 99 bytes"},
+      {Limit::Output, "output_bytes 14 99 bytes"},
+      {Limit::Random, "random_bytes 20 99 bytes"},
+      {Limit::Handles, "handles 12 99 count"},
+      {Limit::WasiResources, "wasi_resources 11 99 count"},
+      {Limit::AsyncResources, "async_resources 26 99 count"},
+      {Limit::HostCalls, "host_calls 15 99 count"},
+      {Limit::DirectoryEntries, "directory_entries 19 99 count"},
+      {Limit::OpenFiles, "open_files 21 99 count"},
+      {Limit::Instances, "instances 16 99 count"},
+      {Limit::Memories, "memories 17 99 count"},
+      {Limit::Tables, "tables 18 99 count"},
+  };
+  const auto budget = execution::budget(allowed(), {}, {});
+  for (const auto& [limit, what] : all) {
+    const auto error = failed({Cause::Limit, 99, false, {}, {}, {}, limit}, allowed(), half());
+    EXPECT_EQ(std::visit(Describe{}, error.kind), what);
+    const auto number = std::to_string(budget.limits[static_cast<std::size_t>(limit)]);
+    EXPECT_THAT(what, ::testing::HasSubstr(" " + number + " ")) << "it crosses with its number";
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, ClassifyTest, ::testing::ValuesIn(kRows));
@@ -262,7 +280,7 @@ TEST(Classify, AStopInsideGeneratedCodeLosesFuel) {
   EXPECT_TRUE(loses_fuel({Cause::CpuTime, 0, true, {}, {}}));
   EXPECT_TRUE(loses_fuel({Cause::Halted, 0, true, {}, {}}));
   EXPECT_FALSE(loses_fuel({Cause::Trap, kTrap(TrapCode::OutOfFuel), true, {}, {}}));
-  EXPECT_FALSE(loses_fuel({Cause::HostCalls, 0, true, {}, {}}));
+  EXPECT_FALSE(loses_fuel({Cause::Limit, 0, true, {}, {}}));
 }
 
 TEST(Classify, FuelUsedIsWhatIsMissingFromTheBudget) {

@@ -180,7 +180,7 @@ struct Task {
 class FakeRun final : public Run {
  public:
   FakeRun(const Budget& budget, Task task)
-      : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.fuel) {}
+      : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.limits[static_cast<std::size_t>(Limit::Fuel)]) {}
   FakeRun(const FakeRun&) = delete;
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
@@ -237,7 +237,7 @@ class FakeRun final : public Run {
     return {Cause::Halted, 0, false, {}, {}};
   }
   [[nodiscard]] Counters counters() const noexcept override {
-    Counters out;
+    Counters out{};
     out.phase = phase_;
     out.fuel_left = fuel_;
     out.slices = slices_;

@@ -51,7 +51,11 @@ class FakeRun final : public wasmtime::Run {
   std::size_t at_ = 0;
   std::atomic<bool> polling_ = false;
   mutable std::mutex mutex_;
-  wasmtime::Counters counters_{.fuel_left = 1'000};
+  wasmtime::Counters counters_ = [] {
+    wasmtime::Counters begun{};
+    begun.fuel_left = 1'000;
+    return begun;
+  }();
 };
 
 class FakeJob final : public execution::Job {

@@ -8,12 +8,16 @@
 #include <cstdlib>
 #include <ostream>
 #include <new>
+#include <atomic>
 
 namespace airssys {
 namespace wasm {
 namespace bridge {
 
 constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
+
+/// How many `BridgeLimit` has.
+constexpr static const uintptr_t LIMITS = 17;
 
 /// Bytes counted for one table element.
 constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
@@ -25,87 +29,96 @@ enum class BridgeCause : uint32_t {
   Deadline = 1,
   /// `wasi:cli/exit`; `code` is the status.
   Exit = 2,
+  /// A limit of the budget was passed: `BridgeFailure::limit`. `code` is what the guest tried to reach, 0 where that is not known.
+  Limit = 3,
   /// A Wasmtime trap; `code` is `wasmtime::Trap as u8`.
-  Trap = 3,
-  /// The WASI resource table is full.
-  ResourceTable = 4,
-  /// Too many live component handles.
-  Handles = 5,
+  Trap = 4,
   /// No free slot in the pooling allocator.
-  PoolFull = 6,
+  PoolFull = 5,
   /// An allocation or a mapping failed; `code` is errno or 0.
-  OutOfMemory = 7,
-  /// Arguments or results need more host memory than granted.
-  HostBuffers = 8,
-  BadUtf8 = 9,
+  OutOfMemory = 6,
+  BadUtf8 = 7,
   /// Another operating system error; `code` is errno.
-  Os = 10,
+  Os = 8,
   /// The component bytes are malformed; `code` is the offset.
-  Malformed = 11,
+  Malformed = 9,
   /// A host function of ours answered with an error; `code` is the number it gave.
-  HostFunction = 12,
+  HostFunction = 10,
   /// The guest grew a memory or table beyond its limit and the run was told to stop then.
-  RefusedGrowth = 13,
-  /// More core instances, memories or tables than granted.
-  Instances = 14,
-  Memories = 15,
-  Tables = 16,
+  RefusedGrowth = 11,
   /// A panic on this side of the door, or what Wasmtime does instead of one.
-  Panic = 17,
+  Panic = 12,
   /// The named export does not exist or is no function.
-  NoFunction = 18,
+  NoFunction = 13,
   /// A value that cannot cross the door (future, stream, map) or a malformed encoding.
-  Value = 19,
+  Value = 14,
   /// The text form (WAT, WAVE) does not parse; `code` is the byte offset.
-  Text = 20,
+  Text = 15,
   /// A named bound of this library was passed; the message names it.
-  TooLarge = 21,
-  /// The guest wrote more output than granted; `code` is the figure.
-  Output = 22,
-  /// More calls into WASI and of host functions than granted; `code` is the figure.
-  HostCalls = 23,
+  TooLarge = 16,
   /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
-  Denied = 24,
+  Denied = 17,
   /// A handle that this instance did not hand out, or that was dropped.
-  UnknownHandle = 25,
+  UnknownHandle = 18,
   /// A handle of another resource type than the parameter's.
-  HandleType = 26,
+  HandleType = 19,
   /// One handle is given away twice in a call, or given away and lent.
-  HandleGivenTwice = 27,
-  /// The listings of directories that the guest holds have more entries than granted.
-  DirectoryEntries = 28,
-  /// More random bytes in one call than granted; `code` is the figure.
-  RandomBytes = 29,
-  /// More open files than granted; `code` is the figure.
-  OpenFiles = 30,
+  HandleGivenTwice = 20,
   /// A set of HTTP fields is larger than it may be; `code` is that bound.
-  HttpFields = 31,
+  HttpFields = 21,
   /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
-  Import = 32,
-  /// More tasks, waitables, streams and futures of component-model async than granted.
-  AsyncResources = 33,
+  Import = 22,
   /// C++ cancelled it between two slices, and knows why.
-  Halted = 34,
+  Halted = 23,
   /// Where the guest, or its allocator, wants a host function's answer, it cannot be written.
-  Allocator = 35,
+  Allocator = 24,
   /// CPU time was found spent at a crossing into the host.
-  CpuTime = 36,
+  CpuTime = 25,
   /// The ledger of the process has no more of something; the failure's shortage has the figures.
-  Exhausted = 37,
-  /// The component's instances take more host memory than granted; `code` is the figure.
-  InstanceBytes = 38,
+  Exhausted = 26,
   /// The guest used a handle that it does not have: forged, dropped, or given away.
-  GuestUnknownHandle = 39,
+  GuestUnknownHandle = 27,
   /// The guest used a handle as something else than it is: another kind or type, a borrow as its own, the other end.
-  GuestHandleType = 40,
+  GuestHandleType = 28,
   /// The guest dropped or gave away a handle that is lent or in use, or kept one that was lent to it.
-  GuestHandleInUse = 41,
+  GuestHandleInUse = 29,
   /// The guest read, wrote, cancelled, dropped or gave away a stream or future when it may not.
-  GuestStreamMisuse = 42,
+  GuestStreamMisuse = 30,
   /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
-  Grant = 43,
+  Grant = 31,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 44,
+  Other = 32,
+  /// C++'s own, never said here: nobody reads what ended runs have written to this process's streams; `code` is how many
+  /// bytes may wait.
+  OutputUnread = 33,
+};
+
+/// The limits by their names, in the order of C++'s table (limit_table.hpp).
+enum class BridgeLimit : uint32_t {
+  Fuel,
+  /// Kept by C++, and by `BridgeBudget::deadline_ns`.
+  Timeout,
+  /// Kept by C++, and by `BridgeCpuLimit`.
+  CpuTime,
+  Memory,
+  InstanceBytes,
+  HostBuffer,
+  /// Given to the output (`bridge_output_allow`).
+  Output,
+  /// Given with the grants.
+  Random,
+  Handles,
+  WasiResources,
+  /// Entries of component-model async, each task with several; a task that waits holds a stack of its own.
+  AsyncResources,
+  /// Calls into WASI and of host functions together.
+  HostCalls,
+  /// Entries that all open listings of directories hold together.
+  DirectoryEntries,
+  OpenFiles,
+  Instances,
+  Memories,
+  Tables,
 };
 
 /// What is counted; the place of its tally in each row.
@@ -126,6 +139,15 @@ enum class BridgePoll : uint32_t {
   HostCall = 2,
   /// `bridge_run_result` has the outcome.
   Done = 3,
+};
+
+/// Where a run is. Post-return is told apart by the result having been lifted: see serve.rs.
+enum class BridgePhase : uint32_t {
+  Link = 0,
+  Instantiate = 1,
+  Call = 2,
+  PostReturn = 3,
+  Drop = 4,
 };
 
 enum class BridgeStream : uint32_t {
@@ -190,6 +212,8 @@ struct BridgeShortage {
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
 struct BridgeFailure {
   BridgeCause cause;
+  /// Of `Limit`.
+  BridgeLimit limit;
   uint64_t code;
   /// Guest code was running when it failed.
   bool wasm_on_stack;
@@ -307,10 +331,9 @@ struct BridgeFootprint {
   uint64_t unknown;
 };
 
-/// What one operation may use; the numbers are C++'s decisions.
 struct BridgeBudget {
-  /// Wasmtime fuel; ignored by an engine without fuel.
-  uint64_t fuel;
+  /// One number for each `BridgeLimit`. Fuel is ignored by an engine without fuel.
+  uint64_t limits[LIMITS];
   /// Fuel after which a poll returns.
   uint64_t slice;
   /// Fuel charged for each call into WASI.
@@ -320,34 +343,19 @@ struct BridgeBudget {
   uint64_t host_byte_fuel;
   /// Monotonic; 0 for none (only the tests of this crate do that).
   uint64_t deadline_ns;
-  uint64_t memory_bytes_max;
   /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
   uint64_t memory_bytes_paid;
-  /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
+  /// Host memory that the component's instances take: the figure, and what of it counts as the run's memory.
   uint64_t instance_bytes;
   uint64_t instance_bytes_counted;
-  uint64_t instance_bytes_max;
   bool stop_on_refused_growth;
-  uint32_t instances_max;
-  uint32_t memories_max;
-  uint32_t tables_max;
-  uint64_t host_buffer_bytes_max;
-  uint64_t handles_max;
-  uint64_t wasi_resources_max;
-  /// Entries of component-model async, each task with several; a task that waits holds a stack of its own.
-  uint64_t async_resources_max;
-  /// Calls into WASI and of host functions together.
-  uint64_t host_calls_max;
-  /// Entries that all open listings of directories hold together.
-  uint64_t directory_entries_max;
-  uint64_t open_files_max;
   /// End the run when something is asked for that was not granted.
   bool stop_on_denied;
   /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
   /// lasts.
-  const bool *cancelled;
+  const std::atomic<bool> *cancelled;
   /// The same of whoever drives all runs.
-  const bool *ending;
+  const std::atomic<bool> *ending;
 };
 
 /// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one slice.
@@ -372,7 +380,7 @@ struct BridgeAnswer {
 
 /// The counters of a run: see docs/limits.md for what each counts.
 struct BridgeUsage {
-  uint32_t phase;
+  BridgePhase phase;
   uint64_t fuel_left;
   /// Generated code has burnt more than that by up to a slice.
   bool fuel_unwritten;
@@ -553,7 +561,7 @@ void bridge_prepared_free(BridgePrepared *prepared);
 bool bridge_prescan(BridgeSlice bytes,
                     const BridgeScan *limits,
                     uint64_t deadline_ns,
-                    const bool *cancelled,
+                    const std::atomic<bool> *cancelled,
                     BridgeScan *found,
                     BridgeFootprint *footprint,
                     BridgeFailure *failure);

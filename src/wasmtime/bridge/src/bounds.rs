@@ -2,7 +2,8 @@
 
 use crate::denied::{FILESYSTEM, NAMES, TCP, UDP};
 use crate::ledger::{BridgeHostResource, Ledger};
-use crate::outcome::{BridgeCause, Stopped};
+use crate::limits::BridgeLimit;
+use crate::outcome::Stopped;
 use crate::store::Data;
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -125,7 +126,7 @@ fn bound_text(types: &mut LinkerInstance<'_, Data>, name: &str, set: SetText) ->
 fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
     if n > data.granted().random_bytes_max {
         let message = "more random bytes in one call than granted".into();
-        return Err(Stopped { cause: BridgeCause::RandomBytes, code: n, message }.into());
+        return Err(Stopped { why: BridgeLimit::Random.into(), code: n, message }.into());
     }
     Ok(data.ctx().ctx.random())
 }
@@ -198,7 +199,7 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
             Box::new(async move {
                 let data = cx.data_mut();
-                let room = data.budget.directory_entries_max.saturating_sub(data.granted().listings.entries());
+                let room = data.budget.limit(BridgeLimit::DirectoryEntries).saturating_sub(data.granted().listings.entries());
                 let fs = data.filesystem();
                 let mut found = Listing::default();
                 if let Descriptor::Dir(open) = fs.table.get(&dir)? {
@@ -210,7 +211,7 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
                 }
                 if found.entries > room {
                     let message = "more directory entries than granted".into();
-                    return Err(Stopped { cause: BridgeCause::DirectoryEntries, code: 0, message }.into());
+                    return Err(Stopped { why: BridgeLimit::DirectoryEntries.into(), code: 0, message }.into());
                 }
                 cx.data_mut().granted().listings.charge(found)?;
                 let result = HostDescriptor::read_directory(&mut cx.data_mut().filesystem(), dir).await;
@@ -254,7 +255,7 @@ impl OpenFiles {
         let next = self.files.len() as u64 + self.opening + 1;
         if next > most {
             let message = "more open files than granted".into();
-            return Err(Stopped { cause: BridgeCause::OpenFiles, code: next, message }.into());
+            return Err(Stopped { why: BridgeLimit::OpenFiles.into(), code: next, message }.into());
         }
         self.ledger.grow(BridgeHostResource::FileDescriptors, 1)?;
         self.opening += 1;
@@ -387,7 +388,7 @@ fn watch_files(linker: &mut Linker<Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir, at, path, open, flags): Arguments| {
             Box::new(async move {
                 let data = cx.data_mut();
-                let most = data.budget.open_files_max;
+                let most = data.budget.limit(BridgeLimit::OpenFiles);
                 data.granted().open_files.charge(most)?;
                 let mut fs = data.filesystem();
                 let name = path.clone();

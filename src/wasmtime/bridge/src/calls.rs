@@ -65,7 +65,7 @@ impl Calls {
                     Poll::Pending
                 }
                 Some(Slot::Answered(answer)) => {
-                    let lost = Stopped { cause: BridgeCause::Panic, code: 0, message: "answer taken twice".into() };
+                    let lost = Stopped { why: BridgeCause::Panic.into(), code: 0, message: "answer taken twice".into() };
                     Poll::Ready(std::mem::replace(answer, Err(lost)))
                 }
                 None => Poll::Pending,
@@ -125,7 +125,7 @@ pub unsafe extern "C" fn bridge_calls_answer(
         Ok(payload)
     } else {
         let message = String::from_utf8_lossy(&payload).into_owned();
-        Err(Stopped { cause: BridgeCause::HostFunction, code, message })
+        Err(Stopped { why: BridgeCause::HostFunction.into(), code, message })
     };
     let waker = match calls.0.lock().slots.get_mut(&ticket) {
         Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
@@ -151,6 +151,6 @@ pub unsafe extern "C" fn bridge_calls_free(calls: *mut BridgeCalls) {
 
 impl From<Stopped> for Failure {
     fn from(stopped: Stopped) -> Self {
-        Failure::new(stopped.cause, stopped.message).with_code(stopped.code)
+        Failure::new(stopped.why, stopped.message).with_code(stopped.code)
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::engine::BridgeHostConfig;
 use crate::ledger::{BridgeHostResource, BridgeShortage, Ledger};
-use crate::outcome::{BridgeCause, Failure};
+use crate::outcome::{BridgeCause, Failure, Why};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -241,7 +241,7 @@ impl Lanes {
     fn start_lane(&self, state: &mut State) -> Result<Lane, Failure> {
         loop {
             match Lane::start(1, u64::from(self.settings.blocking_threads), &self.ledger) {
-                Err(failure) if failure.cause() == BridgeCause::Exhausted => match state.retire(0) {
+                Err(failure) if failure.why() == Why::Cause(BridgeCause::Exhausted) => match state.retire(0) {
                     Some(retired) => drop(retired),
                     None => return Err(failure),
                 },

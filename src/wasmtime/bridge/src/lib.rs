@@ -19,6 +19,7 @@ pub mod function;
 pub mod lanes;
 pub mod ledger;
 pub mod lift;
+pub mod limits;
 pub mod outcome;
 pub mod output;
 pub mod prepared;

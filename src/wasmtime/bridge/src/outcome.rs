@@ -3,6 +3,8 @@
 use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ffi::BridgeBytes;
 use crate::ledger::BridgeShortage;
+use crate::limits::BridgeLimit;
+use Why::{Cause, Limit};
 use std::any::Any;
 use std::fmt::Write;
 use wasmtime::component::ResourceTableError;
@@ -18,93 +20,76 @@ pub enum BridgeCause {
     Deadline = 1,
     /// `wasi:cli/exit`; `code` is the status.
     Exit = 2,
+    /// A limit of the budget was passed: `BridgeFailure::limit`. `code` is what the guest tried to reach, 0 where that is not known.
+    Limit = 3,
     /// A Wasmtime trap; `code` is `wasmtime::Trap as u8`.
-    Trap = 3,
-    /// The WASI resource table is full.
-    ResourceTable = 4,
-    /// Too many live component handles.
-    Handles = 5,
+    Trap = 4,
     /// No free slot in the pooling allocator.
-    PoolFull = 6,
+    PoolFull = 5,
     /// An allocation or a mapping failed; `code` is errno or 0.
-    OutOfMemory = 7,
-    /// Arguments or results need more host memory than granted.
-    HostBuffers = 8,
-    BadUtf8 = 9,
+    OutOfMemory = 6,
+    BadUtf8 = 7,
     /// Another operating system error; `code` is errno.
-    Os = 10,
+    Os = 8,
     /// The component bytes are malformed; `code` is the offset.
-    Malformed = 11,
+    Malformed = 9,
     /// A host function of ours answered with an error; `code` is the number it gave.
-    HostFunction = 12,
+    HostFunction = 10,
     /// The guest grew a memory or table beyond its limit and the run was told to stop then.
-    RefusedGrowth = 13,
-    /// More core instances, memories or tables than granted.
-    Instances = 14,
-    Memories = 15,
-    Tables = 16,
+    RefusedGrowth = 11,
     /// A panic on this side of the door, or what Wasmtime does instead of one.
-    Panic = 17,
+    Panic = 12,
     /// The named export does not exist or is no function.
-    NoFunction = 18,
+    NoFunction = 13,
     /// A value that cannot cross the door (future, stream, map) or a malformed encoding.
-    Value = 19,
+    Value = 14,
     /// The text form (WAT, WAVE) does not parse; `code` is the byte offset.
-    Text = 20,
+    Text = 15,
     /// A named bound of this library was passed; the message names it.
-    TooLarge = 21,
-    /// The guest wrote more output than granted; `code` is the figure.
-    Output = 22,
-    /// More calls into WASI and of host functions than granted; `code` is the figure.
-    HostCalls = 23,
+    TooLarge = 16,
     /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
-    Denied = 24,
+    Denied = 17,
     /// A handle that this instance did not hand out, or that was dropped.
-    UnknownHandle = 25,
+    UnknownHandle = 18,
     /// A handle of another resource type than the parameter's.
-    HandleType = 26,
+    HandleType = 19,
     /// One handle is given away twice in a call, or given away and lent.
-    HandleGivenTwice = 27,
-    /// The listings of directories that the guest holds have more entries than granted.
-    DirectoryEntries = 28,
-    /// More random bytes in one call than granted; `code` is the figure.
-    RandomBytes = 29,
-    /// More open files than granted; `code` is the figure.
-    OpenFiles = 30,
+    HandleGivenTwice = 20,
     /// A set of HTTP fields is larger than it may be; `code` is that bound.
-    HttpFields = 31,
+    HttpFields = 21,
     /// An import that WASI or the host has with other types; `code` is its place among the component's imports.
-    Import = 32,
-    /// More tasks, waitables, streams and futures of component-model async than granted.
-    AsyncResources = 33,
+    Import = 22,
     /// C++ cancelled it between two slices, and knows why.
-    Halted = 34,
+    Halted = 23,
     /// Where the guest, or its allocator, wants a host function's answer, it cannot be written.
-    Allocator = 35,
+    Allocator = 24,
     /// CPU time was found spent at a crossing into the host.
-    CpuTime = 36,
+    CpuTime = 25,
     /// The ledger of the process has no more of something; the failure's shortage has the figures.
-    Exhausted = 37,
-    /// The component's instances take more host memory than granted; `code` is the figure.
-    InstanceBytes = 38,
+    Exhausted = 26,
     /// The guest used a handle that it does not have: forged, dropped, or given away.
-    GuestUnknownHandle = 39,
+    GuestUnknownHandle = 27,
     /// The guest used a handle as something else than it is: another kind or type, a borrow as its own, the other end.
-    GuestHandleType = 40,
+    GuestHandleType = 28,
     /// The guest dropped or gave away a handle that is lent or in use, or kept one that was lent to it.
-    GuestHandleInUse = 41,
+    GuestHandleInUse = 29,
     /// The guest read, wrote, cancelled, dropped or gave away a stream or future when it may not.
-    GuestStreamMisuse = 42,
+    GuestStreamMisuse = 30,
     /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
-    Grant = 43,
+    Grant = 31,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 44,
+    Other = 32,
+    /// C++'s own, never said here: nobody reads what ended runs have written to this process's streams; `code` is how many
+    /// bytes may wait.
+    OutputUnread = 33,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
 #[repr(C)]
 pub struct BridgeFailure {
     pub cause: BridgeCause,
+    /// Of `Limit`.
+    pub limit: BridgeLimit,
     pub code: u64,
     /// Guest code was running when it failed.
     pub wasm_on_stack: bool,
@@ -114,13 +99,39 @@ pub struct BridgeFailure {
     pub shortage: BridgeShortage,
 }
 
+/// A cause, or the limit that was passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    Cause(BridgeCause),
+    Limit(BridgeLimit),
+}
+
+impl From<BridgeCause> for Why {
+    fn from(cause: BridgeCause) -> Self {
+        Self::Cause(cause)
+    }
+}
+
+impl From<BridgeLimit> for Why {
+    fn from(limit: BridgeLimit) -> Self {
+        Self::Limit(limit)
+    }
+}
+
+#[cfg(test)]
+impl From<&BridgeFailure> for Why {
+    fn from(failure: &BridgeFailure) -> Self {
+        if failure.cause == BridgeCause::Limit { Self::Limit(failure.limit) } else { Self::Cause(failure.cause) }
+    }
+}
+
 /// Boxed, so that a `Result` stays small.
 #[derive(Debug)]
 pub struct Failure(Box<Details>);
 
 #[derive(Debug)]
 struct Details {
-    cause: BridgeCause,
+    why: Why,
     code: u64,
     wasm_on_stack: bool,
     message: String,
@@ -131,15 +142,15 @@ struct Details {
 /// Raised by our own code inside a run so that it comes back as the type it is.
 #[derive(Debug)]
 pub struct Stopped {
-    pub cause: BridgeCause,
+    pub why: Why,
     pub code: u64,
     pub message: String,
 }
 
 impl From<Failure> for Stopped {
     fn from(failure: Failure) -> Self {
-        let Details { cause, code, message, .. } = *failure.0;
-        Self { cause, code, message }
+        let Details { why, code, message, .. } = *failure.0;
+        Self { why, code, message }
     }
 }
 
@@ -157,11 +168,11 @@ const NAME_BYTES_MAX: usize = 256;
 const MANGLED_BYTES_MAX: usize = 1024;
 
 impl Failure {
-    pub fn new(cause: BridgeCause, message: impl Into<String>) -> Self {
+    pub fn new(why: impl Into<Why>, message: impl Into<String>) -> Self {
         let mut message = message.into();
         truncate(&mut message, MESSAGE_BYTES_MAX);
         let shortage = BridgeShortage::default();
-        Self(Box::new(Details { cause, code: 0, wasm_on_stack: false, message, frames: Vec::new(), shortage }))
+        Self(Box::new(Details { why: why.into(), code: 0, wasm_on_stack: false, message, frames: Vec::new(), shortage }))
     }
 
     pub fn with_code(mut self, code: u64) -> Self {
@@ -169,8 +180,8 @@ impl Failure {
         self
     }
 
-    pub fn with_cause(mut self, cause: BridgeCause, code: u64) -> Self {
-        (self.0.cause, self.0.code) = (cause, code);
+    pub fn for_this_reason(mut self, why: impl Into<Why>, code: u64) -> Self {
+        (self.0.why, self.0.code) = (why.into(), code);
         self
     }
 
@@ -182,8 +193,8 @@ impl Failure {
         self
     }
 
-    pub fn cause(&self) -> BridgeCause {
-        self.0.cause
+    pub fn why(&self) -> Why {
+        self.0.why
     }
 
     pub fn code(&self) -> u64 {
@@ -207,7 +218,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let (cause, code) = classify(&error);
+        let (why, code) = classify(&error);
         let wasm_on_stack = error.is::<WasmBacktrace>();
         // The backtrace is a context around the cause and crosses as data; without one the whole chain is worth reading.
         let mut message = if error.is::<wasmtime::WasmtimeBug>() {
@@ -220,7 +231,7 @@ impl From<Error> for Failure {
         };
         truncate(&mut message, MESSAGE_BYTES_MAX);
         let shortage = error.downcast_ref::<BridgeShortage>().copied().unwrap_or_default();
-        Self(Box::new(Details { cause, code, wasm_on_stack, message, frames: encode_frames(&error), shortage }))
+        Self(Box::new(Details { why, code, wasm_on_stack, message, frames: encode_frames(&error), shortage }))
     }
 }
 
@@ -234,8 +245,13 @@ impl From<BridgeShortage> for Failure {
 
 impl From<Failure> for BridgeFailure {
     fn from(failure: Failure) -> Self {
-        let Details { cause, code, wasm_on_stack, message, frames, shortage } = *failure.0;
-        Self { cause, code, wasm_on_stack, message: message.into_bytes().into(), frames: frames.into(), shortage }
+        let Details { why, code, wasm_on_stack, message, frames, shortage } = *failure.0;
+        let (cause, limit) = match why {
+            Why::Cause(cause) => (cause, BridgeLimit::Fuel),
+            Why::Limit(limit) => (BridgeCause::Limit, limit),
+        };
+        let (message, frames) = (message.into_bytes().into(), frames.into());
+        Self { cause, limit, code, wasm_on_stack, message, frames, shortage }
     }
 }
 
@@ -248,36 +264,36 @@ pub fn truncate(text: &mut String, bytes_max: usize) {
     }
 }
 
-fn classify(error: &Error) -> (BridgeCause, u64) {
+fn classify(error: &Error) -> (Why, u64) {
     if let Some(s) = error.downcast_ref::<Stopped>() {
-        return (s.cause, s.code);
-    }
-    if error.is::<BridgeShortage>() {
-        return (BridgeCause::Exhausted, 0);
-    }
-    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return (BridgeCause::Exit, exit.0 as u32 as u64);
-    }
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        return of_trap(*trap);
+        return (s.why, s.code);
     }
     if let Some(error) = error.downcast_ref::<ResourceTableError>() {
         return (of_table(error), 0);
     }
+    if error.is::<BridgeShortage>() {
+        return (BridgeCause::Exhausted.into(), 0);
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return (BridgeCause::Exit.into(), exit.0 as u32 as u64);
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return of_trap(*trap);
+    }
     if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
-        return (BridgeCause::HttpFields, HTTP_FIELDS_BYTES_MAX as u64);
+        return (BridgeCause::HttpFields.into(), HTTP_FIELDS_BYTES_MAX as u64);
     }
     if error.is::<wasmtime::WasmtimeBug>() {
-        return (BridgeCause::Panic, 0);
+        return (BridgeCause::Panic.into(), 0);
     }
     if error.is::<wasmtime::PoolConcurrencyLimitError>() {
-        return (BridgeCause::PoolFull, 0);
+        return (BridgeCause::PoolFull.into(), 0);
     }
     if error.is::<wasmtime::OutOfMemory>() {
-        return (BridgeCause::OutOfMemory, 0);
+        return (BridgeCause::OutOfMemory.into(), 0);
     }
     if error.is::<std::string::FromUtf8Error>() || error.is::<std::str::Utf8Error>() {
-        return (BridgeCause::BadUtf8, 0);
+        return (BridgeCause::BadUtf8.into(), 0);
     }
     if let Some(io) = error.downcast_ref::<std::io::Error>() {
         return os(io.raw_os_error().unwrap_or(0));
@@ -286,34 +302,34 @@ fn classify(error: &Error) -> (BridgeCause, u64) {
         return os(errno.raw_os_error());
     }
     if let Some(parse) = error.downcast_ref::<wasmparser::BinaryReaderError>() {
-        return (BridgeCause::Malformed, parse.offset() as u64);
+        return (BridgeCause::Malformed.into(), parse.offset() as u64);
     }
-    pinned(error).map_or((BridgeCause::Other, 0), |cause| (cause, 0))
+    (pinned(error).unwrap_or(BridgeCause::Other.into()), 0)
 }
 
 /// A few traps say what other paths of Wasmtime say as text.
-fn of_trap(trap: Trap) -> (BridgeCause, u64) {
+fn of_trap(trap: Trap) -> (Why, u64) {
     match trap {
-        Trap::ConcurrentFutureStreamOp => (BridgeCause::GuestStreamMisuse, 0),
-        Trap::WaitableSetDropHasWaiters | Trap::WaitableSyncAndAsync => (BridgeCause::GuestHandleInUse, 0),
-        _ => (BridgeCause::Trap, trap as u8 as u64),
+        Trap::ConcurrentFutureStreamOp => (BridgeCause::GuestStreamMisuse.into(), 0),
+        Trap::WaitableSetDropHasWaiters | Trap::WaitableSyncAndAsync => (BridgeCause::GuestHandleInUse.into(), 0),
+        _ => (BridgeCause::Trap.into(), trap as u8 as u64),
     }
 }
 
 /// WASI's resources, and what component-model async keeps.
-fn of_table(error: &ResourceTableError) -> BridgeCause {
+fn of_table(error: &ResourceTableError) -> Why {
     match error {
-        ResourceTableError::Full => BridgeCause::ResourceTable,
-        ResourceTableError::NotPresent => BridgeCause::GuestUnknownHandle,
-        ResourceTableError::WrongType => BridgeCause::GuestHandleType,
-        ResourceTableError::HasChildren => BridgeCause::GuestHandleInUse,
+        ResourceTableError::Full => BridgeLimit::WasiResources.into(),
+        ResourceTableError::NotPresent => BridgeCause::GuestUnknownHandle.into(),
+        ResourceTableError::WrongType => BridgeCause::GuestHandleType.into(),
+        ResourceTableError::HasChildren => BridgeCause::GuestHandleInUse.into(),
     }
 }
 
-fn os(errno: i32) -> (BridgeCause, u64) {
+fn os(errno: i32) -> (Why, u64) {
     let cause =
         if errno == rustix::io::Errno::NOMEM.raw_os_error() { BridgeCause::OutOfMemory } else { BridgeCause::Os };
-    (cause, errno as u32 as u64)
+    (cause.into(), errno as u32 as u64)
 }
 
 /// What tokio's panic says when it gets no thread for a file call or a set of directories: no bug, and nothing is broken.
@@ -322,52 +338,52 @@ const NO_THREAD: &str = "OS can't spawn worker thread";
 /// Failures that Wasmtime =48.0.8 expresses only as text or as a private type. Each row has a test that provokes
 /// it, so an upgrade that changes the text fails there. `Debug` of the private unit struct is its name; `{}` stands for
 /// a decimal number.
-pub const PINNED: &[(&str, BridgeCause)] = &[
-    ("HostcallFuelExhausted", BridgeCause::HostBuffers),
-    ("resource limit exceeded: instance count too high", BridgeCause::Instances),
-    ("resource limit exceeded: memory count too high", BridgeCause::Memories),
-    ("resource limit exceeded: table count too high", BridgeCause::Tables),
-    ("cannot allocate another handle: store handle limit exceeded", BridgeCause::Handles),
-    ("cannot lend resource: store handle limit exceeded", BridgeCause::Handles),
-    ("unknown handle index {}", BridgeCause::GuestUnknownHandle),
-    ("handle index {} used with the wrong type", BridgeCause::GuestHandleType),
-    ("index is not a resource", BridgeCause::GuestHandleType),
-    ("index {} is not a resource", BridgeCause::GuestHandleType),
-    ("cannot lift own resource from a borrow", BridgeCause::GuestHandleType),
-    ("handle is a stream of a different type", BridgeCause::GuestHandleType),
-    ("handle is a future of a different type", BridgeCause::GuestHandleType),
-    ("handle is not a stream", BridgeCause::GuestHandleType),
-    ("handle is not a future", BridgeCause::GuestHandleType),
-    ("handle is not a subtask", BridgeCause::GuestHandleType),
-    ("handle is not a waitable-set", BridgeCause::GuestHandleType),
-    ("handle is not an waitable-set", BridgeCause::GuestHandleType),
-    ("handle is not a waitable", BridgeCause::GuestHandleType),
-    ("handle is not a readable end of a stream", BridgeCause::GuestHandleType),
-    ("handle is not a readable end of a future", BridgeCause::GuestHandleType),
-    ("passed read end to `stream.drop-writable`", BridgeCause::GuestHandleType),
-    ("passed read end to `future.drop-writable`", BridgeCause::GuestHandleType),
-    ("passed read end to `{stream|future}.cancel-write`", BridgeCause::GuestHandleType),
-    ("passed write end to `{stream|future}.cancel-read`", BridgeCause::GuestHandleType),
-    ("cannot remove owned resource while borrowed", BridgeCause::GuestHandleInUse),
-    ("borrow handles still remain at the end of the call", BridgeCause::GuestHandleInUse),
-    ("cannot remove busy stream", BridgeCause::GuestHandleInUse),
-    ("cannot remove busy future", BridgeCause::GuestHandleInUse),
-    ("cannot drop busy stream", BridgeCause::GuestHandleInUse),
-    ("cannot drop busy future", BridgeCause::GuestHandleInUse),
-    ("cannot lift stream while it's in a waitable set", BridgeCause::GuestHandleInUse),
-    ("cannot lift future while it's in a waitable set", BridgeCause::GuestHandleInUse),
-    ("cannot lift stream after being notified that the writable end dropped", BridgeCause::GuestStreamMisuse),
-    ("cannot lift future after previous read succeeded", BridgeCause::GuestStreamMisuse),
-    ("cannot read after being notified that the writable end dropped", BridgeCause::GuestStreamMisuse),
-    ("cannot write after being notified that the readable end dropped", BridgeCause::GuestStreamMisuse),
-    ("cannot read from future after previous read succeeded", BridgeCause::GuestStreamMisuse),
-    ("cannot write to future after previous write succeeded or readable end dropped", BridgeCause::GuestStreamMisuse),
-    ("cannot drop future write end without first writing a value", BridgeCause::GuestStreamMisuse),
-    ("stream or future read cancelled when no read is pending", BridgeCause::GuestStreamMisuse),
-    ("stream or future write cancelled when no write is pending", BridgeCause::GuestStreamMisuse),
+pub const PINNED: &[(&str, Why)] = &[
+    ("HostcallFuelExhausted", Limit(BridgeLimit::HostBuffer)),
+    ("resource limit exceeded: instance count too high", Limit(BridgeLimit::Instances)),
+    ("resource limit exceeded: memory count too high", Limit(BridgeLimit::Memories)),
+    ("resource limit exceeded: table count too high", Limit(BridgeLimit::Tables)),
+    ("cannot allocate another handle: store handle limit exceeded", Limit(BridgeLimit::Handles)),
+    ("cannot lend resource: store handle limit exceeded", Limit(BridgeLimit::Handles)),
+    ("unknown handle index {}", Cause(BridgeCause::GuestUnknownHandle)),
+    ("handle index {} used with the wrong type", Cause(BridgeCause::GuestHandleType)),
+    ("index is not a resource", Cause(BridgeCause::GuestHandleType)),
+    ("index {} is not a resource", Cause(BridgeCause::GuestHandleType)),
+    ("cannot lift own resource from a borrow", Cause(BridgeCause::GuestHandleType)),
+    ("handle is a stream of a different type", Cause(BridgeCause::GuestHandleType)),
+    ("handle is a future of a different type", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a stream", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a future", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a subtask", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a waitable-set", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not an waitable-set", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a waitable", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a readable end of a stream", Cause(BridgeCause::GuestHandleType)),
+    ("handle is not a readable end of a future", Cause(BridgeCause::GuestHandleType)),
+    ("passed read end to `stream.drop-writable`", Cause(BridgeCause::GuestHandleType)),
+    ("passed read end to `future.drop-writable`", Cause(BridgeCause::GuestHandleType)),
+    ("passed read end to `{stream|future}.cancel-write`", Cause(BridgeCause::GuestHandleType)),
+    ("passed write end to `{stream|future}.cancel-read`", Cause(BridgeCause::GuestHandleType)),
+    ("cannot remove owned resource while borrowed", Cause(BridgeCause::GuestHandleInUse)),
+    ("borrow handles still remain at the end of the call", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot remove busy stream", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot remove busy future", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot drop busy stream", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot drop busy future", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot lift stream while it's in a waitable set", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot lift future while it's in a waitable set", Cause(BridgeCause::GuestHandleInUse)),
+    ("cannot lift stream after being notified that the writable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot lift future after previous read succeeded", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot read after being notified that the writable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot write after being notified that the readable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot read from future after previous read succeeded", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot write to future after previous write succeeded or readable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
+    ("cannot drop future write end without first writing a value", Cause(BridgeCause::GuestStreamMisuse)),
+    ("stream or future read cancelled when no read is pending", Cause(BridgeCause::GuestStreamMisuse)),
+    ("stream or future write cancelled when no write is pending", Cause(BridgeCause::GuestStreamMisuse)),
     (
         "cannot read from and write to intra-component future/stream with non-numeric payload",
-        BridgeCause::GuestStreamMisuse,
+        Cause(BridgeCause::GuestStreamMisuse),
     ),
 ];
 
@@ -379,7 +395,7 @@ pub fn begins(text: &str, pattern: &str) -> bool {
     !pattern.contains("{}") || (after.len() < rest.len() && after.starts_with(others))
 }
 
-fn pinned(error: &Error) -> Option<BridgeCause> {
+fn pinned(error: &Error) -> Option<Why> {
     let root = error.root_cause();
     let (debug, display) = (format!("{root:?}"), root.to_string());
     PINNED.iter().find(|(text, _)| debug == *text || begins(&display, text)).map(|row| row.1)

@@ -1,7 +1,8 @@
 //! Guest output goes into bounded buffers of our own; C++ takes it from there on its own threads.
 
 use crate::ffi::{BridgeBytes, free};
-use crate::outcome::{BridgeCause, Stopped};
+use crate::limits::BridgeLimit;
+use crate::outcome::Stopped;
 use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
@@ -92,7 +93,7 @@ impl State {
     fn push(&mut self, stream: BridgeStream, bytes: &[u8]) -> Result<(), Stopped> {
         self.written = self.written.saturating_add(bytes.len() as u64);
         if self.written > self.total_max {
-            return Err(Stopped { cause: BridgeCause::Output, code: self.written, message: "output_bytes".into() });
+            return Err(Stopped { why: BridgeLimit::Output.into(), code: self.written, message: "output_bytes".into() });
         }
         if !bytes.is_empty() {
             self.append(stream, bytes);

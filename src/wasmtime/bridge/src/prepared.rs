@@ -100,7 +100,7 @@ fn misfit(error: Error, engine: &BridgeEngine, component: &BridgeComponent) -> F
     let ty = component.component.component_type();
     let place = ty.imports(&engine.engine).position(|(name, _)| outermost.contains(&format!("`{name}`")));
     match place {
-        Some(place) => Failure::from(error).with_cause(BridgeCause::Import, place as u64),
+        Some(place) => Failure::from(error).for_this_reason(BridgeCause::Import, place as u64),
         None => Failure::from(error),
     }
 }
@@ -115,7 +115,7 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
             data.charge_bytes(arguments.len());
             let answer = shared.calls().call(id, arguments).await?;
             cx.data_mut().charge_bytes(answer.len());
-            let wrong = |message| Stopped { cause: BridgeCause::HostFunction, code: 0, message };
+            let wrong = |message| Stopped { why: BridgeCause::HostFunction.into(), code: 0, message };
             let values = decode_all(&answer, &cx.data().handles)
                 .map_err(|failure| {
                     wrong(format!("the host function's answer is none: {}", Stopped::from(failure).message))

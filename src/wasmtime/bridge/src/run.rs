@@ -5,13 +5,14 @@ use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::function::BridgeFunction;
 use crate::lanes::LaneUse;
 use crate::ledger::{BridgeHostResource, Ledger};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::limits::{BridgeBudget, BridgeLimit};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
 use crate::prepared::BridgePrepared;
 use crate::returning::Returning;
 use crate::serve::{Arguments, Papers, Task, serve};
 use crate::stacks::Polled;
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
-use crate::store::{BridgeBudget, BridgeCpuLimit, BridgePhase, Data, Shared};
+use crate::store::{BridgeCpuLimit, BridgePhase, Data, Shared};
 use crate::typed::{BridgeAnswer, LIFTED};
 use crate::wasi::{BridgeWasi, missing_context};
 use std::convert::Infallible;
@@ -41,7 +42,7 @@ pub enum BridgePoll {
 #[repr(C)]
 #[derive(Default)]
 pub struct BridgeUsage {
-    pub phase: u32,
+    pub phase: BridgePhase,
     pub fuel_left: u64,
     /// Generated code has burnt more than that by up to a slice.
     pub fuel_unwritten: bool,
@@ -137,7 +138,7 @@ impl BridgeRun {
             papers.budget = *budget;
             papers.task = Some(task);
         });
-        self.shared.begin(budget.fuel);
+        self.shared.begin(budget.limit(BridgeLimit::Fuel));
         self.busy = true;
         Ok(())
     }
@@ -320,7 +321,7 @@ pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, failure: &mut BridgeFai
     run.end(None);
     run.shared.close_account(run.shared.fuel_left.load(Relaxed));
     let last = run.desk(|papers| papers.result.take()).and_then(Result::err);
-    let told = last.filter(|last| matches!(last.cause(), BridgeCause::Halted | BridgeCause::Panic));
+    let told = last.filter(|last| matches!(last.why(), Why::Cause(BridgeCause::Halted | BridgeCause::Panic)));
     *failure = told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, "")).into();
 }
 
@@ -333,7 +334,7 @@ pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut Bridg
     // SAFETY: only the field is borrowed, which no poll mutates; what it points at is atomic.
     let shared = unsafe { &(*run).shared };
     *out = BridgeUsage {
-        phase: shared.phase.load(Relaxed),
+        phase: shared.phase(),
         fuel_left: shared.fuel_left.load(Relaxed),
         fuel_unwritten: shared.fuel_unwritten.load(Relaxed),
         slices: shared.slices.load(Relaxed),

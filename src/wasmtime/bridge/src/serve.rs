@@ -2,8 +2,9 @@
 
 use crate::function::{BridgeFunction, given_away};
 use crate::lift::Ratio;
-use crate::outcome::{BridgeCause, Failure};
-use crate::store::{BridgeBudget, BridgePhase, Data};
+use crate::limits::{BridgeBudget, BridgeLimit};
+use crate::outcome::{BridgeCause, Failure, Why};
+use crate::store::{BridgePhase, Data};
 use crate::typed::{Answer, ByteCall, LIFTED, NumberResult, Numbers, Typed};
 use crate::value::{decode_all, put};
 use std::cell::UnsafeCell;
@@ -141,16 +142,16 @@ fn arm(store: &mut Store<Data>) -> Result<(), Failure> {
     // The store reads the limiter's counts (instances, memories, tables) here and never again.
     store.limiter(|data| data);
     if store.data().fuel_metered {
-        store.set_fuel(budget.fuel)?;
+        store.set_fuel(budget.limit(BridgeLimit::Fuel))?;
         store.fuel_async_yield_interval(Some(budget.slice.max(1)))?;
     } else {
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
     }
     bound_result(store, Ratio::PLAIN);
-    store.set_max_component_handles(budget.handles_max as usize);
+    store.set_max_component_handles(budget.limit(BridgeLimit::Handles) as usize);
     if let Some(table) = store.concurrent_resource_table() {
-        table.set_max_capacity(budget.async_resources_max as usize);
+        table.set_max_capacity(budget.limit(BridgeLimit::AsyncResources) as usize);
     }
     Ok(())
 }
@@ -164,14 +165,16 @@ fn bound_result(store: &mut Store<Data>, lift_result: Ratio) {
 
 /// What only the store knows of a failure.
 fn in_context(store: &mut Store<Data>, failure: Failure) -> Failure {
-    match failure.cause() {
+    match failure.why() {
         // WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is
         // full. Only a call of the host that had begun, which the count of calls tells, puts something into WASI's.
-        BridgeCause::ResourceTable if !store.data().last_was_counted && store.concurrent_resource_table().is_some() => {
-            failure.with_cause(BridgeCause::AsyncResources, 0)
+        Why::Limit(BridgeLimit::WasiResources)
+            if !store.data().last_was_counted && store.concurrent_resource_table().is_some() =>
+        {
+            failure.for_this_reason(BridgeLimit::AsyncResources, 0)
         }
-        BridgeCause::Other if store.data().answer_lowering && failure.wasm_on_stack() => {
-            failure.with_cause(BridgeCause::Allocator, 0)
+        Why::Cause(BridgeCause::Other) if store.data().answer_lowering && failure.wasm_on_stack() => {
+            failure.for_this_reason(BridgeCause::Allocator, 0)
         }
         _ => failure,
     }

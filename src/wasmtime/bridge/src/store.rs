@@ -7,6 +7,7 @@ use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::lift::Ratio;
+use crate::limits::{BridgeBudget, BridgeLimit};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::serve::Desk;
 use crate::value::Handles;
@@ -23,8 +24,9 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Where a run is. Post-return is told apart by the result having been lifted: see serve.rs.
 #[repr(u32)]
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub enum BridgePhase {
+    #[default]
     Link = 0,
     Instantiate = 1,
     Call = 2,
@@ -40,7 +42,7 @@ pub const TABLE_ELEMENT_BYTES: u64 = 8;
 #[derive(Default)]
 pub struct Shared {
     pub desk: Desk,
-    pub phase: AtomicU32,
+    phase: AtomicU32,
     pub fuel_left: AtomicU64,
     /// The run is suspended where generated code has not written its fuel back.
     pub fuel_unwritten: AtomicBool,
@@ -115,6 +117,12 @@ impl Shared {
         self.slices.store(self.slices.load(Relaxed) + 1, Relaxed);
     }
 
+    pub fn phase(&self) -> BridgePhase {
+        use BridgePhase::{Call, Drop, Instantiate, Link, PostReturn};
+        let number = self.phase.load(Relaxed);
+        [Instantiate, Call, PostReturn, Drop].into_iter().find(|phase| *phase as u32 == number).unwrap_or(Link)
+    }
+
     pub fn set_phase(&self, phase: BridgePhase) {
         self.phase.store(phase as u32, Relaxed);
     }
@@ -156,58 +164,6 @@ pub struct BridgeCpuLimit {
     pub wall_ns: u64,
     /// By the polling thread's CPU clock; 0 where the wall clock decides.
     pub thread_ns: u64,
-}
-
-/// What one operation may use; the numbers are C++'s decisions.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-pub struct BridgeBudget {
-    /// Wasmtime fuel; ignored by an engine without fuel.
-    pub fuel: u64,
-    /// Fuel after which a poll returns.
-    pub slice: u64,
-    /// Fuel charged for each call into WASI.
-    pub wasi_call_fuel: u64,
-    /// Fuel charged for each call of a host function, and for each byte of its encoded arguments and results.
-    pub host_call_fuel: u64,
-    pub host_byte_fuel: u64,
-    /// Monotonic; 0 for none (only the tests of this crate do that).
-    pub deadline_ns: u64,
-    pub memory_bytes_max: u64,
-    /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
-    pub memory_bytes_paid: u64,
-    /// Host memory that the component's instances take: the figure, what of it counts as the run's memory, the limit.
-    pub instance_bytes: u64,
-    pub instance_bytes_counted: u64,
-    pub instance_bytes_max: u64,
-    pub stop_on_refused_growth: bool,
-    pub instances_max: u32,
-    pub memories_max: u32,
-    pub tables_max: u32,
-    pub host_buffer_bytes_max: u64,
-    pub handles_max: u64,
-    pub wasi_resources_max: u64,
-    /// Entries of component-model async, each task with several; a task that waits holds a stack of its own.
-    pub async_resources_max: u64,
-    /// Calls into WASI and of host functions together.
-    pub host_calls_max: u64,
-    /// Entries that all open listings of directories hold together.
-    pub directory_entries_max: u64,
-    pub open_files_max: u64,
-    /// End the run when something is asked for that was not granted.
-    pub stop_on_denied: bool,
-    /// End the run at its next crossing when this has become true; null for never. C++ owns it, as long as the operation
-    /// lasts.
-    pub cancelled: Option<&'static AtomicBool>,
-    /// The same of whoever drives all runs.
-    pub ending: Option<&'static AtomicBool>,
-}
-
-impl BridgeBudget {
-    /// What C++ owns is C++'s again.
-    pub fn let_go(&mut self) {
-        (self.cancelled, self.ending) = (None, None);
-    }
 }
 
 /// What a run with WASI carries. Apart from `Data`, since most small runs have none and every run moves its `Data`.
@@ -310,7 +266,7 @@ impl Data {
     /// (of an async one also in it).
     pub fn lift_fuel(&self, in_host: bool) -> usize {
         let ratio = if in_host { self.lift_arguments.max(self.lift_result) } else { self.lift_result };
-        ratio.fuel(self.budget.host_buffer_bytes_max)
+        ratio.fuel(self.budget.limit(BridgeLimit::HostBuffer))
     }
 
     /// What was to be opened is.
@@ -330,15 +286,15 @@ impl Data {
 
     /// With the budget of the next operation in place.
     pub fn arm(&mut self) {
-        self.slice_began = self.budget.fuel;
+        self.slice_began = self.budget.limit(BridgeLimit::Fuel);
         self.slice_of = self.shared.slices.load(Relaxed);
         self.interval = self.budget.slice;
-        self.interval_began = self.budget.fuel;
+        self.interval_began = self.slice_began;
         self.late = false;
         if let Some(granted) = &mut self.granted {
-            granted.table.set_max_capacity(self.budget.wasi_resources_max as usize);
+            granted.table.set_max_capacity(self.budget.limit(BridgeLimit::WasiResources) as usize);
         }
-        self.handles.live_max = self.budget.handles_max;
+        self.handles.live_max = self.budget.limit(BridgeLimit::Handles);
         (self.wasi_calls, self.own_calls, self.calls_charged, self.calls_before) = (0, 0, 0, 0);
         self.answer_lowering = false;
         self.depth = 0;
@@ -372,15 +328,15 @@ impl Data {
 
     /// The component is about to be instantiated, which nothing can look into: what its instances take is counted before.
     pub fn take_instances(&mut self) -> Result<()> {
-        let BridgeBudget { instance_bytes, instance_bytes_counted, instance_bytes_max, .. } = self.budget;
-        if instance_bytes > instance_bytes_max {
+        let BridgeBudget { instance_bytes, instance_bytes_counted, .. } = self.budget;
+        if instance_bytes > self.budget.limit(BridgeLimit::InstanceBytes) {
             let message = "the instances take more host memory than granted".into();
-            return Err(Stopped { cause: BridgeCause::InstanceBytes, code: instance_bytes, message }.into());
+            return Err(Stopped { why: BridgeLimit::InstanceBytes.into(), code: instance_bytes, message }.into());
         }
         if instance_bytes_counted > 0 && !self.grow(instance_bytes_counted)? {
             let code = self.shared.refused_request.load(Relaxed);
             let message = "the instances take more memory than granted".into();
-            return Err(Stopped { cause: BridgeCause::RefusedGrowth, code, message }.into());
+            return Err(Stopped { why: BridgeCause::RefusedGrowth.into(), code, message }.into());
         }
         Ok(())
     }
@@ -401,12 +357,12 @@ impl Data {
     fn grow(&mut self, bytes: u64) -> Result<bool> {
         let now = self.shared.memory_now.load(Relaxed);
         let next = now.saturating_add(bytes);
-        if next > self.budget.memory_bytes_max {
+        if next > self.budget.limit(BridgeLimit::Memory) {
             self.shared.memory_refused.fetch_add(1, Relaxed);
             self.shared.refused_request.fetch_max(next, Relaxed);
             if self.budget.stop_on_refused_growth {
                 return Err(Stopped {
-                    cause: BridgeCause::RefusedGrowth,
+                    why: BridgeCause::RefusedGrowth.into(),
                     code: next,
                     message: "growth beyond the memory limit".into(),
                 }
@@ -458,14 +414,14 @@ impl ResourceLimiter for Data {
     }
 
     fn instances(&self) -> usize {
-        self.budget.instances_max as usize
+        self.budget.limit(BridgeLimit::Instances) as usize
     }
 
     fn memories(&self) -> usize {
-        self.budget.memories_max as usize
+        self.budget.limit(BridgeLimit::Memories) as usize
     }
 
     fn tables(&self) -> usize {
-        self.budget.tables_max as usize
+        self.budget.limit(BridgeLimit::Tables) as usize
     }
 }

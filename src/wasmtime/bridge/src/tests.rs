@@ -13,10 +13,11 @@ use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConf
 use crate::ffi::{BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
 use crate::ledger::{BridgeLedger, BridgeTally, Ledger};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::limits::{BridgeBudget, BridgeLimit, LIMITS};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::run::*;
-use crate::store::{BridgeBudget, BridgeCpuLimit};
+use crate::store::BridgeCpuLimit;
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_to};
@@ -43,32 +44,63 @@ const SETTINGS: BridgeEngineConfig = BridgeEngineConfig {
 };
 
 const BUDGET: BridgeBudget = BridgeBudget {
-    fuel: 10_000,
+    limits: LIMITS_OF_TESTS,
     slice: 1_000,
     wasi_call_fuel: 10,
     host_call_fuel: 10,
     host_byte_fuel: 1,
     deadline_ns: 0,
-    memory_bytes_max: 1 << 20,
     memory_bytes_paid: 1 << 20,
     instance_bytes: 0,
     instance_bytes_counted: 0,
-    instance_bytes_max: 1 << 20,
     stop_on_refused_growth: false,
-    instances_max: 10,
-    memories_max: 10,
-    tables_max: 10,
-    host_buffer_bytes_max: 1 << 20,
-    handles_max: 50,
-    wasi_resources_max: 50,
-    async_resources_max: 50,
-    host_calls_max: 1_000,
-    directory_entries_max: 1_000,
-    open_files_max: 10,
     stop_on_denied: false,
     cancelled: None,
     ending: None,
 };
+
+const LIMITS_OF_TESTS: [u64; LIMITS] = {
+    let mut limits = [u64::MAX; LIMITS];
+    let set = [
+        (BridgeLimit::Fuel, 10_000),
+        (BridgeLimit::Memory, 1 << 20),
+        (BridgeLimit::InstanceBytes, 1 << 20),
+        (BridgeLimit::HostBuffer, 1 << 20),
+        (BridgeLimit::Handles, 50),
+        (BridgeLimit::WasiResources, 50),
+        (BridgeLimit::AsyncResources, 50),
+        (BridgeLimit::HostCalls, 1_000),
+        (BridgeLimit::DirectoryEntries, 1_000),
+        (BridgeLimit::OpenFiles, 10),
+        (BridgeLimit::Instances, 10),
+        (BridgeLimit::Memories, 10),
+        (BridgeLimit::Tables, 10),
+    ];
+    let mut i = 0;
+    while i < set.len() {
+        limits[set[i].0 as usize] = set[i].1;
+        i += 1;
+    }
+    limits
+};
+
+impl PartialEq<BridgeCause> for Why {
+    fn eq(&self, cause: &BridgeCause) -> bool {
+        *self == Why::from(*cause)
+    }
+}
+
+impl PartialEq<BridgeLimit> for Why {
+    fn eq(&self, limit: &BridgeLimit) -> bool {
+        *self == Why::from(*limit)
+    }
+}
+
+/// The budget, but for this limit.
+fn but(mut budget: BridgeBudget, limit: BridgeLimit, most: u64) -> BridgeBudget {
+    budget.limits[limit as usize] = most;
+    budget
+}
 
 extern "C" fn ignore(_: *mut c_void) {}
 
@@ -159,7 +191,7 @@ impl Guest {
     }
 
     /// Calls `run`, polls at most `polls` times, and answers with the cause (None: returned) unless it goes on.
-    fn call(&self, budget: &BridgeBudget, polls: usize) -> (Box<BridgeRun>, Option<(BridgeCause, String)>) {
+    fn call(&self, budget: &BridgeBudget, polls: usize) -> (Box<BridgeRun>, Option<(Why, String)>) {
         let (function, mut run, mut why) = (self.function(), self.run(), failure());
         // SAFETY: function and arguments outlive every poll below, and dropping the future in `cancel`.
         assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
@@ -167,7 +199,7 @@ impl Guest {
             if bridge_run_poll(&mut run, BridgeCpuLimit::default()) == BridgePoll::Done {
                 let mut answer = BridgeAnswer::from(Answer::default());
                 let good = bridge_run_result(&mut run, &mut answer, &mut why);
-                let end = if good { (BridgeCause::None, String::new()) } else { (why.cause, message(&why)) };
+                let end = if good { (BridgeCause::None.into(), String::new()) } else { (Why::from(&why), message(&why)) };
                 return (run, Some(end));
             }
         }

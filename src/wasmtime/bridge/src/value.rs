@@ -9,6 +9,7 @@
 //! text   = u32 n, n bytes of UTF-8
 //! ```
 
+use crate::limits::BridgeLimit;
 use crate::outcome::{BridgeCause, Failure};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -40,7 +41,7 @@ static NEXT_HANDLE: AtomicU64 = AtomicU64::new(1);
 impl Handles {
     fn push(&mut self, resource: ResourceAny) -> Result<u64, Failure> {
         if self.live.len() as u64 >= self.live_max {
-            return Err(Failure::new(BridgeCause::Handles, "more handles than granted"));
+            return Err(Failure::new(BridgeLimit::Handles, "more handles than granted"));
         }
         let number = NEXT_HANDLE.fetch_add(1, Relaxed);
         self.live.insert(number, resource);

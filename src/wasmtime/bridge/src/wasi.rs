@@ -2,7 +2,7 @@
 
 use crate::bounds;
 use crate::ffi::{BridgeSlice, free, guarded};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
 use crate::output::{BridgeOutput, BridgeStream};
 use crate::stdin::{Stdin, open_file};
 use crate::store::Data;
@@ -190,10 +190,10 @@ fn not_to_be_opened(error: wasmtime::Error, granted: &Unopened) -> Failure {
     let failure = Failure::from(error).preceded_by(&granted.host());
     let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(|errno| errno.raw_os_error() as u64);
     let is_stdin = matches!(granted, Unopened::Stdin { .. });
-    if failure.cause() == BridgeCause::OutOfMemory || exhausted.contains(&failure.code()) {
+    if failure.why() == Why::Cause(BridgeCause::OutOfMemory) || exhausted.contains(&failure.code()) {
         failure
     } else {
-        failure.with_cause(BridgeCause::Grant, is_stdin.into())
+        failure.for_this_reason(BridgeCause::Grant, is_stdin.into())
     }
 }
 

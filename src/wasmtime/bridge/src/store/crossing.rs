@@ -2,7 +2,8 @@
 
 use super::{Data, now_ns, read_ns};
 use crate::lift::Ratio;
-use crate::outcome::{BridgeCause, Stopped};
+use crate::limits::BridgeLimit;
+use crate::outcome::{BridgeCause, Stopped, Why};
 use rustix::time::ClockId;
 use std::sync::atomic::Ordering::Relaxed;
 use tokio::task::yield_now;
@@ -58,7 +59,7 @@ impl Data {
 
     #[cold]
     fn time_is_over(&self) -> Option<wasmtime::Error> {
-        let stopped = |cause, message: &str| Some(Stopped { cause, code: 0, message: message.into() }.into());
+        let stopped = |cause, message: &str| Some(Stopped { why: Why::Cause(cause), code: 0, message: message.into() }.into());
         if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
             return stopped(BridgeCause::Deadline, "the deadline has passed");
         }
@@ -184,13 +185,13 @@ fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     let calls = data.calls();
     data.calls_charged = calls;
     data.shared.in_host_call.store(false, Relaxed);
-    let stopped = if calls > data.budget.host_calls_max {
+    let stopped = if calls > data.budget.limit(BridgeLimit::HostCalls) {
         let message = "more host calls than granted".into();
-        Stopped { cause: BridgeCause::HostCalls, code: calls, message }
+        Stopped { why: BridgeLimit::HostCalls.into(), code: calls, message }
     } else if data.budget.stop_on_denied
         && let Some(capability) = data.shared.denials.last()
     {
-        Stopped { cause: BridgeCause::Denied, code: 0, message: capability.into() }
+        Stopped { why: BridgeCause::Denied.into(), code: 0, message: capability.into() }
     } else {
         return Ok(());
     };
@@ -236,5 +237,5 @@ fn settle(mut cx: StoreContextMut<'_, Data>, suspended: bool) -> Result<()> {
 }
 
 fn halted() -> wasmtime::Error {
-    Stopped { cause: BridgeCause::Halted, code: 0, message: "halted".into() }.into()
+    Stopped { why: BridgeCause::Halted.into(), code: 0, message: "halted".into() }.into()
 }

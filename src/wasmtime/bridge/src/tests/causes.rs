@@ -1,8 +1,8 @@
 //! Errors and frames: what they are told by, and what is told.
 
-use super::{BUDGET, Guest, LIFT, core, message};
+use super::{BUDGET, Guest, LIFT, but, core, message};
+use crate::limits::BridgeLimit;
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, PINNED};
-use crate::store::BridgeBudget;
 use wasmtime::Trap;
 
 #[test]
@@ -29,29 +29,28 @@ fn traps_have_the_names_that_cpp_gives_them() {
 /// The texts for misuse of handles and streams are provoked in misuse.rs.
 #[test]
 fn every_pinned_text_is_what_wasmtime_says() {
-    let provoke = |wat: &str, change: &dyn Fn(&mut BridgeBudget)| {
-        let mut budget = BUDGET;
-        change(&mut budget);
-        let (_, end) = Guest::new(wat, &[]).call(&budget, 100);
-        end.expect("it ends within its fuel").0
+    let provoke = |wat: &str, limit: BridgeLimit, most: u64| {
+        let (_, end) = Guest::new(wat, &[]).call(&but(BUDGET, limit, most), 100);
+        let why = end.expect("it ends within its fuel").0;
+        assert_eq!(why, limit, "{wat}");
     };
     let answer = "i32.const 1";
     let plain = |fields: &str| core(&format!(r#"{fields} (func (export "run") (result i32) {answer})"#), LIFT);
-    assert_eq!(provoke(&plain("(memory 1)"), &|b| b.memories_max = 0), BridgeCause::Memories);
-    assert_eq!(provoke(&plain("(table 1 funcref)"), &|b| b.tables_max = 0), BridgeCause::Tables);
-    assert_eq!(provoke(&plain(""), &|b| b.instances_max = 0), BridgeCause::Instances);
+    provoke(&plain("(memory 1)"), BridgeLimit::Memories, 0);
+    provoke(&plain("(table 1 funcref)"), BridgeLimit::Tables, 0);
+    provoke(&plain(""), BridgeLimit::Instances, 0);
     let big = core(
         r#"(memory (export "mem") 1) (func (export "run") (result i32) (i32.store (i32.const 20) (i32.const 6000)) i32.const 16)"#,
         r#"(result (list string)) (canon lift (core func $i "run") (memory $i "mem"))"#,
     );
-    assert_eq!(provoke(&big, &|b| b.host_buffer_bytes_max = 1000), BridgeCause::HostBuffers);
+    provoke(&big, BridgeLimit::HostBuffer, 1000);
     let flood = r#"(component (type $r (resource (rep i32))) (core func $new (canon resource.new $r))
         (core module $m (import "" "new" (func $n (param i32) (result i32)))
           (func (export "run") (result i32) (loop $l (drop (call $n (i32.const 1))) (br $l)) i32.const 1))
         (core instance $i (instantiate $m (with "" (instance (export "new" (func $new))))))
         (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
-    assert_eq!(provoke(flood, &|_| {}), BridgeCause::Handles);
-    let lend = PINNED.iter().filter(|(_, cause)| *cause == BridgeCause::Handles).count();
+    provoke(flood, BridgeLimit::Handles, 50);
+    let lend = PINNED.iter().filter(|(_, why)| *why == BridgeLimit::Handles).count();
     assert_eq!(lend, 2, "the second text, for lending, is provoked through C++ where handles are passed in");
 }
 

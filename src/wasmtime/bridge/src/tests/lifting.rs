@@ -1,13 +1,14 @@
 //! Lifts take the host memory that is granted and no more, whatever the type: the shapes are enumerated, each is lifted
 //! by Wasmtime, and the heap is weighed.
 
-use super::{BUDGET, Guest, failure, message, text};
+use super::{BUDGET, Guest, but, failure, message, text};
 use crate::ffi::BridgeSlice;
 use crate::function::BridgeFunction;
 use crate::lift::Ratio;
-use crate::outcome::BridgeCause;
+use crate::limits::{BridgeBudget, BridgeLimit};
+use crate::outcome::{BridgeCause, Why};
 use crate::run::*;
-use crate::store::{BridgeBudget, BridgeCpuLimit};
+use crate::store::BridgeCpuLimit;
 use crate::value::{Handles, encode_all};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -217,16 +218,15 @@ fn repeater(shape: &Shape) -> String {
     )
 }
 
+fn roomy() -> BridgeBudget {
+    let budget = BridgeBudget { slice: 100_000_000, ..BUDGET };
+    but(but(budget, BridgeLimit::Fuel, 100_000_000), BridgeLimit::HostBuffer, GRANTED)
+}
+
 /// Calls a function of the kept instance, and says how it ended and what that weighed.
-fn call(run: &mut BridgeRun, function: &BridgeFunction, argument: &Val) -> (BridgeCause, i64) {
-    let budget = BridgeBudget {
-        fuel: 100_000_000,
-        slice: 100_000_000,
-        memory_bytes_max: 64 << 20,
-        memory_bytes_paid: 64 << 20,
-        host_buffer_bytes_max: GRANTED,
-        ..BUDGET
-    };
+fn call(run: &mut BridgeRun, function: &BridgeFunction, argument: &Val) -> (Why, i64) {
+    let budget = but(roomy(), BridgeLimit::Memory, 64 << 20);
+    let budget = BridgeBudget { memory_bytes_paid: 64 << 20, ..budget };
     let arguments = encode_all(std::slice::from_ref(argument), &mut Handles::default()).unwrap();
     let arguments = BridgeSlice { data: arguments.as_ptr(), size: arguments.len() };
     let mut why = failure();
@@ -236,7 +236,7 @@ fn call(run: &mut BridgeRun, function: &BridgeFunction, argument: &Val) -> (Brid
     assert_eq!(polled, BridgePoll::Done);
     let mut answer = crate::typed::Answer::default().into();
     let good = bridge_run_result(run, &mut answer, &mut why);
-    (if good { BridgeCause::None } else { why.cause }, weight)
+    (if good { BridgeCause::None.into() } else { Why::from(&why) }, weight)
 }
 
 fn function(guest: &Guest, name: &str) -> Box<BridgeFunction> {
@@ -263,7 +263,7 @@ fn lift(guest: &Guest, shape: &Shape, full: bool, what: &str) {
     assert_eq!(cause, BridgeCause::None, "{what}: {most} of them are granted");
     let taken = weight + (most * size_of::<Val>()) as i64;
     assert!(taken <= GRANTED as i64 + BESIDE, "{what}: {most} of them take {taken} bytes");
-    assert_eq!(again(most + 1).0, BridgeCause::HostBuffers, "{what}: one more is refused");
+    assert_eq!(again(most + 1).0, BridgeLimit::HostBuffer, "{what}: one more is refused");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn the_arguments_of_host_functions_are_bounded_for_themselves() {
     let run = function(&guest, "run");
     let with = |count: u32| {
         let mut instance = guest.run();
-        let budget = BridgeBudget { fuel: 100_000_000, slice: 100_000_000, host_buffer_bytes_max: GRANTED, ..BUDGET };
+        let budget = roomy();
         let arguments = encode_all(&[Val::U32(count)], &mut Handles::default()).unwrap();
         let arguments = BridgeSlice { data: arguments.as_ptr(), size: arguments.len() };
         let mut why = failure();
@@ -344,9 +344,9 @@ fn the_arguments_of_host_functions_are_bounded_for_themselves() {
         let polled = bridge_run_poll(&mut instance, BridgeCpuLimit::default());
         let mut answer = crate::typed::Answer::default().into();
         let good = polled == BridgePoll::Done && bridge_run_result(&mut instance, &mut answer, &mut why);
-        (polled, if good { BridgeCause::None } else { why.cause })
+        (polled, if good { BridgeCause::None.into() } else { Why::from(&why) })
     };
-    assert_eq!(with(0), (BridgePoll::Done, BridgeCause::None), "10,000 numbers are a result like any other");
+    assert_eq!(with(0), (BridgePoll::Done, BridgeCause::None.into()), "10,000 numbers are a result like any other");
     assert_eq!(with(200).0, BridgePoll::HostCall, "so many take what is granted");
-    assert_eq!(with(1_000), (BridgePoll::Done, BridgeCause::HostBuffers), "2 MiB are more than is granted");
+    assert_eq!(with(1_000), (BridgePoll::Done, BridgeLimit::HostBuffer.into()), "2 MiB are more than is granted");
 }

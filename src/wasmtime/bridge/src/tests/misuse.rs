@@ -2,7 +2,8 @@
 
 use super::{BUDGET, Guest, SETTINGS};
 use crate::engine::BridgeEngineConfig;
-use crate::outcome::{BridgeCause, Failure, PINNED, begins};
+use crate::limits::BridgeLimit;
+use crate::outcome::{BridgeCause, Failure, PINNED, Why, begins};
 use std::collections::BTreeSet;
 use wasmtime::Trap;
 use wasmtime::component::ResourceTableError;
@@ -177,7 +178,7 @@ const PARENT_DROPPED: &str = r#"(component
       (export "get" (func $get)) (export "drop" (func $drop)) (export "subscribe" (func $subscribe))))))
     (func (export "run") (result s32) (canon lift (core func $i "run"))))"#;
 
-fn provoke(wat: &str) -> (BridgeCause, String) {
+fn provoke(wat: &str) -> (Why, String) {
     let settings = BridgeEngineConfig { concurrency: true, ..SETTINGS };
     Guest::on(&settings, wat, &[]).call(&BUDGET, 100).1.expect("it ends within its fuel")
 }
@@ -296,8 +297,9 @@ fn of_lifts() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn pinned(cause: BridgeCause) -> bool {
-    matches!(cause, GuestUnknownHandle | GuestHandleType | GuestHandleInUse | GuestStreamMisuse)
+fn pinned(why: Why) -> bool {
+    use Why::Cause;
+    matches!(why, Cause(GuestUnknownHandle | GuestHandleType | GuestHandleInUse | GuestStreamMisuse))
 }
 
 #[test]
@@ -320,18 +322,18 @@ fn every_pinned_text_of_a_misuse_is_what_wasmtime_says() {
 #[test]
 fn a_misuse_that_wasmtime_tells_by_a_type_has_the_cause_of_the_one_told_by_text() {
     let used_twice = calling("s", &format!("{READ} {READ}"));
-    assert_eq!(provoke(&used_twice), (GuestStreamMisuse, Trap::ConcurrentFutureStreamOp.to_string()));
+    assert_eq!(provoke(&used_twice), (GuestStreamMisuse.into(), Trap::ConcurrentFutureStreamOp.to_string()));
     let member = "(call $join (local.get $r) (global.get $set))";
     let read_now = "(drop (call $s-read-now (local.get $r) (i32.const 0) (i32.const 1)))";
     let both = tasks("s", &format!("(global.set $set (call $set-new)) {member} {read_now}"));
-    assert_eq!(provoke(&both), (GuestHandleInUse, Trap::WaitableSyncAndAsync.to_string()));
+    assert_eq!(provoke(&both), (GuestHandleInUse.into(), Trap::WaitableSyncAndAsync.to_string()));
     let awaited = tasks(
         "",
         "(if (global.get $set) (then (call $set-drop (global.get $set))))
          (global.set $set (call $set-new)) (drop (call $set-wait (global.get $set) (i32.const 0)))",
     );
-    assert_eq!(provoke(&awaited), (GuestHandleInUse, Trap::WaitableSetDropHasWaiters.to_string()));
-    let has_children = (GuestHandleInUse, ResourceTableError::HasChildren.to_string());
+    assert_eq!(provoke(&awaited), (GuestHandleInUse.into(), Trap::WaitableSetDropHasWaiters.to_string()));
+    let has_children = (GuestHandleInUse.into(), ResourceTableError::HasChildren.to_string());
     let full_set = format!("(global.set $set (call $set-new)) {member} (call $set-drop (global.get $set))");
     assert_eq!(provoke(&calling("s", &full_set)), has_children);
     assert_eq!(provoke(PARENT_DROPPED), has_children);
@@ -340,10 +342,10 @@ fn a_misuse_that_wasmtime_tells_by_a_type_has_the_cause_of_the_one_told_by_text(
 // Wasmtime's types let no guest reach these.
 #[test]
 fn what_a_table_of_resources_lacks_is_a_handle_too() {
-    let cause = |error: ResourceTableError| Failure::from(wasmtime::Error::from(error)).cause();
+    let cause = |error: ResourceTableError| Failure::from(wasmtime::Error::from(error)).why();
     assert_eq!(cause(ResourceTableError::NotPresent), GuestUnknownHandle);
     assert_eq!(cause(ResourceTableError::WrongType), GuestHandleType);
-    assert_eq!(cause(ResourceTableError::Full), BridgeCause::ResourceTable);
+    assert_eq!(cause(ResourceTableError::Full), BridgeLimit::WasiResources);
 }
 
 #[test]

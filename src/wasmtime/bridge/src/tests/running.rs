@@ -3,6 +3,7 @@
 use super::{BUDGET, Guest, LIFT, LOOP, cancel, core, failure, message, text, usage};
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeBytes, BridgeSlice};
+use crate::limits::BridgeLimit;
 use crate::outcome::BridgeCause;
 use crate::prepared::BridgePrepared;
 use crate::run::*;
@@ -34,7 +35,7 @@ fn a_run_can_be_dropped_after_each_possible_poll_and_in_every_phase() {
         for polls in 1..9 {
             let (run, end) = guest.call(&BUDGET, polls);
             assert!(end.is_none(), "10,000 fuel in slices of 1,000 last longer than {polls} polls");
-            assert_eq!(usage(&run).phase, phase as u32, "after {polls} polls");
+            assert_eq!(usage(&run).phase, phase, "after {polls} polls");
             assert_eq!(usage(&run).slices, polls as u64);
         }
     }
@@ -68,7 +69,7 @@ fn a_run_can_be_dropped_in_a_destructor() {
             assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Slice);
         }
         assert_ne!(cancel(&mut run), 0, "it says where the destructor was");
-        assert_eq!(usage(&run).phase, BridgePhase::Drop as u32, "after {polls} polls");
+        assert_eq!(usage(&run).phase, BridgePhase::Drop, "after {polls} polls");
         assert_eq!(usage(&run).slices, polls);
     }
 }
@@ -97,7 +98,7 @@ fn a_run_waiting_in_wasi_can_be_dropped() {
             assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
         }
         assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
-        assert_eq!(usage(&run).phase, BridgePhase::Call as u32);
+        assert_eq!(usage(&run).phase, BridgePhase::Call);
         assert_eq!(
             bridge_run_poll(&mut run, BridgeCpuLimit::default()),
             BridgePoll::Done,
@@ -245,7 +246,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         panic!("in post-return")
     });
     assert_eq!(ended(&mut run), (BridgeCause::Panic, "in post-return".to_owned()));
-    assert_eq!(usage(&run).phase, BridgePhase::PostReturn as u32);
+    assert_eq!(usage(&run).phase, BridgePhase::PostReturn);
     go_on();
 
     let mut linker = wasmtime::component::Linker::<crate::store::Data>::new(&guest.engine.engine);
@@ -357,7 +358,7 @@ fn a_directory_that_never_opens_keeps_no_run() {
     let run = &mut granted.run;
     bridge_run_wake_to(run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });
     assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Waiting);
-    assert_eq!(usage(run).phase, BridgePhase::Link as u32);
+    assert_eq!(usage(run).phase, BridgePhase::Link);
     bridge_run_cancel(run, &mut failure());
     assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Done, "it is over while that goes on");
     drop(held);
@@ -368,7 +369,7 @@ fn a_grant_that_cannot_be_opened_is_named() {
     let opened = |grant: &dyn Fn(&mut BridgeWasi)| {
         let mut granted = Granted::new(grant);
         let why = ended(&mut granted.run);
-        assert_eq!(usage(&granted.run).fuel_left, BUDGET.fuel, "nothing has run");
+        assert_eq!(usage(&granted.run).fuel_left, BUDGET.limit(BridgeLimit::Fuel), "nothing has run");
         why
     };
     let (cause, message) = opened(&|wasi| grant_directory(wasi, "/absent"));

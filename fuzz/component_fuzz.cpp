@@ -4,19 +4,9 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace airssys::wasm;
   const std::span bytes(data, size);
-  const wasmtime::Scan most{.nesting = 20,
-                            .modules = 100,
-                            .components = 100,
-                            .instances = 100,
-                            .functions = 1'000,
-                            .body_bytes = 10'000,
-                            .types = 1'000,
-                            .imports = 100,
-                            .exports = 100,
-                            .memories = 10,
-                            .tables = 10,
-                            .linking_steps = 100'000,
-                            .metadata_bytes = 16U << 20U};
+  // In the order of the table of load limits.
+  const wasmtime::ScanFigures most{{20, 100, 100, 100, 1'000, 10'000, 1'000, 100, 100, 10, 10, 100'000, 16U << 20U},
+                                   false};
   if (wasmtime::prescan(bytes, most, {})) {
     static_cast<void>(wasmtime::wit_text(bytes));
   }

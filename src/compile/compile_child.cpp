@@ -324,12 +324,8 @@ Result<ChildCompiler::Output> ChildCompiler::work(std::span<const std::uint8_t> 
     case protocol::Status::Done: return Output{std::move(*output), size};
     case protocol::Status::Refused: return std::unexpected(refused(output->get(), size, limits));
     case protocol::Status::Unusable: return std::unexpected(cannot_work(*helper, "it says so"));
-    case protocol::Status::OutOfMemory:
-      return std::unexpected(load_limit("compile_memory", limits.max_compile_memory.count, {}, "bytes"));
-    case protocol::Status::OutOfCpu: {
-      const auto allowed = std::chrono::nanoseconds(limits.max_compile_cpu).count();
-      return std::unexpected(load_limit("compile_cpu_time", static_cast<std::uint64_t>(allowed), {}, "ns"));
-    }
+    case protocol::Status::OutOfMemory: return std::unexpected(passed(wasmtime::LoadLimit::CompileMemory, limits));
+    case protocol::Status::OutOfCpu: return std::unexpected(passed(wasmtime::LoadLimit::CompileCpu, limits));
     case protocol::Status::None: break;
   }
   return std::unexpected(died(info, *helper));

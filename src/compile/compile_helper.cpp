@@ -121,8 +121,9 @@ wasmtime::Try<base::Buffer> work(const protocol::Command& command, std::span<con
   auto made = text ? wasmtime::wat_to_bytes({reinterpret_cast<const char*>(input.data()), input.size()})
                    : wasmtime::compile(command.settings, input);
   if (made && made->size() > command.output_max) {
-    const auto limit = text ? compile::kComponentBytes : compile::kArtefactBytes;
-    return std::unexpected(wasmtime::Failure{wasmtime::Cause::TooLarge, made->size(), false, std::string(limit), {}});
+    wasmtime::Failure too_large{wasmtime::Cause::LoadLimit, made->size(), false, {}, {}};
+    too_large.load_limit = text ? wasmtime::LoadLimit::Bytes : wasmtime::LoadLimit::Artefact;
+    return std::unexpected(std::move(too_large));
   }
   return made;
 }

@@ -10,8 +10,8 @@ namespace airssys::wasm::compile::protocol {
 
 namespace {
 constexpr std::size_t kWords = 9;
-/// Another one whenever these words or the numbers of causes change.
-constexpr std::uint64_t kGeneration = 4;
+/// Another one whenever these words, the numbers of causes or those of load limits change.
+constexpr std::uint64_t kGeneration = 5;
 }  // namespace
 
 Command compiling(const wasmtime::Settings& settings, const LoadLimits& limits) {
@@ -65,30 +65,46 @@ std::optional<Command> parse(std::span<char*> words) {
   return command;
 }
 
+namespace {
+
+/// How a record of a failure begins; its message follows.
+struct Head {
+  std::uint32_t cause, load_limit;
+  std::uint64_t code;
+};
+static_assert(sizeof(Head) == 2 * sizeof(std::uint64_t));
+
+/// A number that is none of the enum is the last resort.
+template <class Enum>
+Enum known(std::uint32_t number, std::uint32_t count, Enum otherwise) {
+  return number < count ? static_cast<Enum>(number) : otherwise;
+}
+
+}  // namespace
+
 std::vector<std::uint8_t> encode(const wasmtime::Failure& failure) {
-  constexpr std::size_t kHead = sizeof(std::uint32_t) + sizeof(std::uint64_t);
-  const auto cause = static_cast<std::uint32_t>(failure.cause);
-  const auto text_size = std::min(failure.message.size(), kRecordMax - kHead);
-  std::vector<std::uint8_t> record(kHead + text_size);
-  std::memcpy(record.data(), &cause, sizeof cause);
-  std::memcpy(record.data() + sizeof cause, &failure.code, sizeof failure.code);
-  std::memcpy(record.data() + kHead, failure.message.data(), text_size);
+  const Head head{static_cast<std::uint32_t>(failure.cause), static_cast<std::uint32_t>(failure.load_limit),
+                  failure.code};
+  const auto text_size = std::min(failure.message.size(), kRecordMax - sizeof head);
+  std::vector<std::uint8_t> record(sizeof head + text_size);
+  std::memcpy(record.data(), &head, sizeof head);
+  std::memcpy(record.data() + sizeof head, failure.message.data(), text_size);
   return record;
 }
 
 wasmtime::Failure decode(std::span<const std::uint8_t> record) {
+  using wasmtime::Cause;
   wasmtime::Failure failure;
-  std::uint32_t cause = 0;
-  constexpr std::size_t kHead = sizeof cause + sizeof failure.code;
-  if (record.size() < kHead) {
+  Head head{};
+  if (record.size() < sizeof head) {
     failure.message = "the compiler said nothing";
     return failure;
   }
-  std::memcpy(&cause, record.data(), sizeof cause);
-  std::memcpy(&failure.code, record.data() + sizeof cause, sizeof failure.code);
-  failure.cause = cause <= static_cast<std::uint32_t>(wasmtime::Cause::Other) ? static_cast<wasmtime::Cause>(cause)
-                                                                              : wasmtime::Cause::Other;
-  const auto text = record.subspan(kHead);
+  std::memcpy(&head, record.data(), sizeof head);
+  failure.cause = known(head.cause, static_cast<std::uint32_t>(Cause::Other), Cause::Other);
+  failure.load_limit = known(head.load_limit, bridge::LOAD_LIMITS, wasmtime::LoadLimit::Artefact);
+  failure.code = head.code;
+  const auto text = record.subspan(sizeof head);
   failure.message.assign(text.begin(), text.end());
   return failure;
 }

@@ -7,23 +7,21 @@
 #include <cerrno>
 #include <chrono>
 
+#include "base/assert.hpp"
 #include "ledger/exhausted.hpp"
 
 namespace airssys::wasm::compile {
 
 namespace {
 
-Error too_large(const wasmtime::Failure& failure, const LoadLimits& limits) {
-  Error error{HostBug{}, Phase::Load, fmt::format("there is no load limit {}", failure.message), {}, {}, {}};
-  each_load_limit(limits, [&](const LoadLimitRow& row, const auto& value) {
-    if (row.name != failure.message) {
-      return true;
-    }
-    error = load_limit(row.name, limit_amount(value), failure.code, limit_unit(value));
-    return false;
-  });
-  return error;
+constexpr std::size_t rows() {
+  std::size_t n = 0;
+  const LoadLimits any;
+  each_load_limit(any, [&](const LoadLimitRow& /*row*/, const auto& /*value*/) { return ++n > 0; });
+  return n;
 }
+// The bridge knows a limit by its place in the table.
+static_assert(rows() == bridge::LOAD_LIMITS);
 
 /// Whether a file cannot be had for want of descriptors or memory.
 std::optional<Error> for_want_of(int os_error, const std::string& message) {
@@ -81,9 +79,7 @@ Error compile_error(wasmtime::Failure failure, const LoadLimits& limits) {
                                                  : load_error(std::move(failure), limits);
 }
 
-Error load_late(const LoadLimits& limits) {
-  return load_limit("load_timeout", static_cast<std::uint64_t>(limits.timeout.count()), {}, "ns");
-}
+Error load_late(const LoadLimits& limits) { return passed(wasmtime::LoadLimit::Timeout, limits); }
 
 Error compile_queue_full(std::uint64_t most) {
   return {QueueFull{most},
@@ -105,23 +101,33 @@ Error compile_queue_timeout(std::chrono::nanoseconds limit, std::chrono::nanosec
 
 Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelled", {}, {}, {}}; }
 
-Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
-                 std::string_view unit) {
+Error passed(wasmtime::LoadLimit limit, const LoadLimits& limits, std::optional<std::uint64_t> found) {
+  LoadFailed kind;
+  unsigned at = 0;
+  each_load_limit(limits, [&](const LoadLimitRow& row, const auto& value) {
+    if (at++ != static_cast<unsigned>(limit)) {
+      return true;
+    }
+    kind = {std::string(row.name), limit_amount(value), found, {}, limit_unit(value)};
+    return false;
+  });
+  AIRSSYS_WASM_ASSERT(!kind.limit.empty());
   const auto shown = [&](std::uint64_t figure) {
-    return unit == "ns"      ? show_duration(std::chrono::nanoseconds(figure))
-           : unit == "bytes" ? fmt::format("{} bytes", figure)
-                             : std::to_string(figure);
+    return kind.unit == "ns"      ? show_duration(std::chrono::nanoseconds(figure))
+           : kind.unit == "bytes" ? fmt::format("{} bytes", figure)
+                                  : std::to_string(figure);
   };
-  auto message = found ? fmt::format("the component passes the load limit {} ({} of at most {})", limit, shown(*found),
-                                     shown(allowed))
-                       : fmt::format("loading needs more than the load limit {} of {}", limit, shown(allowed));
-  return {LoadFailed{std::string(limit), allowed, found, {}, unit}, Phase::Load, std::move(message), {}, {}, {}};
+  auto message = found
+                     ? fmt::format("the component passes the load limit {} ({} of at most {})", kind.limit,
+                                   shown(*found), shown(kind.allowed))
+                     : fmt::format("loading needs more than the load limit {} of {}", kind.limit, shown(kind.allowed));
+  return {std::move(kind), Phase::Load, std::move(message), {}, {}, {}};
 }
 
 Error load_error(wasmtime::Failure failure, const LoadLimits& limits) {
   using namespace std::string_literals;
-  if (failure.cause == wasmtime::Cause::TooLarge) {
-    return too_large(failure, limits);
+  if (failure.cause == wasmtime::Cause::LoadLimit) {
+    return passed(failure.load_limit, limits, failure.code);
   }
   if (failure.cause == wasmtime::Cause::Deadline) {
     return load_late(limits);

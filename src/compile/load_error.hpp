@@ -33,13 +33,9 @@ namespace airssys::wasm::compile {
 /// `HostExhausted` when the system has no room for it, else `BadCall`: another path would do.
 [[nodiscard]] Error unwritable(const std::string& path, const base::FileError& why);
 
-/// A load limit of the given name was passed.
-[[nodiscard]] Error load_limit(std::string_view limit, std::uint64_t allowed, std::optional<std::uint64_t> found,
-                               std::string_view unit);
-
-/// The names of those that more than one place looks at.
-inline constexpr std::string_view kComponentBytes = "bytes";
-inline constexpr std::string_view kArtefactBytes = "artefact_bytes";
+/// `limit` was passed, by `found` where that is known.
+[[nodiscard]] Error passed(wasmtime::LoadLimit limit, const LoadLimits& limits,
+                           std::optional<std::uint64_t> found = {});
 
 [[nodiscard]] Error host_exhausted(HostResource what, int os_error, std::string message);
 

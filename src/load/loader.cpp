@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <airssys/wasm/limit_table.hpp>
 #include <algorithm>
 #include <array>
 
@@ -26,20 +27,15 @@ constexpr std::size_t kTextHere = 32U << 10U;
 /// Part of every cache key: artefacts of another Wasmtime or of other tunables are other files.
 constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 2";
 
-wasmtime::Scan scan_limits(const LoadLimits& l) {
-  return {.nesting = l.max_nesting,
-          .modules = l.max_modules,
-          .components = l.max_components,
-          .instances = l.max_instances,
-          .functions = l.max_functions,
-          .body_bytes = l.max_body.count,
-          .types = l.max_types,
-          .imports = l.max_imports,
-          .exports = l.max_exports,
-          .memories = l.max_memories,
-          .tables = l.max_tables,
-          .linking_steps = l.max_linking_steps,
-          .metadata_bytes = l.max_metadata.count};
+/// The pre-scan's limits are the first of the table.
+wasmtime::ScanFigures scan_limits(const LoadLimits& limits) {
+  wasmtime::ScanFigures out{};
+  std::size_t at = 0;
+  each_load_limit(limits, [&](const LoadLimitRow& /*row*/, const auto& value) {
+    out.figures[at++] = limit_amount(value);
+    return at < bridge::SCANNED_LIMITS;
+  });
+  return out;
 }
 
 bool is_component(std::span<const std::uint8_t> bytes) {
@@ -195,7 +191,7 @@ Result<base::Buffer> Loader::translate(std::string_view text, compile::Patience&
     return std::unexpected(load_failed("this is neither a WebAssembly component nor text", kWhatIsOne));
   }
   if (text.size() > config_.load.max_text.count) {
-    return std::unexpected(compile::load_limit("text_bytes", config_.load.max_text.count, text.size(), "bytes"));
+    return std::unexpected(compile::passed(wasmtime::LoadLimit::Text, config_.load, text.size()));
   }
   const bool elsewhere = text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child;
   auto bytes = elsewhere ? compiler_.translate(text, config_.load, patience) : parse(text);
@@ -217,8 +213,7 @@ Result<base::Buffer> Loader::parse(std::string_view text) const {
 
 Result<wasmtime::Scan> Loader::scan(std::span<const std::uint8_t> bytes, const compile::Patience& patience) const {
   if (bytes.size() > config_.load.max_bytes.count) {
-    return std::unexpected(
-        compile::load_limit(compile::kComponentBytes, config_.load.max_bytes.count, bytes.size(), "bytes"));
+    return std::unexpected(compile::passed(wasmtime::LoadLimit::Bytes, config_.load, bytes.size()));
   }
   if (bytes.empty()) {
     return std::unexpected(load_failed("the file is empty", kWhatIsOne));
@@ -253,7 +248,7 @@ Result<void> Loader::small_enough(const compile::Artefact& artefact) const {
   const auto most = config_.load.max_artefact.count;
   return artefact.size <= most
              ? Result<void>()
-             : std::unexpected(compile::load_limit(compile::kArtefactBytes, most, artefact.size, "bytes"));
+             : std::unexpected(compile::passed(wasmtime::LoadLimit::Artefact, config_.load, artefact.size));
 }
 
 Result<compile::Artefact> Loader::compile(const Source& source, bool concurrency, const Shared& shared) {
@@ -299,7 +294,7 @@ Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, c
   if (!found) {
     return std::unexpected(found.error());
   }
-  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->concurrency,
+  auto artefact = compile(Source{bytes, {}, nullptr, patience}, found->figures.concurrency,
                           {[] { return std::nullopt; }, [](const compile::Artefact&) {}});
   if (!artefact) {
     return std::unexpected(std::move(artefact.error()));
@@ -355,9 +350,10 @@ wasmtime::RunCost Loader::run_cost(const wasmtime::Footprint& footprint, std::op
 
 Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, const wasmtime::Scan& found,
                                           LoadNotes& notes) {
-  const auto key = cache_key(digest, found.concurrency);
+  const auto key = cache_key(digest, found.figures.concurrency);
   const auto map = [&](const compile::Artefact& artefact) {
-    return map_and_describe(artefact.path(), found.concurrency, found.footprint, {source.bytes.size(), artefact.size});
+    return map_and_describe(artefact.path(), found.figures.concurrency, found.footprint,
+                            {source.bytes.size(), artefact.size});
   };
   if (const auto kept = cached(key)) {
     if (auto fits = small_enough(*kept); !fits) {
@@ -383,7 +379,7 @@ Result<DescribedComponent> Loader::obtain(const Source& source, const base::Dige
       keep(key, made, notes);
     }
   };
-  const auto artefact = compile(source, found.concurrency, {find, take});
+  const auto artefact = compile(source, found.figures.concurrency, {find, take});
   if (!artefact) {
     return std::unexpected(artefact.error());
   }
@@ -453,7 +449,8 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
       {source.name, base::hex(*digest)},
       source.bytes.size(),
       {source.bytes.begin(), source.bytes.end()},
-      found->components > 0 || found->concurrency,
+      found->figures.figures[static_cast<std::size_t>(wasmtime::LoadLimit::Components)] > 0 ||
+          found->figures.concurrency,
       host_,
       run_cost(found->footprint, component->pool),
       {base::Clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};

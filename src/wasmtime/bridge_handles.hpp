@@ -67,13 +67,10 @@ class OutFailure {
     const auto message = wasmtime::take(raw_.message);
     auto frames = wasmtime::take(raw_.frames);
     const auto& s = raw_.shortage;
-    return {raw_.cause,
-            raw_.code,
-            raw_.wasm_on_stack,
-            text_of(message),
-            std::move(frames),
-            {static_cast<ledger::Kind>(s.resource), s.needed, s.used, s.capacity, s.by_share},
-            raw_.limit};
+    return {raw_.cause,         raw_.code,
+            raw_.wasm_on_stack, text_of(message),
+            std::move(frames),  {static_cast<ledger::Kind>(s.resource), s.needed, s.used, s.capacity, s.by_share},
+            raw_.limit,         raw_.load_limit};
   }
 
  private:

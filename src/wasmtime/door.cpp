@@ -156,54 +156,14 @@ Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& e
   return std::make_shared<BridgedComponent>(engine, std::move(handle));
 }
 
-Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits, const ScanPatience& patience) {
-  const bridge::BridgeScan most{.nesting = limits.nesting,
-                                .modules = limits.modules,
-                                .components = limits.components,
-                                .instances = limits.instances,
-                                .functions = limits.functions,
-                                .body_bytes = limits.body_bytes,
-                                .types = limits.types,
-                                .imports = limits.imports,
-                                .exports = limits.exports,
-                                .memories = limits.memories,
-                                .tables = limits.tables,
-                                .linking_steps = limits.linking_steps,
-                                .metadata_bytes = limits.metadata_bytes,
-                                .concurrency = 0};
-  bridge::BridgeScan found{};
-  bridge::BridgeFootprint made{};
+Try<Scan> prescan(std::span<const std::uint8_t> bytes, const ScanFigures& limits, const ScanPatience& patience) {
+  Scan found;
   OutFailure failure;
-  if (!bridge::bridge_prescan(slice(bytes), &most, patience.deadline_ns,
-                              patience.cancelled, &found, &made, failure)) {
+  if (!bridge::bridge_prescan(slice(bytes), &limits, patience.deadline_ns, patience.cancelled, &found.figures,
+                              &found.footprint, failure)) {
     return std::unexpected(failure.take());
   }
-  return Scan{.nesting = found.nesting,
-              .modules = found.modules,
-              .components = found.components,
-              .instances = found.instances,
-              .functions = found.functions,
-              .body_bytes = found.body_bytes,
-              .types = found.types,
-              .imports = found.imports,
-              .exports = found.exports,
-              .memories = found.memories,
-              .tables = found.tables,
-              .linking_steps = found.linking_steps,
-              .metadata_bytes = found.metadata_bytes,
-              .concurrency = found.concurrency != 0,
-              .footprint = {.instances = made.instances,
-                            .core_instances = made.core_instances,
-                            .instance_bytes = made.instance_bytes,
-                            .memories = made.memories,
-                            .memory_bytes = made.memory_bytes,
-                            .largest_memory_bytes = made.largest_memory_bytes,
-                            .memory_images = made.memory_images,
-                            .tables = made.tables,
-                            .table_elements = made.table_elements,
-                            .largest_table_elements = made.largest_table_elements,
-                            .unknown = made.unknown,
-                            .metadata_bytes = found.metadata_bytes}};
+  return found;
 }
 
 Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes) {

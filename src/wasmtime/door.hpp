@@ -186,12 +186,10 @@ class Component {
   Component() = default;
 };
 
-/// What a pre-scan counts; as limits and as figures.
+/// What a pre-scan counts, as limits and as figures.
+using ScanFigures = bridge::BridgeScan;
 struct Scan {
-  std::uint64_t nesting = 0, modules = 0, components = 0, instances = 0, functions = 0, body_bytes = 0, types = 0,
-                imports = 0, exports = 0, memories = 0, tables = 0, linking_steps = 0, metadata_bytes = 0;
-  bool concurrency = false;
-  /// Found only.
+  ScanFigures figures{};
   Footprint footprint{};
 };
 /// How long a scan may go on: until a `std::chrono::steady_clock` time in nanoseconds, or until the flag is true.
@@ -199,8 +197,9 @@ struct ScanPatience {
   std::uint64_t deadline_ns = 0;
   const std::atomic<bool>* cancelled = nullptr;
 };
-/// Cause TooLarge: the message is the name of the limit, the code the figure. Deadline or Halted when it took too long.
-[[nodiscard]] Try<Scan> prescan(std::span<const std::uint8_t> bytes, const Scan& limits, const ScanPatience& patience);
+/// Cause LoadLimit: the code is the figure. Deadline or Halted when it took too long.
+[[nodiscard]] Try<Scan> prescan(std::span<const std::uint8_t> bytes, const ScanFigures& limits,
+                                const ScanPatience& patience);
 /// Compiles in this process. Trusted bytes or a process with limits only.
 [[nodiscard]] Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes);
 [[nodiscard]] Try<base::Buffer> wat_to_bytes(std::string_view text);

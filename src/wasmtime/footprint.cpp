@@ -1,8 +1,7 @@
 #include "wasmtime/footprint.hpp"
 
-#include <array>
-#include <bit>
 #include <cstring>
+#include <type_traits>
 
 namespace airssys::wasm::wasmtime {
 
@@ -11,47 +10,28 @@ namespace {
 /// `airsfp` and a version: another one whenever the fields change.
 constexpr std::uint64_t kMagic = 0x0001'7066'7372'6961;
 
-using Fields = std::array<std::uint64_t, kFootprintRecord / sizeof(std::uint64_t)>;
+// Numbers without gaps: written and read as they are.
+constexpr std::size_t kFields = 12;
+static_assert(std::is_trivially_copyable_v<Footprint> && sizeof(Footprint) == kFields * sizeof(std::uint64_t));
 
 }  // namespace
 
-std::vector<std::uint8_t> encode(const Footprint& f) {
-  const Fields fields = {f.instances,
-                         f.core_instances,
-                         f.instance_bytes,
-                         f.memories,
-                         f.memory_bytes,
-                         f.largest_memory_bytes,
-                         f.memory_images,
-                         f.tables,
-                         f.table_elements,
-                         f.largest_table_elements,
-                         f.unknown,
-                         f.metadata_bytes,
-                         kMagic};
+std::vector<std::uint8_t> encode(const Footprint& footprint) {
   std::vector<std::uint8_t> record(kFootprintRecord);
-  std::memcpy(record.data(), fields.data(), record.size());
+  std::memcpy(record.data(), &footprint, sizeof footprint);
+  std::memcpy(record.data() + sizeof footprint, &kMagic, sizeof kMagic);
   return record;
 }
 
 std::optional<Footprint> decode_footprint(std::span<const std::uint8_t> record) {
-  Fields f{};
+  Footprint out{};
+  std::uint64_t magic = 0;
   if (record.size() != kFootprintRecord) {
     return {};
   }
-  std::memcpy(f.data(), record.data(), record.size());
-  if (f.back() != kMagic) {
-    return {};
-  }
-  std::size_t at = 0;
-  const auto next = [&] { return f.at(at++); };
-  Footprint out;
-  for (auto* field : {&out.instances, &out.core_instances, &out.instance_bytes, &out.memories, &out.memory_bytes,
-                      &out.largest_memory_bytes, &out.memory_images, &out.tables, &out.table_elements,
-                      &out.largest_table_elements, &out.unknown, &out.metadata_bytes}) {
-    *field = next();
-  }
-  return out;
+  std::memcpy(&out, record.data(), sizeof out);
+  std::memcpy(&magic, record.data() + sizeof out, sizeof magic);
+  return magic == kMagic ? std::optional(out) : std::nullopt;
 }
 
 }  // namespace airssys::wasm::wasmtime

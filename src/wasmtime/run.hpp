@@ -22,6 +22,7 @@ using Cause = bridge::BridgeCause;
 using Counters = bridge::BridgeUsage;
 using CpuLimit = bridge::BridgeCpuLimit;
 using Limit = bridge::BridgeLimit;
+using LoadLimit = bridge::BridgeLoadLimit;
 using Poll = bridge::BridgePoll;
 using RunPhase = bridge::BridgePhase;
 
@@ -34,8 +35,9 @@ struct Failure {
   base::Buffer frames;
   /// Of Exhausted.
   ledger::Shortage shortage{};
-  /// Of Limit.
+  /// Of Limit, and of LoadLimit.
   Limit limit = Limit::Fuel;
+  LoadLimit load_limit = LoadLimit::Nesting;
 };
 
 using encoding::Answer;

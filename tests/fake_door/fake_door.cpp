@@ -180,7 +180,10 @@ struct Task {
 class FakeRun final : public Run {
  public:
   FakeRun(const Budget& budget, Task task)
-      : task_(task), cancelled_(budget.cancelled), ending_(budget.ending), fuel_(budget.limits[static_cast<std::size_t>(Limit::Fuel)]) {}
+      : task_(task),
+        cancelled_(budget.cancelled),
+        ending_(budget.ending),
+        fuel_(budget.limits[static_cast<std::size_t>(Limit::Fuel)]) {}
   FakeRun(const FakeRun&) = delete;
   FakeRun& operator=(const FakeRun&) = delete;
   ~FakeRun() override { calls_->withdraw(); }
@@ -398,7 +401,8 @@ Try<std::shared_ptr<Engine>> Engine::make(const std::shared_ptr<Host>& host, con
 Try<std::shared_ptr<Component>> Component::load(const std::shared_ptr<Engine>& engine, const std::string& /*path*/) {
   return std::make_shared<FakeComponent>(dynamic_cast<FakeEngine&>(*engine).host);
 }
-Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const Scan& /*limits*/, const ScanPatience& /*patience*/) {
+Try<Scan> prescan(std::span<const std::uint8_t> /*bytes*/, const ScanFigures& /*limits*/,
+                  const ScanPatience& /*patience*/) {
   return Scan{};
 }
 std::uint64_t stack_bytes(const Settings& settings) noexcept { return settings.wasm_stack_bytes; }

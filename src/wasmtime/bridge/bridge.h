@@ -19,6 +19,11 @@ constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
 /// How many `BridgeLimit` has.
 constexpr static const uintptr_t LIMITS = 17;
 
+/// How many of them the pre-scan counts, and how many there are.
+constexpr static const uintptr_t SCANNED_LIMITS = 13;
+
+constexpr static const uintptr_t LOAD_LIMITS = 21;
+
 /// Bytes counted for one table element.
 constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
 
@@ -54,8 +59,8 @@ enum class BridgeCause : uint32_t {
   Value = 14,
   /// The text form (WAT, WAVE) does not parse; `code` is the byte offset.
   Text = 15,
-  /// A named bound of this library was passed; the message names it.
-  TooLarge = 16,
+  /// A limit of loading was passed: `BridgeFailure::load_limit`. `code` is the figure.
+  LoadLimit = 16,
   /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
   Denied = 17,
   /// A handle that this instance did not hand out, or that was dropped.
@@ -119,6 +124,36 @@ enum class BridgeLimit : uint32_t {
   Instances,
   Memories,
   Tables,
+};
+
+/// The limits of loading by their names, in the order of C++'s table.
+enum class BridgeLoadLimit : uint32_t {
+  /// Components and modules inside components, types inside types.
+  Nesting,
+  Modules,
+  Components,
+  /// Written down, or made when the component is instantiated, whichever is more.
+  Instances,
+  Functions,
+  /// The largest function body: nothing is checked inside one straight line of code.
+  Body,
+  Types,
+  Imports,
+  Exports,
+  Memories,
+  Tables,
+  /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
+  LinkingSteps,
+  /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
+  Metadata,
+  TypeDepth,
+  TypeNodes,
+  Text,
+  Bytes,
+  Timeout,
+  CompileCpu,
+  CompileMemory,
+  Artefact,
 };
 
 /// What is counted; the place of its tally in each row.
@@ -212,8 +247,9 @@ struct BridgeShortage {
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.
 struct BridgeFailure {
   BridgeCause cause;
-  /// Of `Limit`.
+  /// Of `Limit`, and of `LoadLimit`.
   BridgeLimit limit;
+  BridgeLoadLimit load_limit;
   uint64_t code;
   /// Guest code was running when it failed.
   bool wasm_on_stack;
@@ -286,26 +322,10 @@ struct BridgeHostFunction {
 
 /// Both the limits given and the figures found.
 struct BridgeScan {
-  /// Components and modules inside components, types inside types.
-  uint64_t nesting;
-  uint64_t modules;
-  uint64_t components;
-  /// Written down, or made when the component is instantiated, whichever is more.
-  uint64_t instances;
-  uint64_t functions;
-  /// The largest function body: nothing is checked inside one straight line of code.
-  uint64_t body_bytes;
-  uint64_t types;
-  uint64_t imports;
-  uint64_t exports;
-  uint64_t memories;
-  uint64_t tables;
-  /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
-  uint64_t linking_steps;
-  /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
-  uint64_t metadata_bytes;
-  /// Found only: 1 when the component-model async built-ins are used.
-  uint64_t concurrency;
+  /// One number for each of the first `BridgeLoadLimit`s.
+  uint64_t figures[SCANNED_LIMITS];
+  /// Found only: the component-model async built-ins are used.
+  bool concurrency;
 };
 
 /// What instantiating a component makes and takes.
@@ -329,8 +349,11 @@ struct BridgeFootprint {
   /// 1 when the component takes core modules or components from the host. Nothing is known about these, so what they take
   /// is missing from the other figures.
   uint64_t unknown;
+  /// Host bytes that what is known about the component takes as long as it is loaded; filled in at the end of the scan.
+  uint64_t metadata_bytes;
 };
 
+/// What one operation may use.
 struct BridgeBudget {
   /// One number for each `BridgeLimit`. Fuel is ignored by an engine without fuel.
   uint64_t limits[LIMITS];
@@ -437,8 +460,7 @@ void bridge_component_free(BridgeComponent *component);
 void bridge_component_resources(const BridgeComponent *component, BridgeResources *out);
 
 /// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer, and
-/// `depth_max` (at most 1,000) how deep instances may be in instances. `TooLarge` names the limit: "type_nodes" or
-/// "type_depth".
+/// `depth_max` (at most 1,000) how deep instances may be in instances. Both are said as `LoadLimit`.
 bool bridge_component_describe(const BridgeComponent *component,
                                uint64_t nodes_max,
                                uint64_t depth_max,
@@ -552,7 +574,7 @@ bool bridge_prepared_needs_wasi(const BridgePrepared *prepared);
 /// `prepared` came from `bridge_prepare` and is freed once, after its runs.
 void bridge_prepared_free(BridgePrepared *prepared);
 
-/// Scans `bytes`, and stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, with
+/// Scans `bytes`, and stops with `LoadLimit` (code: the figure) at the first limit passed, with
 /// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
 /// and with `Halted` when `cancelled` becomes true (null: never). `footprint` is filled in when the scan succeeds.
 ///

@@ -199,7 +199,8 @@ fn bound_listings(types: &mut LinkerInstance<'_, Data>) -> Result<()> {
         |mut cx: StoreContextMut<'_, Data>, (dir,): (Resource<Descriptor>,)| {
             Box::new(async move {
                 let data = cx.data_mut();
-                let room = data.budget.limit(BridgeLimit::DirectoryEntries).saturating_sub(data.granted().listings.entries());
+                let room =
+                    data.budget.limit(BridgeLimit::DirectoryEntries).saturating_sub(data.granted().listings.entries());
                 let fs = data.filesystem();
                 let mut found = Listing::default();
                 if let Descriptor::Dir(open) = fs.table.get(&dir)? {

@@ -65,7 +65,8 @@ impl Calls {
                     Poll::Pending
                 }
                 Some(Slot::Answered(answer)) => {
-                    let lost = Stopped { why: BridgeCause::Panic.into(), code: 0, message: "answer taken twice".into() };
+                    let lost =
+                        Stopped { why: BridgeCause::Panic.into(), code: 0, message: "answer taken twice".into() };
                     Poll::Ready(std::mem::replace(answer, Err(lost)))
                 }
                 None => Poll::Pending,

@@ -65,8 +65,7 @@ pub extern "C" fn bridge_component_resources(component: &BridgeComponent, out: &
 }
 
 /// Imports and exports with their types, encoded as `types.rs` says. `nodes_max` bounds the size of the answer, and
-/// `depth_max` (at most 1,000) how deep instances may be in instances. `TooLarge` names the limit: "type_nodes" or
-/// "type_depth".
+/// `depth_max` (at most 1,000) how deep instances may be in instances. Both are said as `LoadLimit`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_component_describe(
     component: &BridgeComponent,

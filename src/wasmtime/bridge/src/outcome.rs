@@ -3,7 +3,7 @@
 use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ffi::BridgeBytes;
 use crate::ledger::BridgeShortage;
-use crate::limits::BridgeLimit;
+use crate::limits::{BridgeLimit, BridgeLoadLimit};
 use Why::{Cause, Limit};
 use std::any::Any;
 use std::fmt::Write;
@@ -45,8 +45,8 @@ pub enum BridgeCause {
     Value = 14,
     /// The text form (WAT, WAVE) does not parse; `code` is the byte offset.
     Text = 15,
-    /// A named bound of this library was passed; the message names it.
-    TooLarge = 16,
+    /// A limit of loading was passed: `BridgeFailure::load_limit`. `code` is the figure.
+    LoadLimit = 16,
     /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
     Denied = 17,
     /// A handle that this instance did not hand out, or that was dropped.
@@ -88,8 +88,9 @@ pub enum BridgeCause {
 #[repr(C)]
 pub struct BridgeFailure {
     pub cause: BridgeCause,
-    /// Of `Limit`.
+    /// Of `Limit`, and of `LoadLimit`.
     pub limit: BridgeLimit,
+    pub load_limit: BridgeLoadLimit,
     pub code: u64,
     /// Guest code was running when it failed.
     pub wasm_on_stack: bool,
@@ -104,6 +105,13 @@ pub struct BridgeFailure {
 pub enum Why {
     Cause(BridgeCause),
     Limit(BridgeLimit),
+    LoadLimit(BridgeLoadLimit),
+}
+
+impl From<BridgeLoadLimit> for Why {
+    fn from(limit: BridgeLoadLimit) -> Self {
+        Self::LoadLimit(limit)
+    }
 }
 
 impl From<BridgeCause> for Why {
@@ -121,7 +129,11 @@ impl From<BridgeLimit> for Why {
 #[cfg(test)]
 impl From<&BridgeFailure> for Why {
     fn from(failure: &BridgeFailure) -> Self {
-        if failure.cause == BridgeCause::Limit { Self::Limit(failure.limit) } else { Self::Cause(failure.cause) }
+        match failure.cause {
+            BridgeCause::Limit => Self::Limit(failure.limit),
+            BridgeCause::LoadLimit => Self::LoadLimit(failure.load_limit),
+            cause => Self::Cause(cause),
+        }
     }
 }
 
@@ -172,7 +184,14 @@ impl Failure {
         let mut message = message.into();
         truncate(&mut message, MESSAGE_BYTES_MAX);
         let shortage = BridgeShortage::default();
-        Self(Box::new(Details { why: why.into(), code: 0, wasm_on_stack: false, message, frames: Vec::new(), shortage }))
+        Self(Box::new(Details {
+            why: why.into(),
+            code: 0,
+            wasm_on_stack: false,
+            message,
+            frames: Vec::new(),
+            shortage,
+        }))
     }
 
     pub fn with_code(mut self, code: u64) -> Self {
@@ -246,12 +265,14 @@ impl From<BridgeShortage> for Failure {
 impl From<Failure> for BridgeFailure {
     fn from(failure: Failure) -> Self {
         let Details { why, code, wasm_on_stack, message, frames, shortage } = *failure.0;
-        let (cause, limit) = match why {
-            Why::Cause(cause) => (cause, BridgeLimit::Fuel),
-            Why::Limit(limit) => (BridgeCause::Limit, limit),
+        let (none, unloaded) = (BridgeLimit::Fuel, BridgeLoadLimit::Nesting);
+        let (cause, limit, load_limit) = match why {
+            Why::Cause(cause) => (cause, none, unloaded),
+            Why::Limit(limit) => (BridgeCause::Limit, limit, unloaded),
+            Why::LoadLimit(limit) => (BridgeCause::LoadLimit, none, limit),
         };
         let (message, frames) = (message.into_bytes().into(), frames.into());
-        Self { cause, limit, code, wasm_on_stack, message, frames, shortage }
+        Self { cause, limit, load_limit, code, wasm_on_stack, message, frames, shortage }
     }
 }
 
@@ -377,7 +398,10 @@ pub const PINNED: &[(&str, Why)] = &[
     ("cannot read after being notified that the writable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
     ("cannot write after being notified that the readable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
     ("cannot read from future after previous read succeeded", Cause(BridgeCause::GuestStreamMisuse)),
-    ("cannot write to future after previous write succeeded or readable end dropped", Cause(BridgeCause::GuestStreamMisuse)),
+    (
+        "cannot write to future after previous write succeeded or readable end dropped",
+        Cause(BridgeCause::GuestStreamMisuse),
+    ),
     ("cannot drop future write end without first writing a value", Cause(BridgeCause::GuestStreamMisuse)),
     ("stream or future read cancelled when no read is pending", Cause(BridgeCause::GuestStreamMisuse)),
     ("stream or future write cancelled when no write is pending", Cause(BridgeCause::GuestStreamMisuse)),

@@ -93,7 +93,11 @@ impl State {
     fn push(&mut self, stream: BridgeStream, bytes: &[u8]) -> Result<(), Stopped> {
         self.written = self.written.saturating_add(bytes.len() as u64);
         if self.written > self.total_max {
-            return Err(Stopped { why: BridgeLimit::Output.into(), code: self.written, message: "output_bytes".into() });
+            return Err(Stopped {
+                why: BridgeLimit::Output.into(),
+                code: self.written,
+                message: "output_bytes".into(),
+            });
         }
         if !bytes.is_empty() {
             self.append(stream, bytes);

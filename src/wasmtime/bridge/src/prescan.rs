@@ -11,6 +11,7 @@ mod watch;
 mod weights;
 
 use crate::ffi::{BridgeSlice, guarded};
+use crate::limits::{BridgeLoadLimit, SCANNED_LIMITS};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure};
 use crate::scan_types;
 use footprint::BridgeFootprint;
@@ -19,33 +20,45 @@ use std::sync::atomic::AtomicBool;
 use wasmparser::{BinaryReader, Parser, Payload};
 use watch::Watch;
 
+use BridgeLoadLimit::*;
+
 /// Both the limits given and the figures found.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug)]
 pub struct BridgeScan {
-    /// Components and modules inside components, types inside types.
-    pub nesting: u64,
-    pub modules: u64,
-    pub components: u64,
-    /// Written down, or made when the component is instantiated, whichever is more.
-    pub instances: u64,
-    pub functions: u64,
-    /// The largest function body: nothing is checked inside one straight line of code.
-    pub body_bytes: u64,
-    pub types: u64,
-    pub imports: u64,
-    pub exports: u64,
-    pub memories: u64,
-    pub tables: u64,
-    /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
-    pub linking_steps: u64,
-    /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
-    pub metadata_bytes: u64,
-    /// Found only: 1 when the component-model async built-ins are used.
-    pub concurrency: u64,
+    /// One number for each of the first `BridgeLoadLimit`s.
+    pub figures: [u64; SCANNED_LIMITS],
+    /// Found only: the component-model async built-ins are used.
+    pub concurrency: bool,
 }
 
-/// Scans `bytes`, and stops with `TooLarge` (message: the field's name, code: the figure) at the first limit passed, with
+impl std::ops::Index<BridgeLoadLimit> for BridgeScan {
+    type Output = u64;
+
+    fn index(&self, limit: BridgeLoadLimit) -> &u64 {
+        &self.figures[limit as usize]
+    }
+}
+
+impl std::ops::IndexMut<BridgeLoadLimit> for BridgeScan {
+    fn index_mut(&mut self, limit: BridgeLoadLimit) -> &mut u64 {
+        &mut self.figures[limit as usize]
+    }
+}
+
+impl BridgeScan {
+    /// The figure is `found` now, if it may be.
+    fn set(&mut self, limit: BridgeLoadLimit, found: u64, most: &Self) -> Result<(), Failure> {
+        self[limit] = found;
+        at_most(limit, found, most[limit])
+    }
+
+    fn count(&mut self, limit: BridgeLoadLimit, more: u32, most: &Self) -> Result<(), Failure> {
+        self.set(limit, self[limit] + u64::from(more), most)
+    }
+}
+
+/// Scans `bytes`, and stops with `LoadLimit` (code: the figure) at the first limit passed, with
 /// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
 /// and with `Halted` when `cancelled` becomes true (null: never). `footprint` is filled in when the scan succeeds.
 ///
@@ -62,27 +75,22 @@ pub unsafe extern "C" fn bridge_prescan(
     failure: &mut BridgeFailure,
 ) -> bool {
     guarded(failure, || {
-        let mut watch = Watch::new(deadline_ns, cancelled, limits.linking_steps);
+        let mut watch = Watch::new(deadline_ns, cancelled, limits[LinkingSteps]);
         // SAFETY: the caller's promise above.
         let bytes = unsafe { bytes.bytes() };
         let outcome = scan(bytes, limits, found, &mut watch);
-        found.linking_steps = watch.steps();
-        *footprint = outcome?;
+        found[LinkingSteps] = watch.steps();
+        *footprint = BridgeFootprint { metadata_bytes: found[Metadata], ..outcome? };
         Ok(())
     })
     .is_some()
 }
 
-fn at_most(name: &str, found: u64, limit: u64) -> Result<(), Failure> {
-    if found > limit {
-        return Err(Failure::new(BridgeCause::TooLarge, name).with_code(found));
+fn at_most(limit: BridgeLoadLimit, found: u64, most: u64) -> Result<(), Failure> {
+    if found > most {
+        return Err(Failure::new(limit, "more than may be loaded").with_code(found));
     }
     Ok(())
-}
-
-fn count(name: &str, so_far: &mut u64, more: u32, limit: u64) -> Result<(), Failure> {
-    *so_far += u64::from(more);
-    at_most(name, *so_far, limit)
 }
 
 pub fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
@@ -103,57 +111,51 @@ fn scan(
         match &payload {
             Payload::ModuleSection { .. } => {
                 depth += 1;
-                count("modules", &mut found.modules, 1, limits.modules)?;
+                found.count(Modules, 1, limits)?;
             }
             Payload::ComponentSection { .. } => {
                 depth += 1;
-                count("components", &mut found.components, 1, limits.components)?;
+                found.count(Components, 1, limits)?;
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::CodeSectionStart { count: n, .. } => {
-                count("functions", &mut found.functions, *n, limits.functions)?;
+                found.count(Functions, *n, limits)?;
             }
             Payload::CodeSectionEntry(body) => {
-                found.body_bytes = found.body_bytes.max(body.range().len() as u64);
-                at_most("body_bytes", found.body_bytes, limits.body_bytes)?;
+                found.set(Body, found[Body].max(body.range().len() as u64), limits)?;
             }
-            Payload::TypeSection(s) => count("types", &mut found.types, s.count(), limits.types)?,
-            Payload::CoreTypeSection(s) => count("types", &mut found.types, s.count(), limits.types)?,
+            Payload::TypeSection(s) => found.count(Types, s.count(), limits)?,
+            Payload::CoreTypeSection(s) => found.count(Types, s.count(), limits)?,
             Payload::ComponentTypeSection(s) => {
                 let contents = BinaryReader::new(&bytes[s.range()], s.range().start);
-                let (types, around) = (found.types, depth);
+                let (types, around) = (found[Types], depth);
                 let inside = scan_types::read(contents, |inside| {
                     watch.items(1)?;
-                    at_most("types", types + inside.types, limits.types)?;
-                    at_most("nesting", around + inside.nesting, limits.nesting)
+                    at_most(Types, types + inside.types, limits[Types])?;
+                    at_most(Nesting, around + inside.nesting, limits[Nesting])
                 })?;
-                found.types += inside.types;
-                found.nesting = found.nesting.max(depth + inside.nesting);
-                found.concurrency |= u64::from(inside.concurrency);
+                found[Types] += inside.types;
+                found[Nesting] = found[Nesting].max(depth + inside.nesting);
+                found.concurrency |= inside.concurrency;
                 reader.types(s.range().len() as u64, &inside);
             }
-            Payload::InstanceSection(s) => count("instances", &mut found.instances, s.count(), limits.instances)?,
-            Payload::ComponentInstanceSection(s) => {
-                count("instances", &mut found.instances, s.count(), limits.instances)?
-            }
-            Payload::ImportSection(s) => count("imports", &mut found.imports, s.count(), limits.imports)?,
-            Payload::ComponentImportSection(s) => count("imports", &mut found.imports, s.count(), limits.imports)?,
-            Payload::ExportSection(s) => count("exports", &mut found.exports, s.count(), limits.exports)?,
-            Payload::ComponentExportSection(s) => count("exports", &mut found.exports, s.count(), limits.exports)?,
-            Payload::MemorySection(s) => count("memories", &mut found.memories, s.count(), limits.memories)?,
-            Payload::TableSection(s) => count("tables", &mut found.tables, s.count(), limits.tables)?,
+            Payload::InstanceSection(s) => found.count(Instances, s.count(), limits)?,
+            Payload::ComponentInstanceSection(s) => found.count(Instances, s.count(), limits)?,
+            Payload::ImportSection(s) => found.count(Imports, s.count(), limits)?,
+            Payload::ComponentImportSection(s) => found.count(Imports, s.count(), limits)?,
+            Payload::ExportSection(s) => found.count(Exports, s.count(), limits)?,
+            Payload::ComponentExportSection(s) => found.count(Exports, s.count(), limits)?,
+            Payload::MemorySection(s) => found.count(Memories, s.count(), limits)?,
+            Payload::TableSection(s) => found.count(Tables, s.count(), limits)?,
             _ => {}
         }
-        found.nesting = found.nesting.max(depth);
-        at_most("nesting", found.nesting, limits.nesting)?;
+        found.set(Nesting, found[Nesting].max(depth), limits)?;
         reader.read(&payload, watch)?;
-        found.metadata_bytes = reader.kept_bytes();
-        at_most("metadata_bytes", found.metadata_bytes, limits.metadata_bytes)?;
+        found.set(Metadata, reader.kept_bytes(), limits)?;
     }
-    found.concurrency |= u64::from(reader.concurrency());
-    let made = linking::link(&reader.finish(), watch, limits.instances)?;
-    found.instances = found.instances.max(made.footprint.instances);
-    found.metadata_bytes = found.metadata_bytes.saturating_add(made.metadata_bytes);
-    at_most("metadata_bytes", found.metadata_bytes, limits.metadata_bytes)?;
+    found.concurrency |= reader.concurrency();
+    let made = linking::link(&reader.finish(), watch, limits[Instances])?;
+    found[Instances] = found[Instances].max(made.footprint.instances);
+    found.set(Metadata, found[Metadata].saturating_add(made.metadata_bytes), limits)?;
     Ok(made.footprint)
 }

@@ -13,7 +13,7 @@ use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConf
 use crate::ffi::{BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
 use crate::ledger::{BridgeLedger, BridgeTally, Ledger};
-use crate::limits::{BridgeBudget, BridgeLimit, LIMITS};
+use crate::limits::{BridgeBudget, BridgeLimit, BridgeLoadLimit, LIMITS};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
 use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
 use crate::run::*;
@@ -84,17 +84,16 @@ const LIMITS_OF_TESTS: [u64; LIMITS] = {
     limits
 };
 
-impl PartialEq<BridgeCause> for Why {
-    fn eq(&self, cause: &BridgeCause) -> bool {
-        *self == Why::from(*cause)
-    }
+macro_rules! compares_with_why {
+    ($($kind:ty),*) => {$(
+        impl PartialEq<$kind> for Why {
+            fn eq(&self, kind: &$kind) -> bool {
+                *self == Why::from(*kind)
+            }
+        }
+    )*};
 }
-
-impl PartialEq<BridgeLimit> for Why {
-    fn eq(&self, limit: &BridgeLimit) -> bool {
-        *self == Why::from(*limit)
-    }
-}
+compares_with_why!(BridgeCause, BridgeLimit, BridgeLoadLimit);
 
 /// The budget, but for this limit.
 fn but(mut budget: BridgeBudget, limit: BridgeLimit, most: u64) -> BridgeBudget {
@@ -199,7 +198,8 @@ impl Guest {
             if bridge_run_poll(&mut run, BridgeCpuLimit::default()) == BridgePoll::Done {
                 let mut answer = BridgeAnswer::from(Answer::default());
                 let good = bridge_run_result(&mut run, &mut answer, &mut why);
-                let end = if good { (BridgeCause::None.into(), String::new()) } else { (Why::from(&why), message(&why)) };
+                let end =
+                    if good { (BridgeCause::None.into(), String::new()) } else { (Why::from(&why), message(&why)) };
                 return (run, Some(end));
             }
         }

@@ -24,6 +24,8 @@ pub struct BridgeFootprint {
     /// 1 when the component takes core modules or components from the host. Nothing is known about these, so what they take
     /// is missing from the other figures.
     pub unknown: u64,
+    /// Host bytes that what is known about the component takes as long as it is loaded; filled in at the end of the scan.
+    pub metadata_bytes: u64,
 }
 
 /// A footprint, and the host bytes that the loaded component keeps for what was linked.

@@ -9,6 +9,7 @@ use super::footprint::{BridgeFootprint, Made, grow};
 use super::terms::{GIVEN, LIFTED, NOTHING, Shape, Term, Terms, words};
 use super::watch::Watch;
 use super::weights::*;
+use crate::limits::BridgeLoadLimit;
 use crate::outcome::Failure;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -162,7 +163,7 @@ impl<'a> Linking<'a, '_> {
     fn add(&mut self, made: &Made) -> Result<(), Failure> {
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         frame.made.add(made);
-        at_most("instances", frame.made.footprint.instances, self.instances_max)
+        at_most(BridgeLoadLimit::Instances, frame.made.footprint.instances, self.instances_max)
     }
 
     fn keep(&mut self, words: Vec<u32>) -> Result<Term, Failure> {
@@ -241,7 +242,7 @@ impl<'a> Linking<'a, '_> {
         let definition = &self.components.definitions[definition as usize];
         self.outcomes.insert(call, Outcome::Open);
         // Each outcome is an instance at least, so endless nesting meets this limit too.
-        at_most("instances", self.outcomes.len() as u64, self.instances_max)?;
+        at_most(BridgeLoadLimit::Instances, self.outcomes.len() as u64, self.instances_max)?;
         self.frames.push(Frame {
             definition,
             call,

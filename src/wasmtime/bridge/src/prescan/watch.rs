@@ -1,5 +1,6 @@
 //! Ends a scan that takes too long: at its deadline, when it is cancelled, or when linking takes more steps than granted.
 
+use crate::limits::BridgeLoadLimit;
 use crate::outcome::{BridgeCause, Failure};
 use crate::store::now_ns;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -40,7 +41,7 @@ impl Watch {
     pub fn steps_more(&mut self, n: u64) -> Result<(), Failure> {
         self.steps = self.steps.saturating_add(n);
         if self.steps > self.steps_max {
-            return Err(Failure::new(BridgeCause::TooLarge, "linking_steps").with_code(self.steps));
+            return Err(Failure::new(BridgeLoadLimit::LinkingSteps, "more than may be loaded").with_code(self.steps));
         }
         self.items(n)
     }

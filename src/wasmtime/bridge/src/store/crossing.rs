@@ -59,7 +59,8 @@ impl Data {
 
     #[cold]
     fn time_is_over(&self) -> Option<wasmtime::Error> {
-        let stopped = |cause, message: &str| Some(Stopped { why: Why::Cause(cause), code: 0, message: message.into() }.into());
+        let stopped =
+            |cause, message: &str| Some(Stopped { why: Why::Cause(cause), code: 0, message: message.into() }.into());
         if self.budget.deadline_ns != 0 && self.crossed_ns >= self.budget.deadline_ns {
             return stopped(BridgeCause::Deadline, "the deadline has passed");
         }

@@ -1,15 +1,17 @@
 //! What instantiating a component makes, to the instance. When this was written, 36,000 random components were also
 //! translated by Wasmtime itself (wasmtime-environ 48.0.8, `Translator`), and all totals agreed.
 
-use super::{BridgeFootprint, MOST, scan_bytes};
-use crate::outcome::BridgeCause;
+use super::{BridgeFootprint, MOST, but, scan_bytes};
+use crate::limits::BridgeLoadLimit::{self, *};
+use crate::outcome::{BridgeCause, Why};
 use crate::prescan::BridgeScan;
 use crate::store::now_ns;
 use crate::text::bytes_of_wat;
 
 /// Limits that nothing here passes.
 const ALL: BridgeScan =
-    BridgeScan { instances: u64::MAX, functions: 99, linking_steps: 10_000_000, metadata_bytes: u64::MAX, ..MOST };
+    but(but(but(but(MOST, Instances, u64::MAX), Functions, 99), LinkingSteps, STEPS), Metadata, u64::MAX);
+const STEPS: u64 = 10_000_000;
 
 fn footprint(wat: &str) -> BridgeFootprint {
     scan_bytes(&bytes_of_wat(wat).unwrap(), &ALL, 0, None).unwrap().1
@@ -20,10 +22,11 @@ fn instances(wat: &str) -> u64 {
 }
 
 /// The limit that is passed, and the figure.
-fn refused(wat: &str, most: &BridgeScan) -> (String, u64) {
-    let (cause, limit, figure) = scan_bytes(&bytes_of_wat(wat).unwrap(), most, 0, None).unwrap_err();
-    assert_eq!(cause, BridgeCause::TooLarge);
-    (limit, figure)
+fn refused(wat: &str, most: &BridgeScan) -> (BridgeLoadLimit, u64) {
+    match scan_bytes(&bytes_of_wat(wat).unwrap(), most, 0, None).unwrap_err() {
+        (Why::LoadLimit(limit), figure) => (limit, figure),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Components $c1 to $c{depth - 1} that each instantiate the one before them twice.
@@ -50,11 +53,11 @@ fn a_few_kilobytes_stand_for_a_million_million_instances() {
     let nested = format!("(component {} (instance (instantiate $c39)))", twice("(component $c0)", 40));
     assert_eq!(instances(&nested), 1 << 40);
     // The first figure past the limit, not the whole.
-    assert_eq!(refused(&nested, &MOST), ("instances".into(), 1_023));
-    let most = BridgeScan { nesting: 100, ..ALL };
+    assert_eq!(refused(&nested, &MOST), (Instances, 1_023));
+    let most = but(ALL, Nesting, 100);
     let nested = format!("(component {} (instance (instantiate $c79)))", twice("(component $c0)", 80));
     let found = scan_bytes(&bytes_of_wat(&nested).unwrap(), &most, 0, None).unwrap();
-    assert_eq!((found.0.instances, found.1.instances), (u64::MAX, u64::MAX));
+    assert_eq!((found.0[Instances], found.1.instances), (u64::MAX, u64::MAX));
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn components_are_handed_on() {
     // The root, each $P, and 2^(times + 1) - 1 of the rest.
     assert_eq!(instances(&handed_on(2)), 1 + 2 + 7);
     assert_eq!(instances(&handed_on(30)), 1 + 30 + (1 << 31) - 1);
-    assert_eq!(refused(&handed_on(30), &MOST).0, "instances");
+    assert_eq!(refused(&handed_on(30), &MOST).0, Instances);
 
     // Through several hands: 2^5 uses of what makes 2^7 - 1.
     let big = twice("(component $c0)", 7);
@@ -222,10 +225,10 @@ fn what_is_given_something_else_each_time_is_worked_out_each_time() {
         )
     };
     assert_eq!(instances(&levels(500)), 501);
-    assert_eq!(refused(&levels(500), &BridgeScan { instances: 500, ..ALL }), ("instances".into(), 501));
-    let steps = scan_bytes(&bytes_of_wat(&levels(500)).unwrap(), &ALL, 0, None).unwrap().0.linking_steps;
+    assert_eq!(refused(&levels(500), &but(ALL, Instances, 500)), (Instances, 501));
+    let steps = scan_bytes(&bytes_of_wat(&levels(500)).unwrap(), &ALL, 0, None).unwrap().0[LinkingSteps];
     assert!((50_000..150_000).contains(&steps), "{steps}");
-    assert_eq!(refused(&levels(500), &BridgeScan { linking_steps: steps - 1, ..ALL }).0, "linking_steps");
+    assert_eq!(refused(&levels(500), &but(ALL, LinkingSteps, steps - 1)).0, LinkingSteps);
 }
 
 /// Each level instantiates the next one twice, and gives it something that says which way was taken: a tree of 2^n calls
@@ -259,18 +262,18 @@ fn tree(depth: usize) -> String {
 #[test]
 fn an_exponential_tree_of_different_calls_ends_at_a_limit() {
     assert_eq!(instances(&tree(10)), 1 << 11);
-    assert_eq!(refused(&tree(30), &BridgeScan { instances: 1_000, ..ALL }), ("instances".into(), 1_001));
+    assert_eq!(refused(&tree(30), &but(ALL, Instances, 1_000)), (Instances, 1_001));
     let (limit, steps) = refused(&tree(30), &ALL);
-    assert_eq!(limit, "linking_steps");
-    assert!(steps < ALL.linking_steps + 1_000, "{steps}");
+    assert_eq!(limit, LinkingSteps);
+    assert!(steps < STEPS + 1_000, "{steps}");
 }
 
 #[test]
 fn an_exponential_tree_of_different_calls_ends_at_the_deadline() {
-    let most = BridgeScan { linking_steps: u64::MAX, ..ALL };
+    let most = but(ALL, LinkingSteps, u64::MAX);
     let bytes = bytes_of_wat(&tree(30)).unwrap();
-    let (cause, _, _) = scan_bytes(&bytes, &most, now_ns() + 20_000_000, None).unwrap_err();
-    assert_eq!(cause, BridgeCause::Deadline);
+    let (why, _) = scan_bytes(&bytes, &most, now_ns() + 20_000_000, None).unwrap_err();
+    assert_eq!(why, BridgeCause::Deadline);
 }
 
 #[test]

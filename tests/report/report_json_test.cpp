@@ -88,7 +88,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
   auto json = Json::parse(to_json(report));
   EXPECT_EQ(json["id"], report.id.text());
   json.erase("id");
-  EXPECT_EQ(json, Json::parse(R"({
+  auto expected = Json::parse(R"({
     "schema": 1, "started_at": "2026-11-27T12:34:56.789Z", "component": {"name": "guest", "digest": "blake2b:0123"},
     "function": "run", "outcome": "returned", "result": 42, "stop": null,
     "limits": {"fuel": 102, "timeout_ns": 101, "cpu_time_ns": 116, "memory_bytes": 103, "instance_bytes": 117,
@@ -100,7 +100,13 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
       "waiting_ns": 205, "queued_ns": 206, "starting_ns": 221, "teardown_ns": 218, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
       "bytes_in": 210, "bytes_out": 211, "output_lost": 213, "slices": 212},
     "load": {"wall_ns": 219, "queued_ns": 220, "from_cache": true},
-    "denials": [{"capability": "filesystem", "target": "/etc", "count": 213}]})"));
+    "denials": [{"capability": "filesystem", "target": "/etc", "count": 213}]})");
+  for (const auto& [key, value] : expected["limits"].items()) {
+    EXPECT_EQ(json["limits"][key], value) << key;
+  }
+  expected.erase("limits");
+  json.erase("limits");
+  EXPECT_EQ(json, expected);
 }
 
 }  // namespace

@@ -37,21 +37,21 @@ std::expected<wasmtime::RunPtr, wasmtime::Failure> GuestCall::begin(wasmtime::Bu
   budget.memory_bytes_paid = paid_bytes_;
   budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
   budget.instance_bytes_counted = plan_.component->cost().counted_instance_bytes();
-  std::optional<wasmtime::Wasi> granted;
+  std::optional<grants::CrossingGrants> granted;
   if (own_) {
-    auto opened = streams_->open(own_->wasi, own_->limits);
-    if (!opened) {
-      return std::unexpected(std::move(opened.error()));
+    auto output = streams_->open(own_->wasi, own_->limits.max_output);
+    if (!output) {
+      return std::unexpected(std::move(output.error()));
     }
-    granted = std::move(*opened);
+    granted.emplace(own_->wasi, own_->limits.max_random, std::move(*output));
   } else if (streams_ != nullptr) {
     streams_->begin_call(max_output_);
   }
-  const auto* wasi = granted ? &*granted : nullptr;
+  const auto* crossing = granted ? &granted->crossing() : nullptr;
   if (instance_) {
-    return instance_->begin(plan_, wasi, budget);
+    return instance_->begin(plan_, crossing, budget);
   }
-  return plan_.prepared->call(wasi, budget, *plan_.function->function, plan_.arguments());
+  return plan_.prepared->call(crossing, budget, *plan_.function->function, plan_.arguments());
 }
 
 void GuestCall::host_call(const execution::MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,

@@ -29,7 +29,7 @@ void KeptInstance::free_store() noexcept {
   holdings_.taken = {};
 }
 
-wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall& plan, const wasmtime::Wasi* wasi,
+wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall& plan, const wasmtime::Grants* grants,
                                                     const wasmtime::Budget& budget) {
   if (plan.function != nullptr) {
     return store_->call(budget, *plan.function->function, plan.arguments());
@@ -37,7 +37,7 @@ wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall
   if (plan.dropped) {
     return store_->drop_handle(budget, *plan.dropped);
   }
-  auto made = plan.prepared->store(wasi);
+  auto made = plan.prepared->store(grants);
   if (!made) {
     return std::unexpected(std::move(made.error()));
   }

@@ -105,8 +105,8 @@ class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
   [[nodiscard]] bool spent() const noexcept { return spent_.load(std::memory_order_acquire); }
 
   /// By the job, on its thread: begins the operation of `plan`.
-  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> begin(const execution::CheckedCall& plan, const wasmtime::Wasi* wasi,
-                                                      const wasmtime::Budget& budget);
+  [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> begin(const execution::CheckedCall& plan,
+                                                      const wasmtime::Grants* grants, const wasmtime::Budget& budget);
   [[nodiscard]] host::GuestStreams& streams() noexcept { return streams_; }
   /// Of its memory, what is paid to the ledger.
   [[nodiscard]] std::uint64_t paid_bytes() const noexcept { return paid_bytes_; }

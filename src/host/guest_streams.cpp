@@ -15,36 +15,16 @@ wasmtime::Streams granted(const WasiGrants& grants, OutputGrant grant) {
 
 }  // namespace
 
-wasmtime::Try<wasmtime::Wasi> GuestStreams::open(const WasiGrants& grants, const ResourceLimits& limits) {
-  wasmtime::Wasi out;
-  out.arguments = grants.arguments;
-  out.environment = grants.environment;
-  for (const auto& directory : grants.directories) {
-    out.directories.push_back({directory.host, directory.guest, directory.writable});
-  }
-  if (const auto* bytes = std::get_if<StdinBytes>(&grants.stdin_source)) {
-    out.stdin_bytes = bytes->bytes;
-  }
-  if (const auto* file = std::get_if<StdinFile>(&grants.stdin_source)) {
-    out.stdin_file = file->host.string();
-  }
-  out.stdin_inherited = std::holds_alternative<StdinInherited>(grants.stdin_source);
-  if (grants.coarse_clock) {
-    out.coarse_clock_ns = static_cast<std::uint64_t>(grants.coarse_clock->count());
-  }
-  out.random_seed = grants.random_seed;
-  out.random_bytes_max = limits.max_random.count;
+wasmtime::Try<grants::WrittenOutput> GuestStreams::open(const WasiGrants& grants, Bytes max_output) {
   inherited_ = granted(grants, OutputGrant::Inherited);
   captured_ = granted(grants, OutputGrant::Captured);
   output_ = wasmtime::Output::make(kOutputBufferBytes);
-  output_->allow(limits.max_output.count);
+  output_->allow(max_output.count);
   if (inherited_.any() && !relay_->attach(output_, {.out = inherited_.out ? STDOUT_FILENO : -1,
                                                     .err = inherited_.err ? STDERR_FILENO : -1})) {
     return std::unexpected(wasmtime::Failure{wasmtime::Cause::OutputUnread, OutputRelay::kLeftBytesMax, false, {}, {}});
   }
-  out.output = output_;
-  out.written = {inherited_.out || captured_.out, inherited_.err || captured_.err};
-  return out;
+  return grants::WrittenOutput{output_, {inherited_.out || captured_.out, inherited_.err || captured_.err}};
 }
 
 void GuestStreams::begin_call(Bytes max_output) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "grants/crossing_grants.hpp"
 #include "host/output_relay.hpp"
 #include "ledger/ledger.hpp"
 #include "wasmtime/door.hpp"
@@ -27,8 +28,8 @@ class GuestStreams {
     give_back();
   }
 
-  /// The grants as the door wants them, with fresh streams. Once. Fails with OutputUnread.
-  [[nodiscard]] wasmtime::Try<wasmtime::Wasi> open(const WasiGrants& grants, const ResourceLimits& limits);
+  /// Fresh streams, as they are granted. Once. Fails with OutputUnread.
+  [[nodiscard]] wasmtime::Try<grants::WrittenOutput> open(const WasiGrants& grants, Bytes max_output);
   /// Another call of a store that is kept: it may write so much.
   void begin_call(Bytes max_output);
   /// After each poll. What the ledger has no room for is lost, and said.

@@ -1,11 +1,9 @@
 #include <fmt/format.h>
 
-#include <airssys/wasm/context.hpp>
 #include <airssys/wasm/limit_table.hpp>
+#include <airssys/wasm/limits.hpp>
 #include <string>
 #include <type_traits>
-
-#include "base/utf8.hpp"
 
 namespace airssys::wasm {
 
@@ -64,10 +62,6 @@ Result<void> checked(const Each& each) {
   return out;
 }
 
-Result<void> bad_grant(std::string message, std::string help) {
-  return std::unexpected(Error{BadCall{}, Phase::Queue, std::move(message), std::move(help), {}, {}});
-}
-
 }  // namespace
 
 Result<void> validate(const CallBudget& budget) {
@@ -75,45 +69,6 @@ Result<void> validate(const CallBudget& budget) {
 }
 Result<void> validate(const LoadLimits& limits) {
   return checked([&](const auto& look) { return each_load_limit(limits, look); });
-}
-
-bool operator==(const WasiGrants&, const WasiGrants&) = default;
-
-Result<void> validate(const WasiGrants& grants) {
-  if (grants.coarse_clock && (grants.coarse_clock->count() <= 0 || *grants.coarse_clock > kTimeMost)) {
-    return bad_grant("coarse_clock is not positive or longer than a year", "give it a step, like 10ms");
-  }
-  const auto text = [](std::string_view what, std::size_t number, std::string_view bytes) -> Result<void> {
-    if (base::is_utf8(bytes)) {
-      return {};
-    }
-    return bad_grant(fmt::format("{} {} is not UTF-8", what, number), "guests can be given UTF-8 only");
-  };
-  std::size_t number = 0;
-  for (const auto& argument : grants.arguments) {
-    if (auto good = text("argument", number++, argument); !good) {
-      return good;
-    }
-  }
-  number = 0;
-  for (const auto& [name, value] : grants.environment) {
-    ++number;
-    for (const auto* part : {&name, &value}) {
-      if (auto good = text("environment variable", number, *part); !good) {
-        return good;
-      }
-    }
-  }
-  number = 0;
-  for (const auto& directory : grants.directories) {
-    ++number;
-    for (const auto* part : {&directory.host, &directory.guest}) {
-      if (auto good = text("directory", number, *part); !good) {
-        return good;
-      }
-    }
-  }
-  return {};
 }
 
 }  // namespace airssys::wasm

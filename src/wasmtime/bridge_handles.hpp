@@ -30,7 +30,6 @@ using PreparedHandle = Owned<bridge::BridgePrepared, &bridge::bridge_prepared_fr
 using RunHandle = Owned<bridge::BridgeRun, &bridge::bridge_run_free>;
 using CallsHandle = Owned<bridge::BridgeCalls, &bridge::bridge_calls_free>;
 using OutputHandle = Owned<bridge::BridgeOutput, &bridge::bridge_output_free>;
-using WasiHandle = Owned<bridge::BridgeWasi, &bridge::bridge_wasi_free>;
 
 [[nodiscard]] inline bridge::BridgeSlice slice(std::string_view text) noexcept {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

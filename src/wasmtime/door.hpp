@@ -112,25 +112,12 @@ struct HostFunctionName {
   std::string name;
 };
 
-struct DirectoryGrant {
-  std::string host, guest;
-  bool writable = false;
-};
-
-/// WASI grants as the door wants them.
-struct Wasi {
-  std::vector<std::string> arguments;
-  std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<DirectoryGrant> directories;
-  std::optional<std::string> stdin_bytes;
-  bool stdin_inherited = false;
-  std::optional<std::string> stdin_file;
-  /// Where `written` goes; the other stream is discarded.
+/// What a store is made with: what its runs may touch, and where their output goes. Borrowed for the call that makes
+/// it.
+struct Grants {
+  bridge::BridgeGrants raw{};
   std::shared_ptr<Output> output;
   Streams written;
-  std::optional<std::uint64_t> coarse_clock_ns;
-  std::optional<std::uint64_t> random_seed;
-  std::uint64_t random_bytes_max = 0;
 };
 
 /// One store whose operations follow one another: an instance that keeps its state. After an operation that did not
@@ -160,10 +147,10 @@ class Prepared {
   virtual ~Prepared() = default;
   [[nodiscard]] virtual bool needs_wasi() const noexcept = 0;
   /// A fresh store in which `function` will be called once. `function` and `arguments` outlive the run.
-  [[nodiscard]] virtual Try<RunPtr> call(const Wasi* wasi, const Budget& budget, const Function& function,
+  [[nodiscard]] virtual Try<RunPtr> call(const Grants* grants, const Budget& budget, const Function& function,
                                          const Arguments& arguments) const = 0;
   /// A store for many operations.
-  [[nodiscard]] virtual Try<std::unique_ptr<Store>> store(const Wasi* wasi) const = 0;
+  [[nodiscard]] virtual Try<std::unique_ptr<Store>> store(const Grants* grants) const = 0;
 };
 
 class Component {

@@ -182,47 +182,6 @@ Try<RunPtr> BridgedStore::drop_handle(const Budget& budget, std::uint64_t number
   return begun(bridge::bridge_run_drop_handle(handle_.get(), &budget, number, failure), failure);
 }
 
-Try<WasiHandle> grant(const Wasi& wasi) {
-  WasiHandle handle(bridge::bridge_wasi_new(wasi.random_bytes_max));
-  OutFailure failure;
-  bool good = true;
-  for (const auto& argument : wasi.arguments) {
-    good = good && bridge::bridge_wasi_argument(handle.get(), slice(argument), failure);
-  }
-  for (const auto& [name, value] : wasi.environment) {
-    good = good && bridge::bridge_wasi_variable(handle.get(), slice(name), slice(value), failure);
-  }
-  for (const auto& directory : wasi.directories) {
-    good = good && bridge::bridge_wasi_directory(handle.get(), slice(directory.host), slice(directory.guest),
-                                                 directory.writable, failure);
-  }
-  if (wasi.stdin_file) {
-    bridge::bridge_wasi_stdin_file(handle.get(), slice(*wasi.stdin_file));
-  }
-  if (!good) {
-    return std::unexpected(failure.take());
-  }
-  if (wasi.stdin_bytes) {
-    bridge::bridge_wasi_stdin_bytes(handle.get(), slice(*wasi.stdin_bytes));
-  } else if (wasi.stdin_inherited) {
-    bridge::bridge_wasi_stdin_inherited(handle.get());
-  }
-  const auto write_to_output = [&](bool granted, bridge::BridgeStream stream) {
-    if (granted) {
-      bridge::bridge_wasi_output(handle.get(), static_cast<BridgedOutput&>(*wasi.output).handle.get(), stream);
-    }
-  };
-  write_to_output(wasi.written.out, bridge::BridgeStream::Out);
-  write_to_output(wasi.written.err, bridge::BridgeStream::Err);
-  if (wasi.coarse_clock_ns) {
-    bridge::bridge_wasi_coarse_clocks(handle.get(), *wasi.coarse_clock_ns);
-  }
-  if (wasi.random_seed) {
-    bridge::bridge_wasi_seeded_random(handle.get(), *wasi.random_seed);
-  }
-  return handle;
-}
-
 class BridgedPrepared final : public Prepared {
  public:
   BridgedPrepared(std::shared_ptr<Engine> engine, PreparedHandle handle)
@@ -231,9 +190,9 @@ class BridgedPrepared final : public Prepared {
         wasi_(bridge::bridge_prepared_needs_wasi(handle_.get())) {}
 
   [[nodiscard]] bool needs_wasi() const noexcept override { return wasi_; }
-  [[nodiscard]] Try<RunPtr> call(const Wasi* wasi, const Budget& budget, const Function& function,
+  [[nodiscard]] Try<RunPtr> call(const Grants* grants, const Budget& budget, const Function& function,
                                  const Arguments& arguments) const override {
-    auto run = fresh(wasi);
+    auto run = fresh(grants);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
@@ -243,8 +202,8 @@ class BridgedPrepared final : public Prepared {
     }
     return RunPtr(new FreshRun(std::move(*run)));
   }
-  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override {
-    auto run = fresh(wasi);
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Grants* grants) const override {
+    auto run = fresh(grants);
     if (!run) {
       return std::unexpected(std::move(run.error()));
     }
@@ -252,17 +211,18 @@ class BridgedPrepared final : public Prepared {
   }
 
  private:
-  [[nodiscard]] Try<RunHandle> fresh(const Wasi* wasi) const {
-    WasiHandle granted;
-    if (wasi_ && wasi != nullptr) {
-      auto made = grant(*wasi);
-      if (!made) {
-        return std::unexpected(std::move(made.error()));
-      }
-      granted = std::move(*made);
+  [[nodiscard]] Try<RunHandle> fresh(const Grants* grants) const {
+    bridge::BridgeGrants raw{};
+    if (grants != nullptr) {
+      raw = grants->raw;
+      const auto end = [&](bool written) {
+        return written ? static_cast<BridgedOutput&>(*grants->output).handle.get() : nullptr;
+      };
+      raw.out = end(grants->written.out);
+      raw.err = end(grants->written.err);
     }
     OutFailure failure;
-    RunHandle run(bridge::bridge_run_new(handle_.get(), granted.release(), failure));
+    RunHandle run(bridge::bridge_run_new(handle_.get(), wasi_ && grants != nullptr ? &raw : nullptr, failure));
     if (!run) {
       return std::unexpected(failure.take());
     }

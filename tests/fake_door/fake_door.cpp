@@ -302,11 +302,11 @@ class FakePrepared final : public Prepared {
   FakePrepared(FakeHost& host, std::span<const HostFunctionName> functions)
       : host_(host), functions_(functions.begin(), functions.end()) {}
   [[nodiscard]] bool needs_wasi() const noexcept override { return false; }
-  [[nodiscard]] Try<RunPtr> call(const Wasi* /*wasi*/, const Budget& budget, const Function& function,
+  [[nodiscard]] Try<RunPtr> call(const Grants* /*grants*/, const Budget& budget, const Function& function,
                                  const Arguments& /*arguments*/) const override {
     return RunPtr(new FakeRun(budget, task(function)));
   }
-  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Wasi* wasi) const override;
+  [[nodiscard]] Try<std::unique_ptr<Store>> store(const Grants* grants) const override;
 
  private:
   [[nodiscard]] Task task(const Function& function) const {
@@ -341,7 +341,7 @@ class FakeStore final : public Store {
   const FakePrepared& prepared_;
 };
 
-Try<std::unique_ptr<Store>> FakePrepared::store(const Wasi* /*wasi*/) const {
+Try<std::unique_ptr<Store>> FakePrepared::store(const Grants* /*grants*/) const {
   return std::make_unique<FakeStore>(*this);
 }
 

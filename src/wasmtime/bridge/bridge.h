@@ -165,6 +165,16 @@ enum class BridgeHostResource : uint32_t {
   Threads = 4,
 };
 
+/// Where stdin comes from.
+enum class BridgeStdin : uint32_t {
+  Closed,
+  Inherited,
+  /// `BridgeGrants::stdin_content` is what the guest reads.
+  Bytes,
+  /// It is the path of a file of the host.
+  File,
+};
+
 enum class BridgePoll : uint32_t {
   /// A fuel slice (or epoch tick) is over, or a wake-up came meanwhile: poll again when it is this run's turn.
   Slice = 0,
@@ -185,11 +195,6 @@ enum class BridgePhase : uint32_t {
   Drop = 4,
 };
 
-enum class BridgeStream : uint32_t {
-  Out = 0,
-  Err = 1,
-};
-
 /// The calls of one run as C++ holds them: they alone, since an answer may be waited for long after the run is gone.
 struct BridgeCalls;
 
@@ -207,9 +212,6 @@ struct BridgeOutput;
 struct BridgePrepared;
 
 struct BridgeRun;
-
-/// The grants of one run, gathered call by call and consumed by `bridge_run_new`.
-struct BridgeWasi;
 
 /// Host bytes for each byte that is charged, in sixteenths.
 struct Ratio;
@@ -351,6 +353,41 @@ struct BridgeFootprint {
   uint64_t unknown;
   /// Host bytes that what is known about the component takes as long as it is loaded; filled in at the end of the scan.
   uint64_t metadata_bytes;
+};
+
+struct BridgeVariable {
+  BridgeSlice name;
+  BridgeSlice value;
+};
+
+/// The directory `host`, shown to the guest as `guest`.
+struct BridgeDirectory {
+  BridgeSlice host;
+  BridgeSlice guest;
+  bool writable;
+};
+
+/// What one run may touch, borrowed for the call that makes the run. Directories and stdin's file are opened when it
+/// begins, which fails with `Grant` when that cannot be done. Everything else answers access-denied.
+struct BridgeGrants {
+  const BridgeSlice *arguments;
+  uintptr_t argument_count;
+  const BridgeVariable *environment;
+  uintptr_t variable_count;
+  const BridgeDirectory *directories;
+  uintptr_t directory_count;
+  BridgeStdin stdin_source;
+  BridgeSlice stdin_content;
+  /// Where stdout and stderr go; null: they are discarded.
+  const BridgeOutput *out;
+  const BridgeOutput *err;
+  /// Both clocks show whole steps of so many nanoseconds only; 0: their full resolution.
+  uint64_t coarse_clock_ns;
+  /// Every random interface answers from `random_seed`: the same run twice sees the same numbers.
+  bool random_is_seeded;
+  uint64_t random_seed;
+  /// Of one call.
+  uint64_t random_bytes_max;
 };
 
 /// What one operation may use.
@@ -567,7 +604,7 @@ BridgePrepared *bridge_prepare(const BridgeEngine *engine,
                                bool between_components,
                                BridgeFailure *failure);
 
-/// Runs of this need a `BridgeWasi`.
+/// Runs of this need `BridgeGrants`.
 bool bridge_prepared_needs_wasi(const BridgePrepared *prepared);
 
 /// # Safety
@@ -588,12 +625,11 @@ bool bridge_prescan(BridgeSlice bytes,
                     BridgeFootprint *footprint,
                     BridgeFailure *failure);
 
-/// A store of its own for one run (or one instance). Consumes `wasi`, which may be null when the component imports no
-/// WASI.
+/// A store of its own for one run (or one instance). `grants` may be null when the component imports no WASI.
 ///
 /// # Safety
-/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`.
-BridgeRun *bridge_run_new(const BridgePrepared *prepared, BridgeWasi *wasi, BridgeFailure *failure);
+/// `prepared` outlives the run. All that `grants` points at is readable for the call.
+BridgeRun *bridge_run_new(const BridgePrepared *prepared, const BridgeGrants *grants, BridgeFailure *failure);
 
 /// Begins instantiation alone, for an instance that is called later.
 bool bridge_run_instantiate(BridgeRun *run, const BridgeBudget *budget, BridgeFailure *failure);
@@ -686,52 +722,6 @@ void bridge_run_wake_to(const BridgeRun *run, BridgeWake wake);
 
 /// Between polls only: nobody is to be woken any more, and whoever was named is released.
 void bridge_run_wake_nobody(const BridgeRun *run);
-
-BridgeWasi *bridge_wasi_new(uint64_t random_bytes_max);
-
-/// # Safety
-/// `wasi` came from `bridge_wasi_new` and was not consumed by a run.
-void bridge_wasi_free(BridgeWasi *wasi);
-
-/// # Safety
-/// `text` is readable for the call.
-bool bridge_wasi_argument(BridgeWasi *wasi, BridgeSlice text, BridgeFailure *failure);
-
-/// # Safety
-/// `name` and `value` are readable for the call.
-bool bridge_wasi_variable(BridgeWasi *wasi, BridgeSlice name, BridgeSlice value, BridgeFailure *failure);
-
-/// Shows the directory `host` to the guest as `guest`. It is opened when the run begins, which fails with Grant when that
-/// cannot be done.
-///
-/// # Safety
-/// `host` and `guest` are readable for the call.
-bool bridge_wasi_directory(BridgeWasi *wasi,
-                           BridgeSlice host,
-                           BridgeSlice guest,
-                           bool writable,
-                           BridgeFailure *failure);
-
-/// # Safety
-/// `bytes` is readable for the call.
-void bridge_wasi_stdin_bytes(BridgeWasi *wasi, BridgeSlice bytes);
-
-void bridge_wasi_stdin_inherited(BridgeWasi *wasi);
-
-/// Stdin comes from the file `host`, which is opened as directories are.
-///
-/// # Safety
-/// `host` is readable for the call.
-void bridge_wasi_stdin_file(BridgeWasi *wasi, BridgeSlice host);
-
-/// Sends the guest's stdout or stderr to `output`; what is sent nowhere is discarded.
-void bridge_wasi_output(BridgeWasi *wasi, const BridgeOutput *output, BridgeStream stream);
-
-/// Both clocks show whole steps of `step_ns` only.
-void bridge_wasi_coarse_clocks(BridgeWasi *wasi, uint64_t step_ns);
-
-/// Every random interface answers from this seed: the same run twice sees the same numbers.
-void bridge_wasi_seeded_random(BridgeWasi *wasi, uint64_t seed);
 
 /// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
 ///

@@ -16,6 +16,7 @@ pub mod denied;
 pub mod engine;
 pub mod ffi;
 pub mod function;
+pub mod grants;
 pub mod lanes;
 pub mod ledger;
 pub mod lift;

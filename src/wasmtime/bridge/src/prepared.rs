@@ -131,7 +131,7 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
     })
 }
 
-/// Runs of this need a `BridgeWasi`.
+/// Runs of this need `BridgeGrants`.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_prepared_needs_wasi(prepared: &BridgePrepared) -> bool {
     prepared.needs_wasi

@@ -3,6 +3,7 @@
 use crate::calls::BridgeCalls;
 use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::function::BridgeFunction;
+use crate::grants::{BridgeGrants, Grants};
 use crate::lanes::LaneUse;
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::limits::{BridgeBudget, BridgeLimit};
@@ -14,7 +15,7 @@ use crate::stacks::Polled;
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
 use crate::store::{BridgeCpuLimit, BridgePhase, Data, Shared};
 use crate::typed::{BridgeAnswer, LIFTED};
-use crate::wasi::{BridgeWasi, missing_context};
+use crate::wasi::missing_context;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,31 +78,30 @@ const _: fn() = || {
     is_send::<BridgeRun>();
 };
 
-/// A store of its own for one run (or one instance). Consumes `wasi`, which may be null when the component imports no
-/// WASI.
+/// A store of its own for one run (or one instance). `grants` may be null when the component imports no WASI.
 ///
 /// # Safety
-/// `prepared` outlives the run. `wasi` is null or came from `bridge_wasi_new`.
+/// `prepared` outlives the run. All that `grants` points at is readable for the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bridge_run_new(
     prepared: &BridgePrepared,
-    wasi: *mut BridgeWasi,
+    grants: Option<&BridgeGrants>,
     failure: &mut BridgeFailure,
 ) -> *mut BridgeRun {
     raw(guarded(failure, || {
         let shared = Arc::<Shared>::default();
         shared.stack_paid.store(true, Relaxed);
         // SAFETY: the caller's promise above.
-        let wasi = if wasi.is_null() { None } else { Some(unsafe { Box::from_raw(wasi) }) };
-        if prepared.needs_wasi && wasi.is_none() {
+        let grants = grants.map(|grants| unsafe { Grants::take(grants) }).transpose()?;
+        if prepared.needs_wasi && grants.is_none() {
             return Err(missing_context());
         }
         // SAFETY: the caller's promise makes it outlive the server.
         let pre: &'static InstancePre<Data> = unsafe { &*std::ptr::from_ref(&prepared.pre) };
         // SAFETY: as above: the prepared component keeps the host.
         let ledger: &'static Ledger = unsafe { &*Arc::as_ptr(&prepared.host.ledger) };
-        let lane = wasi.as_ref().map(|wasi| prepared.host.lanes.enter(&wasi.lane)).transpose()?;
-        let mut data = Data::new(shared.clone(), ledger, prepared.fuel, wasi);
+        let lane = grants.as_ref().map(|grants| prepared.host.lanes.enter(&grants.lane)).transpose()?;
+        let mut data = Data::new(shared.clone(), ledger, prepared.fuel, grants);
         data.lift_arguments = prepared.lift;
         let mut store = Store::new(&prepared.engine, data);
         if prepared.between_components {

@@ -5,6 +5,7 @@ pub mod crossing;
 use crate::bounds::{Listings, OpenFiles};
 use crate::calls::Calls;
 use crate::denied::{Denials, HTTP_FIELDS_BYTES_MAX, NoRequests};
+use crate::grants::Grants;
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::lift::Ratio;
 use crate::limits::{BridgeBudget, BridgeLimit};
@@ -12,7 +13,6 @@ use crate::outcome::{BridgeCause, Stopped};
 use crate::serve::Desk;
 use crate::value::Handles;
 use crate::waker::RunWaker;
-use crate::wasi::BridgeWasi;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -190,7 +190,7 @@ pub struct Data {
     pub lift_result: Ratio,
     granted: Option<Box<Granted>>,
     /// Grants that are opened before anything else is done.
-    pub unopened: Option<Box<BridgeWasi>>,
+    pub unopened: Option<Box<Grants>>,
     pub handles: Handles,
     wasi_calls: u64,
     own_calls: u64,
@@ -221,12 +221,7 @@ pub struct Data {
 }
 
 impl Data {
-    pub fn new(
-        shared: Arc<Shared>,
-        ledger: &'static Ledger,
-        fuel_metered: bool,
-        wasi: Option<Box<BridgeWasi>>,
-    ) -> Self {
+    pub fn new(shared: Arc<Shared>, ledger: &'static Ledger, fuel_metered: bool, grants: Option<Box<Grants>>) -> Self {
         let mut data = Self {
             shared,
             ledger,
@@ -255,9 +250,9 @@ impl Data {
             poll_seen: 0,
             poll_began_ns: 0,
         };
-        match wasi {
-            Some(wasi) if wasi.is_open() => data.grant(wasi),
-            wasi => data.unopened = wasi,
+        match grants {
+            Some(grants) if grants.is_open() => data.grant(grants),
+            grants => data.unopened = grants,
         }
         data
     }
@@ -270,17 +265,17 @@ impl Data {
     }
 
     /// What was to be opened is.
-    pub fn grant(&mut self, mut wasi: Box<BridgeWasi>) {
+    pub fn grant(&mut self, mut grants: Box<Grants>) {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HTTP_FIELDS_BYTES_MAX);
         self.granted = Some(Box::new(Granted {
-            wasi: wasi.build(),
+            wasi: grants.build(),
             http,
             hooks: NoRequests(self.shared.clone()),
             table: ResourceTable::new(),
             listings: Listings::new(self.ledger),
             open_files: OpenFiles::new(self.ledger),
-            random_bytes_max: wasi.random_bytes_max,
+            random_bytes_max: grants.random_bytes_max,
         }));
     }
 

@@ -12,6 +12,7 @@ use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
 use crate::ffi::{BridgeSlice, bridge_bytes_free};
 use crate::function::BridgeFunction;
+use crate::grants::{BridgeGrants, BridgeStdin};
 use crate::ledger::{BridgeLedger, BridgeTally, Ledger};
 use crate::limits::{BridgeBudget, BridgeLimit, BridgeLoadLimit, LIMITS};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
@@ -21,7 +22,6 @@ use crate::store::BridgeCpuLimit;
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_to};
-use crate::wasi::bridge_wasi_new;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -94,6 +94,23 @@ macro_rules! compares_with_why {
     )*};
 }
 compares_with_why!(BridgeCause, BridgeLimit, BridgeLoadLimit);
+
+const NOTHING: BridgeGrants = BridgeGrants {
+    arguments: std::ptr::null(),
+    argument_count: 0,
+    environment: std::ptr::null(),
+    variable_count: 0,
+    directories: std::ptr::null(),
+    directory_count: 0,
+    stdin_source: BridgeStdin::Closed,
+    stdin_content: BridgeSlice { data: std::ptr::null(), size: 0 },
+    out: std::ptr::null(),
+    err: std::ptr::null(),
+    coarse_clock_ns: 0,
+    random_is_seeded: false,
+    random_seed: 0,
+    random_bytes_max: 0,
+};
 
 /// The budget, but for this limit.
 fn but(mut budget: BridgeBudget, limit: BridgeLimit, most: u64) -> BridgeBudget {
@@ -180,8 +197,8 @@ impl Guest {
         let mut why = failure();
         // SAFETY: the prepared component lives as long as the guest; the pointers become boxes once.
         let run = unsafe {
-            let wasi = if (*self.prepared).needs_wasi { bridge_wasi_new(0) } else { std::ptr::null_mut() };
-            let run = bridge_run_new(&*self.prepared, wasi, &mut why);
+            let grants = (*self.prepared).needs_wasi.then_some(&NOTHING);
+            let run = bridge_run_new(&*self.prepared, grants, &mut why);
             assert!(!run.is_null(), "{}", message(&why));
             Box::from_raw(run)
         };

@@ -1,8 +1,9 @@
 //! Runs: dropped at any point, woken, refused, panicking.
 
-use super::{BUDGET, Guest, LIFT, LOOP, cancel, core, failure, message, text, usage};
+use super::{BUDGET, Guest, LIFT, LOOP, NOTHING, cancel, core, failure, message, text, usage};
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeBytes, BridgeSlice};
+use crate::grants::{BridgeDirectory, BridgeGrants, BridgeStdin, Unopened};
 use crate::limits::BridgeLimit;
 use crate::outcome::BridgeCause;
 use crate::prepared::BridgePrepared;
@@ -11,7 +12,6 @@ use crate::store::{BridgeCpuLimit, BridgePhase};
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
-use crate::wasi::BridgeWasi;
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -197,7 +197,7 @@ fn a_component_without_the_wasi_context_it_needs_is_refused() {
     let guest = Guest::new(wat, &[]);
     let mut why = failure();
     // SAFETY: a null context is what is tested.
-    assert!(unsafe { bridge_run_new(&*guest.prepared, std::ptr::null_mut(), &mut why) }.is_null());
+    assert!(unsafe { bridge_run_new(&*guest.prepared, None, &mut why) }.is_null());
     assert_eq!(why.cause, BridgeCause::Other);
 }
 
@@ -272,7 +272,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     let component = BridgeComponent { component };
     // SAFETY: the pointers come from boxes and become boxes once; everything outlives the polls below.
     let (entry, mut run) = unsafe {
-        let run = bridge_run_new(&prepared, std::ptr::null_mut(), &mut why);
+        let run = bridge_run_new(&prepared, None, &mut why);
         let entry = crate::function::bridge_component_function(&component, text("run"), &mut why);
         (Box::from_raw(entry), Box::from_raw(run))
     };
@@ -309,7 +309,7 @@ fn ended(run: &mut BridgeRun) -> (BridgeCause, String) {
 /// Held by the test: whoever opens a directory meanwhile never gets an answer.
 static NEVER: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
-/// A run of a guest that imports WASI, which is granted what `grant` adds and has begun.
+/// A run of a guest that imports WASI, which has these grants and has begun.
 struct Granted {
     run: Box<BridgeRun>,
     // Both outlive the run.
@@ -318,7 +318,7 @@ struct Granted {
 }
 
 impl Granted {
-    fn new(grant: impl FnOnce(&mut BridgeWasi)) -> Self {
+    fn new(grants: &BridgeGrants) -> Self {
         let guest = Guest::new(
             r#"(component
                 (import "wasi:cli/environment@0.2.0" (instance (export "get-arguments" (func (result (list string))))))
@@ -328,33 +328,30 @@ impl Granted {
             &[],
         );
         let (function, mut why) = (guest.function(), failure());
-        // SAFETY: everything lives for the calls; the run takes the grants, and becomes a box once.
-        let mut run = unsafe {
-            let wasi = crate::wasi::bridge_wasi_new(0);
-            grant(&mut *wasi);
-            Box::from_raw(bridge_run_new(&*guest.prepared, wasi, &mut why))
-        };
+        // SAFETY: everything lives for the calls; the run becomes a box once.
+        let mut run = unsafe { Box::from_raw(bridge_run_new(&*guest.prepared, Some(grants), &mut why)) };
         // SAFETY: the function outlives the run.
         assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
         Self { run, _function: function, _guest: guest }
     }
 }
 
-fn grant_directory(wasi: &mut BridgeWasi, host: &str) {
-    // SAFETY: the texts live for the call.
-    assert!(unsafe { crate::wasi::bridge_wasi_directory(wasi, text(host), text("/"), false, &mut failure()) });
+fn directory(host: &str) -> BridgeDirectory {
+    BridgeDirectory { host: text(host), guest: text("/"), writable: false }
+}
+
+/// Opens nothing before the test lets go.
+fn never(_: &mut wasmtime_wasi::WasiCtxBuilder, _: &Unopened) -> wasmtime::Result<()> {
+    drop(NEVER.lock());
+    Err(wasmtime::Error::from(std::io::Error::from_raw_os_error(2)))
 }
 
 #[test]
 fn a_directory_that_never_opens_keeps_no_run() {
     let held = NEVER.lock().unwrap();
-    let mut granted = Granted::new(|wasi| {
-        wasi.open = |_, _| {
-            drop(NEVER.lock());
-            Err(wasmtime::Error::from(std::io::Error::from_raw_os_error(2)))
-        };
-        grant_directory(wasi, "/mnt/dead");
-    });
+    let dead = directory("/mnt/dead");
+    crate::grants::OPENER.set(never);
+    let mut granted = Granted::new(&BridgeGrants { directories: &dead, directory_count: 1, ..NOTHING });
     let run = &mut granted.run;
     bridge_run_wake_to(run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });
     assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Waiting);
@@ -366,17 +363,18 @@ fn a_directory_that_never_opens_keeps_no_run() {
 
 #[test]
 fn a_grant_that_cannot_be_opened_is_named() {
-    let opened = |grant: &dyn Fn(&mut BridgeWasi)| {
-        let mut granted = Granted::new(grant);
+    let opened = |grants: &BridgeGrants| {
+        let mut granted = Granted::new(grants);
         let why = ended(&mut granted.run);
         assert_eq!(usage(&granted.run).fuel_left, BUDGET.limit(BridgeLimit::Fuel), "nothing has run");
         why
     };
-    let (cause, message) = opened(&|wasi| grant_directory(wasi, "/absent"));
+    let absent = directory("/absent");
+    let (cause, message) = opened(&BridgeGrants { directories: &absent, directory_count: 1, ..NOTHING });
     assert_eq!(cause, BridgeCause::Grant);
     assert!(message.starts_with("/absent: "), "{message}");
-    // SAFETY: the text lives for the call.
-    let (cause, message) = opened(&|wasi| unsafe { crate::wasi::bridge_wasi_stdin_file(wasi, text("/")) });
+    let root = BridgeGrants { stdin_source: BridgeStdin::File, stdin_content: text("/"), ..NOTHING };
+    let (cause, message) = opened(&root);
     assert_eq!(cause, BridgeCause::Grant);
     assert!(message.starts_with("/: ") && message.contains("directory"), "{message}");
 }

@@ -24,7 +24,7 @@ struct CallSurroundings {
 };
 
 /// What happens in a component from its begin to its end: a call in a fresh instance, or anything in a kept one.
-class GuestCall final : public execution::Job {
+class GuestCall final : public execution::Call {
  public:
   /// In `instance`, or in a fresh one when that is empty.
   GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,

@@ -104,7 +104,7 @@ class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
   [[nodiscard]] const std::shared_ptr<load::LoadedComponent>& component() const noexcept { return component_; }
   [[nodiscard]] bool spent() const noexcept { return spent_.load(std::memory_order_acquire); }
 
-  /// By the job, on its thread: begins the operation of `plan`.
+  /// By the call that has it, on its thread: begins what `plan` says.
   [[nodiscard]] wasmtime::Try<wasmtime::RunPtr> begin(const execution::CheckedCall& plan,
                                                       const wasmtime::Grants* grants, const wasmtime::Budget& budget);
   [[nodiscard]] host::GuestStreams& streams() noexcept { return streams_; }

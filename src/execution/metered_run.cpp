@@ -39,8 +39,8 @@ void count(base::Atomic<std::int64_t>& figure, std::int64_t more) noexcept {
 
 }  // namespace
 
-MeteredRun::MeteredRun(Job& job, Report& report, const Metering& settings) noexcept
-    : job_(job), report_(report), settings_(settings) {}
+MeteredRun::MeteredRun(Call& call, Report& report, const Metering& settings) noexcept
+    : call_(call), report_(report), settings_(settings) {}
 
 std::unique_lock<base::Mutex> MeteredRun::watched() const {
   return watch_ != nullptr ? std::unique_lock(*watch_) : std::unique_lock<base::Mutex>();
@@ -62,7 +62,7 @@ bool MeteredRun::begin(Clock::time_point now) {
   auto budget = execution::budget(allowed(), settings_.prices, deadline_);
   budget.cancelled = cancellation();
   budget.ending = settings_.ending;
-  auto run = job_.begin(budget);
+  auto run = call_.begin(budget);
   if (!run) {
     fail(std::move(run.error()), readings(now));
     return false;
@@ -130,7 +130,7 @@ wasmtime::Poll MeteredRun::poll(Clock::time_point began) {
   if (by_wall) {
     count(cpu_ns_, ran);
   }
-  shortage_ = job_.polled();
+  shortage_ = call_.polled();
   if (polled == wasmtime::Poll::Done) {
     collect();
   }
@@ -143,7 +143,7 @@ void MeteredRun::answer_host_calls() {
   hold(began);
   const auto calls = run_->host_calls();
   while (auto call = calls->next()) {
-    job_.host_call(*this, calls, std::move(*call));
+    call_.host_call(*this, calls, std::move(*call));
   }
   last_look_ = Clock::now();
   count(running_ns_, (last_look_ - began).count());
@@ -175,7 +175,7 @@ void MeteredRun::collect() {
     report_.result = std::unexpected(std::move(*overdrawn));
     finish(last);
   } else {
-    report_.result = job_.result(std::move(*answer));
+    report_.result = call_.result(std::move(*answer));
     finish(last);
   }
 }
@@ -199,7 +199,7 @@ void MeteredRun::give_up() noexcept {
   report_.result = std::unexpected(ledger::no_memory(phase_of(last.counters.phase)));
   free_run();
   try {
-    job_.complete(report_);
+    call_.complete(report_);
   } catch (const std::bad_alloc&) {
     report_.stdout_text.clear();
     report_.stderr_text.clear();
@@ -225,7 +225,7 @@ Readings MeteredRun::figures(Clock::time_point now) const {
 Readings MeteredRun::readings(Clock::time_point now) const {
   auto out = figures(now);
   out.wasm_stack_bytes = settings_.wasm_stack_bytes;
-  out.host_function = job_.last_host_call();
+  out.host_function = call_.last_host_call();
   out.shortage = shortage_;
   return out;
 }
@@ -253,7 +253,7 @@ ResourceUsage MeteredRun::usage_from(const Readings& readings) const {
   if (readings.counters.wasi_calls > 0) {
     usage.host_calls.emplace("wasi", readings.counters.wasi_calls);
   }
-  job_.count_host_calls(usage.host_calls);
+  call_.count_host_calls(usage.host_calls);
   return usage;
 }
 
@@ -297,7 +297,7 @@ void MeteredRun::finish(const Readings& last, bool fuel_lost) {
   const bool frees = run_ != nullptr && (run_->owns_store() || !report_);
   const auto began = frees ? Clock::now() : Clock::time_point();
   free_run();
-  job_.complete(report_);
+  call_.complete(report_);
   if (frees) {
     report_.resource_usage.teardown = teardown_ + (Clock::now() - began);
   }

@@ -20,12 +20,12 @@ class MeteredRun;
 }
 
 /// What a run is about: makes the guest, answers its host calls, turns its answer into a value.
-class Job {
+class Call {
  public:
-  Job() = default;
-  Job(const Job&) = delete;
-  Job& operator=(const Job&) = delete;
-  virtual ~Job() = default;
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  virtual ~Call() = default;
 
   /// What it takes of the process beside its place; the same as long as it lives.
   [[nodiscard]] virtual const ledger::Amounts& needs() const = 0;
@@ -42,7 +42,7 @@ class Job {
   [[nodiscard]] virtual std::expected<std::optional<Value>, Error> result(wasmtime::Answer answer) = 0;
   /// Adds its calls of host functions, by interface. Any thread.
   virtual void count_host_calls(HostCallCounts& counts) const = 0;
-  /// Last word on an error (a command's exit(0) is a return), and what only the job knows: output, bytes.
+  /// Last word on an error (a command's exit(0) is a return), and what only the call knows: output, bytes.
   virtual void complete(Report& report) = 0;
   /// `interface#function` of the last host call.
   [[nodiscard]] virtual std::string_view last_host_call() const = 0;
@@ -68,7 +68,7 @@ class MeteredRun {
   using Clock = base::Clock;
 
   /// `report` has begun (report::begin_report). Both outlive this.
-  MeteredRun(Job& job, Report& report, const Metering& settings) noexcept;
+  MeteredRun(Call& call, Report& report, const Metering& settings) noexcept;
   MeteredRun(const MeteredRun&) = delete;
   MeteredRun& operator=(const MeteredRun&) = delete;
 
@@ -108,7 +108,7 @@ class MeteredRun {
     return cancelled_ != nullptr ? base::plain(*cancelled_) : nullptr;
   }
   [[nodiscard]] const Report& report() const noexcept { return report_; }
-  [[nodiscard]] const ledger::Amounts& needs() const { return job_.needs(); }
+  [[nodiscard]] const ledger::Amounts& needs() const { return call_.needs(); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
   /// Far away until it has begun.
@@ -138,7 +138,7 @@ class MeteredRun {
   [[nodiscard]] std::chrono::nanoseconds queued(Clock::time_point now) const;
   [[nodiscard]] std::unique_lock<base::Mutex> watched() const;
 
-  Job& job_;
+  Call& call_;
   Report& report_;
   const Metering settings_;
   base::Mutex* watch_ = nullptr;

@@ -12,6 +12,7 @@
 #include "base/utf8.hpp"
 #include "compile/load_error.hpp"
 #include "ledger/exhausted.hpp"
+#include "load/recognise.hpp"
 
 namespace airssys::wasm::load {
 
@@ -38,47 +39,6 @@ wasmtime::ScanFigures scan_limits(const LoadLimits& limits) {
   return out;
 }
 
-bool is_component(std::span<const std::uint8_t> bytes) {
-  static constexpr std::array<std::uint8_t, 8> kPreamble = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
-  return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
-}
-
-bool is_core_module(std::span<const std::uint8_t> bytes) {
-  static constexpr std::array<std::uint8_t, 8> kPreamble = {0, 'a', 's', 'm', 1, 0, 0, 0};
-  return bytes.size() >= kPreamble.size() && std::equal(kPreamble.begin(), kPreamble.end(), bytes.begin());
-}
-
-/// How what `compile_to_file` wrote begins, as any other object file does.
-constexpr std::string_view kElf =
-    "\x7f"
-    "ELF";
-
-constexpr const char* kWhatIsOne =
-    "components are made by 'wasm-tools component new', 'cargo build --target wasm32-wasip2', jco and componentize-py; "
-    "their text begins with (component";
-
-/// What begins with a zero and is no component that can be read.
-std::string what_else(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kMagic("\0asm", 4);
-  constexpr std::size_t kPreamble = 8, kVersion = 4, kLayer = 6;
-  if (bytes.size() < kPreamble || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
-    return "this is no WebAssembly component";
-  }
-  const auto version = bytes[kVersion] + bytes[kVersion + 1] * 0x100;
-  return bytes[kLayer] == 1 && bytes[kLayer + 1] == 0
-             ? fmt::format("this is a component of format version {}; 13 is the one that can be read", version)
-             : fmt::format("this is WebAssembly of version {}, and no component", version);
-}
-
-bool begins_like_wat(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  return first != std::string_view::npos && (text[first] == '(' || text[first] == ';');
-}
-
-Error load_failed(std::string message, std::string help = {}) {
-  return {LoadFailed{}, Phase::Load, std::move(message), std::move(help), {}, {}};
-}
-
 /// Native code of another Wasmtime, for another processor or with other settings; no limit was passed.
 bool is_unusable(const Error& error) {
   const auto* failed = std::get_if<LoadFailed>(&error.kind);
@@ -89,106 +49,22 @@ bool over(const compile::Patience& patience) {
   return patience.stop.stop_requested() || base::Clock::now() >= patience.deadline;
 }
 
-ledger::Kind pool_kind(bool large) { return large ? ledger::Kind::LargePoolMemories : ledger::Kind::PoolMemories; }
-
-bool fits_pool(const std::optional<RequiredResources>& required) {
-  return required && required->memories <= wasmtime::kPoolMemoriesPerComponent &&
-         required->tables <= wasmtime::kPoolTablesPerComponent &&
-         required->largest_initial_memory.count <= wasmtime::kPoolMemoryBytes &&
-         required->largest_initial_table <= wasmtime::kPoolTableElements;
-}
-
 }  // namespace
 
 Loader::Loader(const RuntimeConfig& config, std::shared_ptr<wasmtime::Host> host,
                std::shared_ptr<ledger::Account> account)
     : config_(config),
-      host_(std::move(host)),
       account_(std::move(account)),
+      engines_(config_, std::move(host), account_),
       compiler_(config_.compile, account_),
       cache_(config_.cache_directory, config_.cache_max),
       cache_writer_({[this](const auto& key, const auto& artefact) { return cache_.store(key, artefact); },
                      [this](const auto& key) { cache_.used(key); }},
                     account_) {}
 
-void Loader::tick() {
-  const std::lock_guard lock(mutex_);
-  for (const auto& made : engines_) {
-    made.engine->tick();
-  }
-}
-
-wasmtime::Settings Loader::settings(bool concurrency) const {
-  return {
-      .fuel = config_.meter == Meter::Fuel, .concurrency = concurrency, .wasm_stack_bytes = config_.wasm_stack.count};
-}
-
-wasmtime::Settings Loader::pool_settings(bool large) const {
-  auto out = settings(false);
-  out.pool_slots = config_.max_concurrent + config_.max_instances;
-  out.large = large;
-  if (!large) {
-    out.pool_spare = std::max(wasmtime::kPoolSpareLeast, config_.workers * wasmtime::kPoolDecommitBatch);
-  }
-  return out;
-}
-
-Result<std::shared_ptr<wasmtime::Engine>> Loader::engine_for(const wasmtime::Settings& settings) {
-  const std::lock_guard alone(making_);
-  {
-    const std::lock_guard lock(mutex_);
-    const auto there = std::ranges::find(engines_, settings, &Made::settings);
-    if (there != engines_.end()) {
-      return there->engine;
-    }
-  }
-  const auto cost = settings.pool_slots > 0 ? wasmtime::pool_cost(settings) : ledger::Amounts{};
-  if (const auto shortage = account_->take(cost)) {
-    return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
-  }
-  ledger::Reservation taken(account_, cost);
-  auto made = wasmtime::Engine::make(host_, settings);
-  if (!made) {
-    return std::unexpected(Error{HostExhausted{HostResource::AddressSpace, static_cast<int>(made.error().code)},
-                                 Phase::Load,
-                                 "an engine with these settings cannot be had",
-                                 "set RuntimeConfig::pool to false",
-                                 {},
-                                 {},
-                                 std::move(made.error().message)});
-  }
-  // Components and instances may outlive us, and with them their pool: what it takes is given back after it is gone.
-  struct Paid {
-    ledger::Reservation taken;
-    std::shared_ptr<wasmtime::Engine> engine;
-  };
-  const auto paid = std::make_shared<Paid>(std::move(taken), std::move(*made));
-  std::shared_ptr<wasmtime::Engine> out(paid, paid->engine.get());
-  {
-    const std::lock_guard lock(mutex_);
-    engines_.push_back({settings, out});
-  }
-  if (settings.pool_slots > 0) {
-    // Of its memories each place owns one.
-    account_->add_capacity(pool_kind(settings.large),
-                           std::uint64_t{settings.pool_slots} * (wasmtime::kPoolMemoriesPerSlot - 1));
-  }
-  return out;
-}
-
-/// Null where the process has no room for it: runs without a pool are slower, and admitted one by one.
-std::shared_ptr<wasmtime::Engine> Loader::pool_for(bool large) {
-  auto pool = engine_for(pool_settings(large));
-  return pool ? std::move(*pool) : nullptr;
-}
-
 Result<base::Buffer> Loader::translate(std::string_view text, compile::Patience& patience) {
-  if (text.starts_with(kElf)) {
-    return std::unexpected(load_failed("this is native code, not a component",
-                                       "only if you compiled it yourself: airssys-wasm run --precompiled FILE"));
-  }
-  if (text.size() <= config_.load.max_bytes.count && !base::is_utf8(text)) {
-    return std::unexpected(load_failed("this is neither a WebAssembly component nor text", kWhatIsOne));
+  if (auto good = check_text(text, config_.load.max_bytes.count); !good) {
+    return std::unexpected(std::move(good.error()));
   }
   if (text.size() > config_.load.max_text.count) {
     return std::unexpected(compile::passed(wasmtime::LoadLimit::Text, config_.load, text.size()));
@@ -196,7 +72,6 @@ Result<base::Buffer> Loader::translate(std::string_view text, compile::Patience&
   const bool elsewhere = text.size() > kTextHere && config_.compile.mode == CompileIsolation::Mode::Child;
   auto bytes = elsewhere ? compiler_.translate(text, config_.load, patience) : parse(text);
   const auto* failed = bytes ? nullptr : std::get_if<LoadFailed>(&bytes.error().kind);
-  // Prose, a script, a program in another language: not the mistake of somebody who writes a component.
   if (failed != nullptr && failed->limit.empty() && !begins_like_wat(text)) {
     bytes.error().help = kWhatIsOne;
   }
@@ -215,17 +90,8 @@ Result<wasmtime::Scan> Loader::scan(std::span<const std::uint8_t> bytes, const c
   if (bytes.size() > config_.load.max_bytes.count) {
     return std::unexpected(compile::passed(wasmtime::LoadLimit::Bytes, config_.load, bytes.size()));
   }
-  if (bytes.empty()) {
-    return std::unexpected(load_failed("the file is empty", kWhatIsOne));
-  }
-  if (is_core_module(bytes)) {
-    return std::unexpected(
-        load_failed("this is a core WebAssembly module, not a component",
-                    "make a component of it: wasm-tools component new module.wasm -o component.wasm (with --adapt "
-                    "wasi_snapshot_preview1.wasm when it was built for WASI preview 1)"));
-  }
-  if (!is_component(bytes)) {
-    return std::unexpected(load_failed(what_else(bytes), kWhatIsOne));
+  if (auto good = check_binary(bytes); !good) {
+    return std::unexpected(std::move(good.error()));
   }
   base::Atomic<bool> cancelled = false;
   const base::StopCallback on_stop(patience.stop, [&] { cancelled.store(true); });
@@ -252,7 +118,7 @@ Result<void> Loader::small_enough(const compile::Artefact& artefact) const {
 }
 
 Result<compile::Artefact> Loader::compile(const Source& source, bool concurrency, const Shared& shared) {
-  const auto how = settings(concurrency);
+  const auto how = engines_.settings(concurrency);
   auto artefact = config_.compile.mode == CompileIsolation::Mode::Child
                       ? compiler_.compile(source.bytes, how, config_.load, source.patience, shared)
                       : compile_here(source, how, shared);
@@ -302,30 +168,6 @@ Result<CompiledComponent> Loader::compile(std::span<const std::uint8_t> bytes, c
   return CompiledComponent{std::move(*artefact), found->footprint};
 }
 
-/// Maps an artefact into a pooling engine where it fits a slot, else into the on-demand one.
-Result<Loader::Mapped> Loader::map_artefact(const std::string& path, bool concurrency,
-                                            const wasmtime::Footprint& footprint) {
-  auto plain = engine_for(settings(concurrency));
-  if (!plain) {
-    return std::unexpected(std::move(plain.error()));
-  }
-  auto component = wasmtime::Component::load(*plain, path);
-  if (!component) {
-    return std::unexpected(compile::load_error(std::move(component.error()), config_.load));
-  }
-  // In component-model async each task that waits holds a stack: in a pool one guest would take those of all others.
-  if (config_.pool && !concurrency && fits_pool((*component)->required())) {
-    const bool large = footprint.memory_bytes > wasmtime::kSmallMemoryBytes;
-    if (const auto pool = pool_for(large)) {
-      // What it requires fits; what else a slot bounds (the size of an instance) only the load can tell.
-      if (auto in_pool = wasmtime::Component::load(pool, path)) {
-        return Mapped{std::move(*in_pool), pool_kind(large)};
-      }
-    }
-  }
-  return Mapped{std::move(*component), std::nullopt};
-}
-
 Result<DescribedComponent> Loader::map_and_describe(const std::string& path, bool concurrency,
                                                     const wasmtime::Footprint& footprint, const LoadedSizes& sizes) {
   const auto cost = wasmtime::component_cost(footprint, sizes.bytes, sizes.artefact);
@@ -333,7 +175,7 @@ Result<DescribedComponent> Loader::map_and_describe(const std::string& path, boo
     return std::unexpected(ledger::exhausted(*shortage, Phase::Load));
   }
   ledger::Reservation taken(account_, cost);
-  auto mapped = map_artefact(path, concurrency, footprint);
+  auto mapped = engines_.map(path, concurrency, footprint);
   if (!mapped) {
     return std::unexpected(std::move(mapped.error()));
   }
@@ -345,7 +187,7 @@ Result<DescribedComponent> Loader::map_and_describe(const std::string& path, boo
 }
 
 wasmtime::RunCost Loader::run_cost(const wasmtime::Footprint& footprint, std::optional<ledger::Kind> pool) const {
-  return {pool, wasmtime::stack_bytes(settings(false)), footprint};
+  return {pool, wasmtime::stack_bytes(engines_.settings(false)), footprint};
 }
 
 Result<DescribedComponent> Loader::obtain(const Source& source, const base::Digest& digest, const wasmtime::Scan& found,
@@ -451,7 +293,7 @@ Result<ComponentHandle> Loader::finish_load(const Source& source) {
       {source.bytes.begin(), source.bytes.end()},
       found->figures.figures[static_cast<std::size_t>(wasmtime::LoadLimit::Components)] > 0 ||
           found->figures.concurrency,
-      host_,
+      engines_.host(),
       run_cost(found->footprint, component->pool),
       {base::Clock::now() - source.patience.began, source.patience.queued, notes.from_cache}};
   return detail::Behind::make<ComponentHandle>(base::make_held<LoadedComponent>(
@@ -508,7 +350,7 @@ Result<ComponentHandle> Loader::load_precompiled(const std::filesystem::path& pa
     return std::unexpected(is_unusable(component.error()) ? not_ours() : std::move(component.error()));
   }
   LoadedComponent::Identity identity{
-      {path.filename().string(), {}},        size, {}, true, host_, run_cost(*footprint, component->pool),
+      {path.filename().string(), {}},        size, {}, true, engines_.host(), run_cost(*footprint, component->pool),
       {base::Clock::now() - began, {}, true}};
   return detail::Behind::make<ComponentHandle>(base::make_held<LoadedComponent>(
       std::move(identity), std::move(*component), std::move(host), std::vector<std::string>{}));

@@ -18,6 +18,7 @@
 #include "compile/cache_writer.hpp"
 #include "compile/compile_child.hpp"
 #include "ledger/ledger.hpp"
+#include "load/engines.hpp"
 #include "load/loaded_component.hpp"
 #include "wasmtime/costs.hpp"
 #include "wasmtime/door.hpp"
@@ -56,9 +57,11 @@ class Loader {
   /// The compiled form, for the command's `compile`.
   [[nodiscard]] Result<CompiledComponent> compile(std::span<const std::uint8_t> bytes, const LoadCaller& caller);
   /// That it loaded this component, and no other engine's loader.
-  [[nodiscard]] bool owns(const LoadedComponent& component) const noexcept { return component.owner() == host_.get(); }
+  [[nodiscard]] bool owns(const LoadedComponent& component) const noexcept {
+    return component.owner() == engines_.host().get();
+  }
   /// Ends the slices of all runs that are metered by epochs.
-  void tick();
+  void tick() { engines_.tick(); }
   /// Components on which the compiler gave up.
   [[nodiscard]] std::uint64_t gave_up() const noexcept { return gave_up_.load(); }
   [[nodiscard]] std::uint64_t compiling() { return compiler_.running(); }
@@ -66,7 +69,7 @@ class Loader {
   [[nodiscard]] std::uint64_t not_kept() { return not_kept_.load() + cache_writer_.failed(); }
   [[nodiscard]] std::optional<std::string> flush_cache() { return cache_writer_.flush(); }
   /// What each place for a run takes of the process.
-  [[nodiscard]] ledger::Amounts place_cost() const { return wasmtime::place_cost(settings(false)); }
+  [[nodiscard]] ledger::Amounts place_cost() const { return wasmtime::place_cost(engines_.settings(false)); }
 
  private:
   struct Source {
@@ -75,13 +78,8 @@ class Loader {
     HostFunctions host;
     compile::Patience& patience;
   };
-  /// Of an engine without a pool.
-  [[nodiscard]] wasmtime::Settings settings(bool concurrency) const;
-  [[nodiscard]] wasmtime::Settings pool_settings(bool large) const;
   [[nodiscard]] compile::Patience patience(const LoadCaller& caller) const;
   [[nodiscard]] std::string cache_key(const base::Digest& digest, bool concurrency) const;
-  [[nodiscard]] Result<std::shared_ptr<wasmtime::Engine>> engine_for(const wasmtime::Settings& settings);
-  [[nodiscard]] std::shared_ptr<wasmtime::Engine> pool_for(bool large);
   [[nodiscard]] Result<base::Buffer> parse(std::string_view text) const;
   [[nodiscard]] Result<base::Buffer> translate(std::string_view text, compile::Patience& patience);
   [[nodiscard]] Result<wasmtime::Scan> scan(std::span<const std::uint8_t> bytes,
@@ -91,12 +89,6 @@ class Loader {
   [[nodiscard]] Result<compile::Artefact> compile_here(const Source& source, const wasmtime::Settings& how,
                                                        const Shared& shared) const;
   [[nodiscard]] Result<void> small_enough(const compile::Artefact& artefact) const;
-  struct Mapped {
-    std::shared_ptr<wasmtime::Component> component;
-    std::optional<ledger::Kind> pool;
-  };
-  [[nodiscard]] Result<Mapped> map_artefact(const std::string& path, bool concurrency,
-                                            const wasmtime::Footprint& footprint);
   struct LoadedSizes {
     std::uint64_t bytes, artefact;
   };
@@ -117,23 +109,14 @@ class Loader {
   [[nodiscard]] Result<ComponentHandle> finish_load(const Source& source);
 
   const RuntimeConfig& config_;
-  const std::shared_ptr<wasmtime::Host> host_;
   const std::shared_ptr<ledger::Account> account_;
+  Engines engines_;
   compile::ChildCompiler compiler_;
   compile::ArtefactCache cache_;
   compile::CacheWriter cache_writer_;
   base::Atomic<std::uint64_t> gave_up_ = 0;
   /// Beside those that the writer could not write.
   base::Atomic<std::uint64_t> not_kept_ = 0;
-  /// One engine is made at a time.
-  base::Mutex making_;
-  /// Only as long as a look takes: the clock of runs without fuel ticks under it.
-  base::Mutex mutex_;
-  struct Made {
-    wasmtime::Settings settings;
-    std::shared_ptr<wasmtime::Engine> engine;
-  };
-  std::vector<Made> engines_;
 };
 
 }  // namespace airssys::wasm::load

@@ -6,7 +6,7 @@
 
 namespace airssys::wasm::scheduler {
 
-/// A thread that polls an operation of its own: how others wake it and cancel what it does. Shared, since a late
+/// A thread that polls a run of its own: how others wake it and cancel what it does. Shared, since a late
 /// wake-up may still be on its way when the call is over.
 class BlockingCaller final : public wasmtime::WakeTarget {
  public:

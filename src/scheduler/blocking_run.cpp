@@ -10,37 +10,37 @@ namespace airssys::wasm::scheduler {
 
 namespace {
 
-wasmtime::Poll first_slice(execution::MeteredRun& operation, execution::MeteredRun::Clock::time_point now) {
-  return operation.begin(now) ? operation.poll(now) : wasmtime::Poll::Done;
+wasmtime::Poll first_slice(execution::MeteredRun& run, execution::MeteredRun::Clock::time_point now) {
+  return run.begin(now) ? run.poll(now) : wasmtime::Poll::Done;
 }
 
 }  // namespace
 
-void Scheduler::run_here(execution::MeteredRun& operation, const std::stop_token& stop) {
+void Scheduler::run_here(execution::MeteredRun& run, const std::stop_token& stop) {
   // Whoever can be stopped is heard of from the first slice on, which may be a long one.
   auto caller = stop.stop_possible() ? std::make_shared<BlockingCaller>() : nullptr;
-  auto began = operation.created();
-  if (stop.stop_requested() || !admit_freely(operation)) {
+  auto began = run.created();
+  if (stop.stop_requested() || !admit_freely(run)) {
     caller = caller ? caller : std::make_shared<BlockingCaller>();
-    const auto admitted = wait_for_place(operation, *caller, stop);
+    const auto admitted = wait_for_place(run, *caller, stop);
     if (!admitted) {
       return;
     }
     began = *admitted;
   }
-  operation.has_place(began);
-  const PlaceHeld held{*this, operation.needs()};
+  run.has_place(began);
+  const PlaceHeld held{*this, run.needs()};
   if (caller) {
-    operation.cancelled_by(caller->cancelled());
+    run.cancelled_by(caller->cancelled());
   }
   const base::StopCallback on_stop(stop, [&] { caller->cancel(); });
   try {
     // Most are over with their first slice: nobody had to hear of them.
-    if (const auto polled = first_slice(operation, began); polled != wasmtime::Poll::Done) {
-      go_on_here(operation, polled, caller ? caller : std::make_shared<BlockingCaller>());
+    if (const auto polled = first_slice(run, began); polled != wasmtime::Poll::Done) {
+      go_on_here(run, polled, caller ? caller : std::make_shared<BlockingCaller>());
     }
   } catch (const std::bad_alloc&) {
-    operation.give_up();
+    run.give_up();
   }
 }
 
@@ -52,8 +52,8 @@ Scheduler::PlaceHeld::~PlaceHeld() {
   scheduler.give_back_place();
 }
 
-/// When the caller came to hold a place; nothing when its operation was refused instead.
-std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution::MeteredRun& operation,
+/// When the caller came to hold a place; nothing when its run was refused instead.
+std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution::MeteredRun& run,
                                                                       BlockingCaller& caller,
                                                                       const std::stop_token& stop) {
   // A late stop request may still be in here when the engine goes.
@@ -66,18 +66,18 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution:
   Lock lock(mutex_);
   Error why = execution::cancelled_before();
   if (!closing_ && !caller.cancelled()) {
-    if (auto never = refusal(operation.needs())) {
+    if (auto never = refusal(run.needs())) {
       why = std::move(*never);
     } else {
       bool admitted = false;
       const bool full = queue_.size() >= limits_.queued_max;
-      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted, &operation.needs()});
+      const auto mine = queue_.insert(queue_.end(), {nullptr, &admitted, &run.needs()});
       hand_on_places();
       if (admitted) {
-        return operation.created();
+        return run.created();
       }
       const auto decided = [&] { return admitted || closing_ || caller.cancelled(); };
-      const bool in_time = full || place_.wait_until(lock, operation.created() + limits_.queue_timeout, decided);
+      const bool in_time = full || place_.wait_until(lock, run.created() + limits_.queue_timeout, decided);
       if (admitted) {
         return Clock::now();
       }
@@ -89,34 +89,34 @@ std::optional<Scheduler::Clock::time_point> Scheduler::wait_for_place(execution:
       if (full) {
         why = queue_full();
       } else if (!in_time) {
-        why = why_it_waited(was, operation.created());
+        why = why_it_waited(was, run.created());
       }
     }
   }
   lock.unlock();
-  operation.refuse(std::move(why));
+  run.refuse(std::move(why));
   return {};
 }
 
-void Scheduler::go_on_here(execution::MeteredRun& operation, wasmtime::Poll polled,
+void Scheduler::go_on_here(execution::MeteredRun& run, wasmtime::Poll polled,
                            const std::shared_ptr<BlockingCaller>& caller) {
   const CallerListed listed(*this, caller);
   const Entered entered(this);
-  operation.cancelled_by(caller->cancelled());
-  operation.wake_to(caller);
+  run.cancelled_by(caller->cancelled());
+  run.wake_to(caller);
   while (polled != wasmtime::Poll::Done) {
-    if (polled == wasmtime::Poll::HostCall && !operation.due()) {
-      operation.answer_host_calls();
+    if (polled == wasmtime::Poll::HostCall && !run.due()) {
+      run.answer_host_calls();
     } else if (polled == wasmtime::Poll::Waiting) {
-      operation.rest();
-      caller->wait_until(operation.deadline());
+      run.rest();
+      caller->wait_until(run.deadline());
     }
     const auto now = Clock::now();
-    if (const auto why = operation.due(now)) {
-      operation.stop(*why);
+    if (const auto why = run.due(now)) {
+      run.stop(*why);
       return;
     }
-    polled = operation.poll(now);
+    polled = run.poll(now);
   }
 }
 

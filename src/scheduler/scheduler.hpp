@@ -57,7 +57,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// Queues or admits; the core is refused when the queue is full.
   void submit(const std::shared_ptr<SharedRun>& core);
   /// Runs to the end on this thread.
-  void run_here(execution::MeteredRun& operation, const std::stop_token& stop);
+  void run_here(execution::MeteredRun& run, const std::stop_token& stop);
   void ready(const std::shared_ptr<SharedRun>& core) noexcept override;
   void cancelled() noexcept override;
   /// True from when `shutdown` begins.
@@ -108,7 +108,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void stop_expired(Lock& lock);
   void refuse_queued(Lock& lock);
   [[nodiscard]] bool must_refuse() const;
-  [[nodiscard]] bool admit_freely(const execution::MeteredRun& operation);
+  [[nodiscard]] bool admit_freely(const execution::MeteredRun& run);
   void give_back_place();
   [[nodiscard]] bool pay_for_a_place(Queued& queued);
   [[nodiscard]] bool admit(Queued& queued);
@@ -118,10 +118,9 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void leave(SharedRun& core);
   void hand_on_places();
   void settle();
-  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(execution::MeteredRun& operation,
-                                                                BlockingCaller& caller, const std::stop_token& stop);
-  void go_on_here(execution::MeteredRun& operation, wasmtime::Poll polled,
-                  const std::shared_ptr<BlockingCaller>& caller);
+  [[nodiscard]] std::optional<Clock::time_point> wait_for_place(execution::MeteredRun& run, BlockingCaller& caller,
+                                                                const std::stop_token& stop);
+  void go_on_here(execution::MeteredRun& run, wasmtime::Poll polled, const std::shared_ptr<BlockingCaller>& caller);
   [[nodiscard]] Clock::time_point next_event() const;
   [[nodiscard]] Error queue_full() const;
   [[nodiscard]] Error queue_timeout(Clock::time_point created) const;

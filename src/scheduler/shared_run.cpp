@@ -5,11 +5,11 @@
 
 namespace airssys::wasm::scheduler {
 
-SharedRun::SharedRun(execution::Job* job, Report& report, const execution::Metering& settings) noexcept
-    : state_(job == nullptr ? State::Done : State::Queued), reported_(job == nullptr), report_(report) {
-  if (job != nullptr) {
-    operation_.emplace(*job, report, settings).watched_under(mutex_);
-    operation_->cancelled_by(cancelled_);
+SharedRun::SharedRun(execution::Call* call, Report& report, const execution::Metering& settings) noexcept
+    : state_(call == nullptr ? State::Done : State::Queued), reported_(call == nullptr), report_(report) {
+  if (call != nullptr) {
+    run_.emplace(*call, report, settings).watched_under(mutex_);
+    run_->cancelled_by(cancelled_);
   }
 }
 
@@ -84,13 +84,13 @@ SharedRun::Next SharedRun::step(Clock::time_point now) {
   try {
     return go_on(now);
   } catch (const std::bad_alloc&) {
-    operation_->give_up();
+    run_->give_up();
     return Next::Done;
   }
 }
 
 SharedRun::Next SharedRun::go_on(Clock::time_point now) {
-  auto& run = *operation_;
+  auto& run = *run_;
   if (!run.begun()) {
     // Before anything is made: a kept instance that was not touched is not spent.
     if (run.cancelled()) {
@@ -144,7 +144,7 @@ void SharedRun::publish() {
 }
 
 void SharedRun::refuse(Error error) {
-  operation_->refuse(std::move(error));
+  run_->refuse(std::move(error));
   publish();
 }
 
@@ -189,7 +189,7 @@ ExecutionState SharedRun::state() const noexcept {
 
 ResourceUsage SharedRun::usage() const {
   const std::lock_guard lock(mutex_);
-  return reported_ ? report_.resource_usage : operation_->usage();
+  return reported_ ? report_.resource_usage : run_->usage();
 }
 
 }  // namespace airssys::wasm::scheduler

@@ -29,7 +29,7 @@ class Driver {
   virtual void cancelled() noexcept = 0;
 };
 
-/// An operation that many threads share: those that step it in turn, those that wait for it, watch it or cancel it.
+/// A run that many threads share: those that step it in turn, those that wait for it, watch it or cancel it.
 ///
 /// Life: Queued, then (once a driver has a place for it) Ready; a driver claims it, steps it, and puts it back as Ready
 /// or Waiting until it is Done. Claiming is one atomic exchange, so exactly one thread steps at a time, and a wake-up
@@ -38,9 +38,9 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
  public:
   using Clock = execution::MeteredRun::Clock;
 
-  /// `report` has begun (report::begin_report); with a null job it has ended as well, and there is nothing to run.
+  /// `report` has begun (report::begin_report); with a null call it has ended as well, and there is nothing to run.
   /// Whoever owns the two keeps them in one allocation with this: see `StartedRun`.
-  SharedRun(execution::Job* job, Report& report, const execution::Metering& settings) noexcept;
+  SharedRun(execution::Call* call, Report& report, const execution::Metering& settings) noexcept;
 
   /// Those that have begun and are not over, by deadline.
   using Deadlines = std::set<std::pair<Clock::time_point, std::shared_ptr<SharedRun>>>;
@@ -83,12 +83,12 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   /// The report once it is complete, without a lock; null before.
   [[nodiscard]] const Report* finished() const noexcept { return done() ? &report_ : nullptr; }
   /// Valid once a step has been made.
-  [[nodiscard]] Clock::time_point deadline() const noexcept { return operation_->deadline(); }
-  [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return operation_->cpu_time(); }
-  [[nodiscard]] const ledger::Amounts& needs() const { return operation_->needs(); }
-  void has_place(Clock::time_point now) noexcept { operation_->has_place(now); }
+  [[nodiscard]] Clock::time_point deadline() const noexcept { return run_->deadline(); }
+  [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return run_->cpu_time(); }
+  [[nodiscard]] const ledger::Amounts& needs() const { return run_->needs(); }
+  void has_place(Clock::time_point now) noexcept { run_->has_place(now); }
   /// When queueing began.
-  [[nodiscard]] Clock::time_point created() const noexcept { return operation_->created(); }
+  [[nodiscard]] Clock::time_point created() const noexcept { return run_->created(); }
   [[nodiscard]] bool cancelled() const noexcept { return cancelled_.load(); }
   [[nodiscard]] bool done() const noexcept { return state_.load() == State::Done; }
 
@@ -108,12 +108,12 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
 
   mutable base::Mutex mutex_;
   mutable base::Condition over_;
-  // Under mutex_: the operation's run disappears at the end, the report appears.
+  // Under mutex_: the run behind it disappears at the end, the report appears.
   bool reported_;
   Report& report_;
   std::vector<Callback> on_done_;
   /// Nothing for a report that has ended.
-  std::optional<execution::MeteredRun> operation_;
+  std::optional<execution::MeteredRun> run_;
 };
 
 }  // namespace airssys::wasm::scheduler

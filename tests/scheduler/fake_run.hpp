@@ -58,9 +58,9 @@ class FakeRun final : public wasmtime::Run {
   }();
 };
 
-class FakeJob final : public execution::Job {
+class FakeCall final : public execution::Call {
  public:
-  explicit FakeJob(std::vector<Step> script, const ledger::Amounts& needs = {})
+  explicit FakeCall(std::vector<Step> script, const ledger::Amounts& needs = {})
       : script_(std::move(script)), needs_(needs) {}
   [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
   std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget&) override {
@@ -81,13 +81,13 @@ class FakeJob final : public execution::Job {
 
 struct FakeParts {
   Report its_report;
-  FakeJob job;
+  FakeCall call;
 };
 /// A run of a fake guest, with its report.
 class FakeExecution final : private FakeParts, public scheduler::SharedRun {
  public:
   FakeExecution(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
-      : FakeParts{{}, FakeJob(std::move(script), needs)}, SharedRun(&job, its_report, {}) {
+      : FakeParts{{}, FakeCall(std::move(script), needs)}, SharedRun(&call, its_report, {}) {
     its_report.budget = budget;
   }
 };
@@ -96,7 +96,7 @@ class FakeExecution final : private FakeParts, public scheduler::SharedRun {
 class FakeOperation final : private FakeParts, public execution::MeteredRun {
  public:
   FakeOperation(std::vector<Step> script, const CallBudget& budget, const ledger::Amounts& needs = {})
-      : FakeParts{{}, FakeJob(std::move(script), needs)}, MeteredRun(job, its_report, {}) {
+      : FakeParts{{}, FakeCall(std::move(script), needs)}, MeteredRun(call, its_report, {}) {
     its_report.budget = budget;
   }
 };

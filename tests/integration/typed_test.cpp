@@ -1,8 +1,10 @@
 #include <stdexcept>
 
 #include "support/host.hpp"
+#include "support/typed.hpp"
 
 namespace airssys::wasm::test {
+namespace {
 
 struct Point {
   std::int32_t x = 0;
@@ -29,8 +31,6 @@ constexpr auto wit_flags(const Rights*) { return flags(field("read", &Rights::re
 /// The same cases in another order.
 struct Mixed : std::variant<std::string, Point, std::monostate, std::string> {};
 constexpr auto wit_variant(const Mixed*) { return std::array{"label", "corner", "nothing", "remark"}; }
-
-namespace {
 
 using Everything =
     std::tuple<bool, std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t, std::int64_t,
@@ -62,7 +62,32 @@ const std::string kEchoPoint =
     echo(kPoint, "$point", "i32 f64",
          "(i32.store (i32.const 16) (local.get 0)) (f64.store (i32.const 24) (local.get 1)) (i32.const 16)");
 
-class TypedTest : public HostTest {};
+const std::string kBytes = component(
+    R"((memory (export "mem") 1) (global $top (mut i32) (i32.const 4096))
+       (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
+       (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
+       (func (export "nothing") (param i32 i32)))",
+    R"((func (export "text") (param "s" string) (result string) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
+       (func (export "bytes") (param "b" (list u8)) (result (list u8)) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
+       (func (export "nothing") (param "s" string) (canon lift (core func $i "nothing") (memory $i "mem") (realloc (func $i "realloc")))))");
+
+/// Its fields begin with something that the guest will not answer.
+struct Preset {
+  std::optional<std::int32_t> number = 5;
+  std::vector<std::int32_t> list{1, 2};
+  std::expected<void, std::uint32_t> verdict = std::unexpected(9U);
+};
+constexpr auto wit_record(const Preset*) {
+  return record(field("number", &Preset::number), field("list", &Preset::list), field("verdict", &Preset::verdict));
+}
+
+struct Base {
+  std::int32_t x = 0;
+};
+struct Derived : Base {
+  std::int64_t y = 0;
+};
+constexpr auto wit_record(const Derived*) { return record(field("x", &Base::x), field("y", &Derived::y)); }
 
 TEST_F(TypedTest, ARecordGoesThereAndBack) {
   const auto guest = load(kEchoPoint);
@@ -105,15 +130,6 @@ TEST_F(TypedTest, VariantsAndFlagsGoThereAndBack) {
   EXPECT_FALSE((engine.bind<std::vector<std::tuple<Mixed, Rights, std::expected<void, Mixed>>>(
                     std::vector<std::tuple<Mixed, Rights, std::expected<void, Mixed>>>)>(list, "echo")));
 }
-
-const std::string kBytes = component(
-    R"((memory (export "mem") 1) (global $top (mut i32) (i32.const 4096))
-       (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 3))))
-       (func (export "echo") (param i32 i32) (result i32) (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1)) (i32.const 16))
-       (func (export "nothing") (param i32 i32)))",
-    R"((func (export "text") (param "s" string) (result string) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
-       (func (export "bytes") (param "b" (list u8)) (result (list u8)) (canon lift (core func $i "echo") (memory $i "mem") (realloc (func $i "realloc"))))
-       (func (export "nothing") (param "s" string) (canon lift (core func $i "nothing") (memory $i "mem") (realloc (func $i "realloc")))))");
 
 TEST_F(TypedTest, TextAndBytesTakeViewsAndAnswerOwners) {
   const auto guest = load(kBytes);
@@ -188,16 +204,6 @@ TEST_F(TypedTest, AnEnumeratorWithoutANameIsABadCall) {
   EXPECT_EQ(engine.call<Color>(guest, "echo", small(), Color{9}).error().reason(), "bad_call");
 }
 
-/// Its fields begin with something that the guest will not answer.
-struct Preset {
-  std::optional<std::int32_t> number = 5;
-  std::vector<std::int32_t> list{1, 2};
-  std::expected<void, std::uint32_t> verdict = std::unexpected(9U);
-};
-constexpr auto wit_record(const Preset*) {
-  return record(field("number", &Preset::number), field("list", &Preset::list), field("verdict", &Preset::verdict));
-}
-
 TEST_F(TypedTest, AnAnswerReplacesWhatAFieldBeganWith) {
   const auto guest = load(R"((component
     (type $p' (record (field "number" (option s32)) (field "list" (list s32)) (field "verdict" (result (error u32))))) (export $p "preset" (type $p'))
@@ -228,14 +234,6 @@ TEST_F(TypedTest, ATextOrCharacterThatIsNoneIsABadCallWithItsPlace) {
     EXPECT_THAT(answer.report.error().help, ::testing::HasSubstr("func(v: tuple<char, string>)"));
   }
 }
-
-struct Base {
-  std::int32_t x = 0;
-};
-struct Derived : Base {
-  std::int64_t y = 0;
-};
-constexpr auto wit_record(const Derived*) { return record(field("x", &Base::x), field("y", &Derived::y)); }
 
 TEST_F(TypedTest, FieldsMayBeInheritedAndLongLongIsANumber) {
   const auto guest =
@@ -288,185 +286,6 @@ TEST_F(TypedTest, ExecuteTakesAndGivesRawBytes) {
   EXPECT_TRUE(engine.execute(guest, "bytes", {}, small()).value().data.empty());
   EXPECT_FALSE(engine.execute(guest, "bytes", {}, small()).value().to_i32());
   EXPECT_EQ(engine.execute(load(kEchoPoint), "echo", {}, small()).error().reason(), "bad_call") << "a record";
-}
-
-/// Asks `acme:test/rates@1.0.0#rate` with "chf" and answers what it answers.
-constexpr std::string_view kRate = R"((component
-  (import "acme:test/rates@1.0.0" (instance $host (export "rate" (func (param "currency" string) (result f64)))))
-  (core module $memory (memory (export "mem") 1)) (core instance $mi (instantiate $memory))
-  (alias core export $mi "mem" (core memory $mem))
-  (core func $rate (canon lower (func $host "rate") (memory $mem)))
-  (core module $m (import "" "mem" (memory 1)) (import "" "rate" (func $rate (param i32 i32) (result f64)))
-    (data (i32.const 0) "chf") (func (export "run") (result f64) (call $rate (i32.const 0) (i32.const 3))))
-  (core instance $i (instantiate $m (with "" (instance (export "mem" (memory $mem)) (export "rate" (func $rate))))))
-  (func (export "run") (result f64) (canon lift (core func $i "run")))))";
-constexpr const char* kRates = "acme:test/rates@1.0.0";
-
-TEST_F(TypedTest, AHostFunctionCanBeTyped) {
-  engine.host(kRates).function("rate", [](HostCall& call, std::string_view currency) -> HostResult<double> {
-    EXPECT_GT(call.remaining(), 0ns);
-    if (currency != "chf") {
-      return host_error("unknown currency", 3);
-    }
-    return 1.25;
-  });
-  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 1.25);
-  engine.host(kRates).function("rate", [](HostCall&, const std::string&) { return 2.5; });
-  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 2.5);
-  engine.host(kRates).function("rate",
-                               [](HostCall&, std::string_view) -> HostResult<double> { return host_error("no", 3); });
-  EXPECT_EQ(kind_of<HostFailed>(engine.run(load(kRate), "run", {}, small())).code, 3U);
-  engine.host(kRates).function("rate", [](HostCall&, std::string_view currency) -> Result<double> {
-    if (currency == "chf") {
-      return 3.5;
-    }
-    return host_error("too late");
-  });
-  EXPECT_EQ(engine.call<double>(load(kRate), "run", small()).value(), 3.5);
-  engine.host(kRates).function("rate",
-                               [](HostCall&, std::string_view) -> Result<double> { return host_error("too late", 4); });
-  const auto late = engine.run(load(kRate), "run", {}, small());
-  EXPECT_EQ(kind_of<HostFailed>(late).code, 4U);
-  EXPECT_THAT(late.error().message, ::testing::HasSubstr("too late"));
-  engine.host(kRates).function("rate",
-                               [](HostCall&, std::string_view) -> double { throw std::runtime_error("thrown"); });
-  EXPECT_THAT(engine.run(load(kRate), "run", {}, small()), Stops("host_failed"));
-}
-
-TEST_F(TypedTest, ATypedHostFunctionCanAnswerLater) {
-  std::jthread answerer;
-  engine.host(kRates).function("rate", [&](HostCall&, TypedCompletion<double> later, std::string currency) {
-    answerer = std::jthread([later = std::move(later), currency = std::move(currency)] {
-      std::this_thread::sleep_for(10ms);
-      EXPECT_TRUE(later.complete(currency == "chf" ? 1.25 : 0));
-      EXPECT_FALSE(later.complete(host_error("twice")));
-    });
-  });
-  const auto report = engine.run(load(kRate), "run", {}, small());
-  ASSERT_TRUE(report) << report.error();
-  EXPECT_EQ(report.value(), Value(1.25));
-  EXPECT_GT(report.usage().waiting, 0ns);
-}
-
-std::uint32_t doubled(HostCall& /*call*/, std::uint32_t n) noexcept { return n * 2; }
-void doubled_later(HostCall& /*call*/, const TypedCompletion<std::uint32_t>& later, std::uint32_t n) {
-  later.complete(n * 2);
-}
-
-// Whatever C++ calls a function; arguments that are taken by value are moved there.
-TEST_F(TypedTest, HostFunctionsComeInManyForms) {
-  const auto answers = [&](auto function) {
-    auto host = WasmEngine::create(config()).value();
-    host.host("acme:test/host@1.0.0").function("ask", std::move(function));
-    const auto guest = host.load_text(R"((component
-      (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (param "n" u32) (result u32)))))
-      (core func $ask (canon lower (func $host "ask")))
-      (core module $m (import "" "ask" (func $ask (param i32) (result i32))) (func (export "run") (result i32) (call $ask (i32.const 21))))
-      (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
-      (func (export "run") (result u32) (canon lift (core func $i "run")))))");
-    return host.call<std::uint32_t>(guest.value(), "run", small()).value_or(0);
-  };
-  EXPECT_EQ(answers(&doubled), 42U);
-  EXPECT_EQ(answers(&doubled_later), 42U);
-  EXPECT_EQ(answers([factor = 2U](HostCall&, std::uint32_t n) { return n * factor; }), 42U);
-  EXPECT_EQ(answers([](HostCall&, std::uint32_t&& n) noexcept { return n * 2; }), 42U);
-  EXPECT_EQ(answers([factor = 2U](HostCall&, TypedCompletion<std::uint32_t> later, std::uint32_t n) {
-              later.complete(n * factor);
-            }),
-            42U);
-}
-
-TEST_F(TypedTest, AnAnswerThatIsNoValueIsTheHostsFailure) {
-  engine.host("acme:test/host@1.0.0").function("ask", [](HostCall&) { return std::string("\xff"); });
-  const auto report = engine.run(load(R"((component
-    (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (result string)))))
-    (core module $mm (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 64))
-    (core instance $mi (instantiate $mm)) (alias core export $mi "mem" (core memory $mem))
-    (core func $ask (canon lower (func $host "ask") (memory $mem) (realloc (func $mi "realloc"))))
-    (core module $m (import "" "ask" (func $ask (param i32))) (func (export "run") (result i32) (call $ask (i32.const 8)) i32.const 1))
-    (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
-    (func (export "run") (result u32) (canon lift (core func $i "run")))))"),
-                                 "run", {}, small());
-  ASSERT_THAT(report, Stops("host_failed"));
-  EXPECT_EQ(kind_of<HostFailed>(report).function, "acme:test/host@1.0.0#ask");
-}
-
-TEST_F(TypedTest, AHostFunctionOfAnotherTypeIsNotLinked) {
-  engine.host(kRates).function("rate", [](HostCall&, std::int32_t) { return 1.0; });
-  const auto report = engine.run(load(kRate), "run", {}, small());
-  ASSERT_THAT(report, Stops("link_failed"));
-  EXPECT_THAT(report.error().message, ::testing::HasSubstr("func(currency: string) -> f64"));
-  EXPECT_THAT(report.error().message, ::testing::HasSubstr("s32"));
-}
-
-// Calls cost fuel by themselves and by the bytes they carry, so a flood of them ends a run that hardly executes.
-TEST_F(TypedTest, HostFunctionsHaveAPriceInFuel) {
-  auto config = test::config();
-  config.host_call_price = 1000_fuel;
-  config.host_byte_price = 10_fuel;
-  auto dear = WasmEngine::create(config).value();
-  const auto rate = [](HostCall&, std::string_view) { return 1.0; };
-  dear.host(kRates).function("rate", rate);
-  const auto expensive = dear.run(dear.load_text(kRate, "guest").value(), "run", {}, small());
-  ASSERT_TRUE(expensive) << expensive.error();
-  engine.host(kRates).function("rate", rate);
-  const auto usual = engine.run(load(kRate), "run", {}, small());
-  // "chf" takes 8 bytes and the answer 9.
-  EXPECT_EQ(expensive.usage().fuel.units - usual.usage().fuel.units, (1000 - 100) + (10 - 1) * 17U);
-}
-
-TEST_F(TypedTest, HostCallsAreBounded) {
-  engine.host(kRates).function("rate", [](HostCall&, std::string_view) { return 1.0; });
-  auto wat = std::string(kRate);
-  const std::string call = "(call $rate (i32.const 0) (i32.const 3))";
-  wat.replace(wat.find(call), call.size(), "(loop $l (drop " + call + ") (br $l)) (f64.const 0)");
-  auto context = with_deadline(2s);
-  context.limits.max_host_calls = 100;
-  const auto report = engine.run(load(wat), "run", {}, context);
-  const auto kind = kind_of<ResourceLimitExceeded>(report);
-  EXPECT_EQ(kind.resource, "host_calls");
-  EXPECT_EQ(kind.limit, 100U);
-  EXPECT_EQ(kind.attempted, 101U);
-}
-
-class EpochTest : public HostTest {
- protected:
-  EpochTest() {
-    auto config = test::config();
-    config.meter = Meter::Epoch;
-    engine = WasmEngine::create(config).value();
-  }
-};
-
-TEST_F(EpochTest, RunsWithoutFuelAndSaysSo) {
-  auto context = small();
-  context.limits.max_fuel = 1_fuel;
-  const auto report = run(component(R"((func (export "run") (result i32) i32.const 42))", kRun), context);
-  ASSERT_TRUE(report) << report.error();
-  EXPECT_EQ(report.usage().fuel_precision, FuelPrecision::None);
-  EXPECT_EQ(report.usage().fuel, 0_fuel);
-}
-
-TEST_F(EpochTest, LoopsEndAtTheClocksAndNeighboursGoOn) {
-  const auto loop = component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 1))", kRun);
-  const Heartbeat beat(engine);
-  const auto timeout = run(loop, with_deadline(100ms));
-  ASSERT_THAT(timeout, Stops("timeout"));
-  EXPECT_LT(kind_of<ExecutionTimeout>(timeout).elapsed, 600ms);
-  EXPECT_GT(timeout.usage().slices, 2U) << "a busy machine ticks late, but it ticks";
-  auto context = with_deadline(5s);
-  context.limits.max_cpu_time = 50ms;
-  EXPECT_THAT(run(loop, context), Stops("cpu_time"));
-  EXPECT_GT(beat.beats(), 0U);
-  EXPECT_LT(beat.longest_gap(), 500ms);
-}
-
-TEST_F(EpochTest, AStartFunctionEndsAtTheClockToo) {
-  const auto report =
-      run(component(R"((func $s (loop $l (br $l))) (start $s) (func (export "run") (result i32) i32.const 1))", kRun),
-          with_deadline(50ms));
-  ASSERT_THAT(report, Stops("timeout"));
-  EXPECT_EQ(report.error().phase, Phase::Instantiate);
 }
 
 }  // namespace

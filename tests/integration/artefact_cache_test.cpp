@@ -1,0 +1,158 @@
+#include <algorithm>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "compile/artefact_cache.hpp"
+#include "compile/cache_writer.hpp"
+#include "ledger/ledger.hpp"
+#include "support/cache.hpp"
+#include "support/host.hpp"
+#include "support/scratch.hpp"
+
+namespace airssys::wasm::test {
+namespace {
+
+/// What a file of the cache takes beside its artefact.
+constexpr std::uint64_t kSum = 8;
+
+TEST(ArtefactCacheTest, AStreamOfStrangersCannotPushOutWhatIsUsedAgain) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  const auto one = artefact(1000);
+  ASSERT_FALSE(cache.store("ours", one));
+  cache.used("ours");
+  for (int i = 0; i < 100; ++i) {
+    ASSERT_FALSE(cache.store("stranger" + std::to_string(i), one));
+  }
+  EXPECT_TRUE(cache.find("ours"));
+  EXPECT_TRUE(ArtefactCache::is_whole(cache.find("ours")->artefact));
+  EXPECT_TRUE(cache.find("stranger99"));
+  EXPECT_FALSE(cache.find("stranger0"));
+}
+
+TEST(ArtefactCacheTest, WhatWasUsedOnceGoesInTheOrderOfItsUse) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{3 * (1000 + kSum)});
+  const auto one = artefact(1000);
+  for (const auto* key : {"a", "b", "c", "d"}) {
+    ASSERT_FALSE(cache.store(key, one));
+    fs::last_write_time(scratch.path() / key, fs::file_time_type::clock::now() - std::chrono::hours('z' - key[0]));
+  }
+  EXPECT_FALSE(cache.find("a"));
+  EXPECT_TRUE(cache.find("b"));
+}
+
+// Otherwise whoever uses much would leave no room for what is new.
+TEST(ArtefactCacheTest, WhatIsProtectedKeepsToItsShare) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  const auto one = artefact(1000);
+  for (int i = 0; i < 10; ++i) {
+    const auto key = "k" + std::to_string(i);
+    ASSERT_FALSE(cache.store(key, one));
+    cache.used(key);
+  }
+  const auto files = [](const fs::path& directory) {
+    return std::ranges::count_if(fs::directory_iterator(directory),
+                                 [](const auto& at) { return at.is_regular_file(); });
+  };
+  EXPECT_EQ(files(scratch.path() / "again"), 8);
+  EXPECT_EQ(files(scratch.path()), 2);
+}
+
+TEST(ArtefactCacheTest, AUseIsWorthNotingOnceAMinute) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), 1_MiB);
+  ASSERT_FALSE(cache.store("a", artefact(10)));
+  EXPECT_TRUE(cache.find("a")->worth_noting) << "it is not protected yet";
+  cache.used("a");
+  EXPECT_FALSE(cache.find("a")->worth_noting);
+  fs::last_write_time(scratch.path() / "again" / "a", fs::file_time_type::clock::now() - std::chrono::minutes(2));
+  EXPECT_TRUE(cache.find("a")->worth_noting);
+}
+
+// Native code that somebody else could have put there would run with our rights.
+TEST(ArtefactCacheTest, WhatOthersCouldHaveProtectedIsNotUsed) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path() / "cache", 1_MiB);
+  ASSERT_FALSE(cache.store("a", artefact(10)));
+  cache.used("a");
+  ASSERT_TRUE(cache.find("a"));
+  fs::permissions(scratch.path() / "cache", fs::perms::all);
+  EXPECT_FALSE(cache.find("a")) << "whoever may write the directory may have put another 'again' there";
+  fs::permissions(scratch.path() / "cache", fs::perms::owner_all);
+  fs::permissions(scratch.path() / "cache" / "again", fs::perms::all);
+  EXPECT_FALSE(cache.find("a"));
+  fs::permissions(scratch.path() / "cache" / "again", fs::perms::owner_all);
+  EXPECT_TRUE(cache.find("a"));
+  fs::rename(scratch.path() / "cache" / "again", scratch.path() / "elsewhere");
+  fs::create_directory_symlink(scratch.path() / "elsewhere", scratch.path() / "cache" / "again");
+  EXPECT_FALSE(cache.find("a"));
+}
+
+// Services have neither HOME nor XDG_CACHE_HOME, and anybody may have made the directory they happen to be in.
+TEST(ArtefactCacheTest, WithoutADirectoryNothingIsFoundWhereTheProgramIs) {
+  const Scratch scratch;
+  const ArtefactCache other(scratch.path(), 1_MiB);
+  ASSERT_FALSE(other.store("a", artefact(10)));
+  other.used("a");
+  const auto home = std::string(std::getenv("HOME") == nullptr ? "" : std::getenv("HOME"));
+  const auto* xdg = std::getenv("XDG_CACHE_HOME");
+  const auto cache_home = std::string(xdg == nullptr ? "" : xdg);
+  const auto before = fs::current_path();
+  ::unsetenv("HOME");
+  ::unsetenv("XDG_CACHE_HOME");
+  fs::current_path(scratch.path());
+  const ArtefactCache nowhere({}, 1_MiB);
+  EXPECT_FALSE(nowhere.find("a"));
+  EXPECT_TRUE(nowhere.refusal(10)) << "and nothing is kept";
+  nowhere.used("a");
+  nowhere.forget("a");
+  fs::current_path(before);
+  ::setenv("HOME", home.c_str(), 1);
+  if (xdg != nullptr) {
+    ::setenv("XDG_CACHE_HOME", cache_home.c_str(), 1);
+  }
+  EXPECT_TRUE(other.find("a"));
+}
+
+// Its file is not the cache's yet, and would otherwise be the first to go.
+TEST(ArtefactCacheTest, WhatAnotherProcessIsWritingIsLeftAlone) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{2 * (1000 + kSum)});
+  const auto unfinished = scratch.path() / ".airssys-new-abcdef";
+  std::ofstream(unfinished) << std::string(5000, 'x');
+  ASSERT_FALSE(cache.store("a", artefact(1000)));
+  EXPECT_TRUE(fs::exists(unfinished));
+  fs::last_write_time(unfinished, fs::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_FALSE(cache.store("b", artefact(1000)));
+  EXPECT_FALSE(fs::exists(unfinished)) << "whoever wrote it has died";
+}
+
+TEST(ArtefactCacheTest, WhatHasJustBeenUsedIsProtectedWhateverItsSize) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  ASSERT_FALSE(cache.store("small", artefact(1000)));
+  cache.used("small");
+  ASSERT_FALSE(cache.store("large", artefact(9000)));
+  cache.used("large");
+  EXPECT_TRUE(fs::exists(scratch.path() / "again" / "large"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "again" / "small"));
+}
+
+TEST(ArtefactCacheTest, WhatIsForgottenIsInNoSegment) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), 1_MiB);
+  ASSERT_FALSE(cache.store("a", artefact(10)));
+  cache.used("a");
+  cache.forget("a");
+  EXPECT_FALSE(cache.find("a"));
+}
+
+}  // namespace
+}  // namespace airssys::wasm::test

@@ -1,0 +1,11 @@
+#pragma once
+
+#include <stdexcept>
+
+#include "support/host.hpp"
+
+namespace airssys::wasm::test {
+
+class TypedTest : public HostTest {};
+
+}  // namespace airssys::wasm::test

@@ -1,18 +1,4 @@
-#include <algorithm>
-#include <condition_variable>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <mutex>
-#include <string>
-
-#include "compile/artefact_cache.hpp"
-#include "compile/cache_writer.hpp"
-#include "ledger/ledger.hpp"
 #include "support/cache.hpp"
-#include "support/host.hpp"
-#include "support/scratch.hpp"
 
 namespace airssys::wasm::test {
 namespace {

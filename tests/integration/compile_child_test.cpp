@@ -1,20 +1,4 @@
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-
-#include <cerrno>
-#include <csignal>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <future>
-
-#include "compile/artefact.hpp"
-#include "support/host.hpp"
 #include "support/load.hpp"
-#include "support/no_more_descriptors.hpp"
-#include "support/scratch.hpp"
-#include "support/slow_text.hpp"
 
 namespace airssys::wasm::test {
 namespace {

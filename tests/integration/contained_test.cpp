@@ -1,6 +1,4 @@
-#include "support/host.hpp"
 #include "support/hostile.hpp"
-#include "support/waiting_tasks.hpp"
 
 namespace airssys::wasm::test {
 namespace {

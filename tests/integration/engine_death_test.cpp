@@ -1,13 +1,3 @@
-#include <algorithm>
-#include <csignal>
-#include <future>
-#include <latch>
-#include <optional>
-#include <semaphore>
-#include <set>
-
-#include "support/host.hpp"
-#include "support/scratch.hpp"
 #include "support/threads.hpp"
 
 namespace airssys::wasm::test {

@@ -1,6 +1,3 @@
-#include <stdexcept>
-
-#include "support/host.hpp"
 #include "support/typed.hpp"
 
 namespace airssys::wasm::test {

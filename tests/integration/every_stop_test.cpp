@@ -1,8 +1,3 @@
-#include <mutex>
-#include <stdexcept>
-#include <vector>
-
-#include "support/host.hpp"
 #include "support/spent.hpp"
 
 namespace airssys::wasm::test {

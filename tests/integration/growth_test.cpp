@@ -1,4 +1,3 @@
-#include "support/host.hpp"
 #include "support/work.hpp"
 
 namespace airssys::wasm::test {

@@ -1,31 +1,7 @@
-#include <future>
-#include <stdexcept>
-
-#include "support/host.hpp"
+#include "support/host_offers.hpp"
 
 namespace airssys::wasm::test {
 namespace {
-
-/// Calls `ask` of `acme:test/host@1.0.0` with 7 and answers what it answers.
-constexpr std::string_view kAsk = R"((component
-  (import "acme:test/host@1.0.0" (instance $host (export "ask" (func (param "n" u32) (result u32)))))
-  (core func $ask (canon lower (func $host "ask")))
-  (core module $m (import "" "ask" (func $ask (param i32) (result i32)))
-    (func (export "run") (result i32) (call $ask (i32.const 7)))
-    (func (export "storm") (result i32) (loop $l (drop (call $ask (i32.const 1))) (br $l)) i32.const 0))
-  (core instance $i (instantiate $m (with "" (instance (export "ask" (func $ask))))))
-  (func (export "run") (result u32) (canon lift (core func $i "run")))
-  (func (export "storm") (result u32) (canon lift (core func $i "storm")))))";
-constexpr const char* kInterface = "acme:test/host@1.0.0";
-
-class HostFunctionTest : public HostTest {
- protected:
-  Report ask(HostFunction function, const ExecutionContext& context = small(), std::string_view what = "run") {
-    engine.host(kInterface).function("ask", std::move(function));
-    return engine.run(load(kAsk), what, {}, context);
-  }
-  static HostAnswer one(Value value) { return std::vector<Value>{std::move(value)}; }
-};
 
 TEST_F(HostFunctionTest, AnswersAndIsCounted) {
   const auto report = ask([](HostCall& call, std::span<const Value> arguments) {
@@ -129,27 +105,6 @@ TEST_F(HostFunctionTest, ItMayOwnWhatCannotBeCopiedAndIsOneForAllComponents) {
         return ++*count;
       });
   counts("its own");
-}
-
-TEST_F(HostFunctionTest, WhatIsOfferedAfterALoadIsForLaterLoads) {
-  const auto wat = calling("late", "acme:test/late");
-  const auto before = load(wat);
-  EXPECT_THAT(engine.run(before, "run", {}, small()), Stops("link_failed"));
-  engine.host("acme:test/late").function("late", [](HostCall&) {});
-  EXPECT_TRUE(engine.run(load(wat), "run", {}, small()));
-  EXPECT_THAT(engine.run(before, "run", {}, small()), Stops("link_failed")) << "it keeps what there was";
-}
-
-TEST_F(HostFunctionTest, AnInterfaceMayOutliveItsEngine) {
-  std::optional<WasmEngine> other = WasmEngine::create(config()).value();
-  auto interface = other->host("acme:test/late");
-  other.reset();
-  bool destroyed = false;
-  std::unique_ptr<bool, void (*)(bool*)> owned(&destroyed, [](bool* gone) { *gone = true; });
-  interface.function("late", [owned = std::move(owned)](HostCall&) {});
-  EXPECT_FALSE(destroyed);
-  interface.function("late", [](HostCall&) {});
-  EXPECT_TRUE(destroyed) << "nobody else holds what is offered to nobody";
 }
 
 TEST_F(HostFunctionTest, ACommandRunsOnTheThreadThatRunsIt) {
@@ -341,60 +296,6 @@ TEST_F(HostFunctionTest, ABadPlaceForAnAnswerIsTheGuestsFault) {
   EXPECT_EQ(trap("(drop (memory.grow (i32.const 0))) (i32.const 65535)", kHello), TrapCode::CanonicalAbi);
   EXPECT_EQ(trap("(i32.const 1024)", "(i32.const 65535) (i32.const 5)"), TrapCode::Host);
   EXPECT_EQ(trap("(i32.const 1024)", kHello, "(i32.const 17)"), TrapCode::CanonicalAbi) << "misaligned";
-}
-
-TEST_F(HostFunctionTest, AnImportThatNobodyOffersIsNamed) {
-  const auto report = run(kAsk, small());
-  ASSERT_THAT(report, Stops("link_failed"));
-  EXPECT_EQ(report.outcome(), Outcome::Refused);
-  EXPECT_EQ(kind_of<LinkFailed>(report).import, "acme:test/host@1.0.0#ask");
-  EXPECT_THAT(report.error().message, ::testing::HasSubstr("func(n: u32) -> u32"));
-}
-
-/// A component with these imports that runs without them.
-std::string importing(std::string_view imports) {
-  return "(component " + std::string(imports) +
-         R"((core module $m (func (export "run") (result i32) i32.const 1)) (core instance $i (instantiate $m)) )" +
-         std::string(kRun) + ")";
-}
-
-TEST_F(HostFunctionTest, AllImportsThatNobodyOffersAreNamed) {
-  engine.host("a:b/c").function("f", [](HostCall&, std::span<const Value>) -> HostAnswer { return {}; });
-  std::string many = R"((import "a:b/c" (instance (export "f" (func)) (export "g" (func)) (export "h" (func)))))";
-  const auto two = run(importing(many), small());
-  EXPECT_EQ(kind_of<LinkFailed>(two).import, "a:b/c#g");
-  EXPECT_THAT(kind_of<LinkFailed>(two).further, ::testing::ElementsAre("a:b/c#h"));
-  EXPECT_THAT(two.error().message, ::testing::HasSubstr("nor do 1 more fit: a:b/c#h"));
-  for (int i = 0; i < 20; ++i) {
-    many += "(import \"f" + std::to_string(i) + "\" (func))";
-  }
-  const auto more = run(importing(many), small());
-  EXPECT_EQ(kind_of<LinkFailed>(more).further.size(), 8U);
-  EXPECT_THAT(more.error().message, ::testing::HasSubstr("nor do 21 more fit: "));
-}
-
-TEST_F(HostFunctionTest, LongNamesAreCutWhereTheyAreOnlyShown) {
-  const std::string name(5'000, 'x');
-  const auto report = run(importing("(import \"" + name + "\" (func)) (import \"y" + name + "\" (func))"), small());
-  EXPECT_EQ(kind_of<LinkFailed>(report).import, name);
-  EXPECT_EQ(kind_of<LinkFailed>(report).further.at(0).size(), 259U);
-  EXPECT_LT(report.error().message.size(), 700U);
-}
-
-TEST_F(HostFunctionTest, AnInterfaceOfWasiWithOtherTypesIsNamed) {
-  const auto random = R"((import "wasi:random/random@0.2.0" (instance (export "get-random-u64" (func (result u64))))))";
-  EXPECT_TRUE(run(importing(random), small()));
-  for (const auto* wrong : {R"((export "get-environment" (func (result u32))))", R"((export "no-such" (func)))"}) {
-    const auto report = run(
-        importing(random + std::string(R"((import "wasi:cli/environment@0.2.0" (instance )") + wrong + "))"), small());
-    EXPECT_EQ(kind_of<LinkFailed>(report).import, "wasi:cli/environment@0.2.0");
-    EXPECT_THAT(report.error().message, ::testing::HasSubstr("wasi:cli/environment@0.2.0 does not fit"));
-  }
-}
-
-TEST_F(HostFunctionTest, AModuleThatIsImportedIsNamed) {
-  const auto report = run(importing(R"((import "code" (core module)))"), small());
-  EXPECT_EQ(kind_of<LinkFailed>(report).import, "code");
 }
 
 }  // namespace

@@ -1,6 +1,4 @@
 #include "support/hostile.hpp"
-#include "support/host.hpp"
-#include "support/waiting_tasks.hpp"
 
 namespace airssys::wasm::test {
 namespace {

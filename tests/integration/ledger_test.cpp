@@ -1,14 +1,7 @@
-#include <algorithm>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <map>
-
-#include "support/host.hpp"
-#include "support/scratch.hpp"
-#include "support/wasi_guest.hpp"
+#include "support/ledger.hpp"
 
 /// The ledger of the process: no guest within its own limits takes what the process does not have.
+
 namespace airssys::wasm::test {
 namespace {
 
@@ -44,55 +37,6 @@ std::string sleeper(int memories, int milliseconds) {
   more += ") (core instance (instantiate $more)) ";
   return text.insert(text.find("(core instance $i "), more);
 }
-
-/// Grows to its limit, 1 MiB at a time, and writes to every page.
-const std::string kFiller = component(R"((memory 1)
-    (func (export "run") (result i32) (local $at i32)
-      (loop $more (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
-      (loop $touch
-        (i32.store (local.get $at) (i32.const 1))
-        (local.set $at (i32.add (local.get $at) (i32.const 4096)))
-        (br_if $touch (i32.lt_u (local.get $at) (i32.mul (memory.size) (i32.const 65536)))))
-      (memory.size)))",
-                                      kRun);
-const std::string kQuick = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
-
-using Reasons = std::map<std::string, int, std::less<>>;
-
-class LedgerTest : public ::testing::Test {
- protected:
-  void make(const HostShares& shares, bool pool = true) {
-    auto settings = config();
-    settings.shares = shares;
-    settings.pool = pool;
-    // On a busy machine a test waits longer.
-    settings.queue_timeout = 60s;
-    engine = WasmEngine::create(settings).value();
-  }
-  ComponentHandle load(std::string_view wat) { return engine->load_text(wat, "guest").value(); }
-  std::vector<Execution> start(const ComponentHandle& guest, int times, const ExecutionContext& context) {
-    std::vector<Execution> all;
-    for (int i = 0; i < times; ++i) {
-      all.push_back(engine->start(guest, "run", {}, context));
-    }
-    return all;
-  }
-  static Reasons reasons(const std::vector<Execution>& all) {
-    Reasons out;
-    for (const auto& one : all) {
-      const auto& report = one.wait();
-      ++out[report ? "returned" : std::string(report.error().reason())];
-      if (!report && report.error().reason() == "host_exhausted") {
-        EXPECT_GT(kind_of<HostExhausted>(report).needed, 0U) << report.error();
-        ++out[std::string(name(kind_of<HostExhausted>(report).resource))];
-      }
-    }
-    return out;
-  }
-
-  std::optional<WasmEngine> engine;
-  Scratch scratch;
-};
 
 TEST_F(LedgerTest, AThousandGuestsThatFillTheirMemoryTakeNoMoreThanThereIs) {
   constexpr std::uint64_t kShare = 256U << 20U;
@@ -197,27 +141,6 @@ TEST_F(LedgerTest, ARunThatNeverFitsIsRefusedWithTheNumbers) {
   }
   // Its own limit comes first: the reason is the guest's then.
   EXPECT_THAT(engine->run(guest, "run", {}, small()), Stops("memory_limit"));
-}
-
-TEST_F(LedgerTest, KeptInstancesHoldWhatTheyTake) {
-  make({.memory = 64_MiB});
-  const auto guest = load(component("(memory 160) (func (export \"run\") (result i32) i32.const 1)", kRun));
-  auto context = small();
-  context.limits.max_memory = 16_MiB;
-  std::vector<Instance> kept;
-  for (;;) {
-    auto instance = engine->instantiate(guest, context);
-    if (!instance) {
-      EXPECT_EQ(instance.error().reason(), "host_exhausted");
-      EXPECT_EQ(std::get<HostExhausted>(instance.error().kind).resource, HostResource::Memory);
-      break;
-    }
-    kept.push_back(std::move(*instance));
-    ASSERT_LT(kept.size(), 7U);
-  }
-  ASSERT_GT(kept.size(), 2U);
-  kept.pop_back();
-  EXPECT_TRUE(engine->instantiate(guest, context));
 }
 
 TEST_F(LedgerTest, CapturedOutputIsCountedUntilItIsHandedOver) {
@@ -336,48 +259,6 @@ TEST_F(LedgerTest, ALoadedComponentTakesWhatItIsChargedFor) {
   kept.clear();
   EXPECT_EQ(engine->statistics().engine.memory.used, before.memory.used);
   EXPECT_EQ(engine->statistics().engine.file_descriptors.used, before.file_descriptors.used);
-}
-
-/// `globals` in each of `instances` instances.
-std::string with_globals(int globals, int instances) {
-  std::string text = "(component (core module $g";
-  for (int i = 0; i < globals; ++i) {
-    text += " (global i32 (i32.const 1))";
-  }
-  text += ")";
-  for (int i = 0; i < instances; ++i) {
-    text += " (core instance (instantiate $g))";
-  }
-  return text +
-         R"((core module $m (func (export "run") (result i32) i32.const 7)) (core instance $i (instantiate $m)) )" +
-         std::string(kRun) + ")";
-}
-
-TEST_F(LedgerTest, WhatInstancesTakeIsCountedBeforeTheyAreMade) {
-  make({});
-  // 20 instances of 1,000 globals, 16 bytes each.
-  const auto guest = load(with_globals(1'000, 20));
-  auto context = small();
-  context.limits.max_instance_bytes = 100'000_B;
-  const auto refused = engine->run(guest, "run", {}, context);
-  const auto limit = kind_of<ResourceLimitExceeded>(refused);
-  EXPECT_EQ(limit.resource, "instance_bytes");
-  EXPECT_EQ(limit.limit, 100'000U);
-  EXPECT_THAT(limit.attempted.value_or(0), ::testing::AllOf(::testing::Ge(320'000U), ::testing::Le(400'000U)));
-  EXPECT_EQ(refused.error().phase, Phase::Instantiate);
-  EXPECT_EQ(refused.usage().memory_peak.count, 0U);
-  // Within that bound they are the run's memory.
-  context.limits.max_instance_bytes = 1_MiB;
-  context.limits.max_memory = 300'000_B;
-  const auto memory = kind_of<MemoryLimitExceeded>(engine->run(guest, "run", {}, context));
-  EXPECT_GE(memory.requested.count, 320'000U);
-  context.limits.max_memory = 1_MiB;
-  const auto report = engine->run(guest, "run", {}, context);
-  ASSERT_TRUE(report);
-  EXPECT_EQ(report.usage().memory_peak.count, limit.attempted);
-  // Small ones are what every run costs.
-  EXPECT_EQ(engine->run(load(kQuick), "run", {}, small()).usage().memory_peak.count, 0U);
-  EXPECT_EQ(engine->run(load(with_globals(100, 10)), "run", {}, small()).usage().memory_peak.count, 0U);
 }
 
 // The compiled form knows it too.

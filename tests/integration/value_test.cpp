@@ -1,7 +1,3 @@
-#include <cmath>
-#include <limits>
-
-#include "support/host.hpp"
 #include "support/values.hpp"
 
 namespace airssys::wasm::test {

@@ -1,22 +1,4 @@
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/stat.h>
-
-#include <algorithm>
-#include <array>
-#include <csignal>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <future>
-#include <optional>
-
-#include "support/host.hpp"
-#include "support/no_more_descriptors.hpp"
-#include "support/redirected.hpp"
-#include "support/scratch.hpp"
 #include "support/wasi.hpp"
-#include "support/wasi_guest.hpp"
 
 namespace airssys::wasm::test {
 namespace {

@@ -1,5 +1,4 @@
 #include "support/work.hpp"
-#include "support/host.hpp"
 
 namespace airssys::wasm::test {
 namespace {

@@ -14,7 +14,7 @@
 namespace airssys::wasm::test {
 
 inline constexpr const char* kHost = "acme:test/host@1.0.0";
-constexpr int kThreads = 8;
+inline constexpr int kThreads = 8;
 
 /// `quick` returns 42. `wait` and `late` ask the host, which may take its time; `spin` tells the host and then loops.
 /// `f0` ... `f7` ask it for their number.

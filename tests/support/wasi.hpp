@@ -22,8 +22,8 @@
 namespace airssys::wasm::test {
 
 inline const std::string kWrite = "(call $write (local.get $s) (i32.const 64) (i32.const 6) (i32.const 16))";
-const std::string kStrings = R"((result (list string)) (canon lift (core func $i "run") (memory $mem)))";
-const std::string kU64 = R"((result u64) (canon lift (core func $i "run")))";
+inline const std::string kStrings = R"((result (list string)) (canon lift (core func $i "run") (memory $mem)))";
+inline const std::string kU64 = R"((result u64) (canon lift (core func $i "run")))";
 
 class WasiTest : public HostTest {
  protected:

@@ -87,8 +87,8 @@ BENCHMARK(warm_call_bound);
 /// What of such a call lies behind the door to Wasmtime: begun under the same budget, polled, figures and answer taken.
 void warm_call_door(benchmark::State& state) {
   const auto hello = engine().load_text(kHello).value();
-  const auto* function = hello.loaded()->function("run").value()->function.get();
-  const auto store = hello.loaded()->prepared().value()->store(nullptr).value();
+  const auto* function = detail::Behind::of(hello)->function("run").value()->function.get();
+  const auto store = detail::Behind::of(hello)->prepared().value()->store(nullptr).value();
   const auto allowed = plenty_a_call();
   const auto budget = execution::budget({allowed.limits, allowed.timeout}, {RuntimeConfig().slice, {}, {}, {}},
                                         std::chrono::steady_clock::now() + std::chrono::hours(1));

@@ -1,5 +1,7 @@
 #include "engine/fresh_run.hpp"
 
+#include <optional>
+
 #include "engine/guest_call.hpp"
 #include "report/begin_report.hpp"
 
@@ -29,8 +31,9 @@ Report run_fresh(const Workplace& workplace, const load::LoadedComponent& compon
                  const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, allowed, workplace.metering);
-  const WasiGrants none;
-  run_here(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none}, report, stop);
+  std::optional<WasiGrants> none;
+  run_here(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()}, report,
+           stop);
   return report;
 }
 
@@ -39,9 +42,9 @@ std::shared_ptr<StartedRun> start_fresh(const Workplace& workplace, const load::
                                         const Allowed& allowed, const std::stop_token& stop) {
   Report report;
   begin_run(report, plan, component, function, allowed, workplace.metering);
-  const WasiGrants none;
-  return start(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none}, std::move(report),
-               stop);
+  std::optional<WasiGrants> none;
+  return start(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()},
+               std::move(report), stop);
 }
 
 }  // namespace airssys::wasm::engine

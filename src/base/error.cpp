@@ -1,5 +1,7 @@
 #include <airssys/wasm/error.hpp>
+#include <airssys/wasm/text.hpp>
 #include <ostream>
+#include <utility>
 
 namespace airssys::wasm {
 
@@ -32,15 +34,13 @@ int Error::exit_code() const noexcept {
 }
 
 std::ostream& operator<<(std::ostream& out, const Error& error) {
-  out << error.message;
-  if (!error.guest_text.empty()) {
-    out << "\n  guest:  " << error.guest_text;
-  }
-  if (!error.system_text.empty()) {
-    out << "\n  system: " << error.system_text;
-  }
-  if (!error.help.empty()) {
-    out << "\n  help:   " << error.help;
+  constexpr std::size_t kMost = 8'192;
+  out << harmless(error.message, kMost);
+  for (const auto& [title, text] :
+       {std::pair{"guest:  ", &error.guest_text}, {"system: ", &error.system_text}, {"help:   ", &error.help}}) {
+    if (!text->empty()) {
+      out << "\n  " << title << harmless(*text, kMost);
+    }
   }
   return out;
 }

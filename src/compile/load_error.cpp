@@ -14,14 +14,32 @@ namespace airssys::wasm::compile {
 
 namespace {
 
-constexpr std::size_t rows() {
-  std::size_t n = 0;
+/// The name of the row at this place.
+constexpr std::string_view row_at(std::size_t place) {
+  std::string_view name;
   const LoadLimits any;
-  each_load_limit(any, [&](const LoadLimitRow& /*row*/, const auto& /*value*/) { return ++n > 0; });
-  return n;
+  each_load_limit(any, [&](const LoadLimitRow& row, const auto& /*value*/) {
+    name = row.name;
+    return place-- > 0;
+  });
+  return place == static_cast<std::size_t>(-1) ? name : "";
 }
+constexpr std::string_view row_of(wasmtime::LoadLimit limit) { return row_at(static_cast<std::size_t>(limit)); }
+
 // The bridge knows a limit by its place in the table.
-static_assert(rows() == bridge::LOAD_LIMITS);
+static_assert(!row_at(bridge::LOAD_LIMITS - 1).empty() && row_at(bridge::LOAD_LIMITS).empty());
+using Named = wasmtime::LoadLimit;
+static_assert(row_of(Named::Nesting) == "nesting" && row_of(Named::Modules) == "modules" &&
+              row_of(Named::Components) == "components" && row_of(Named::Instances) == "instances" &&
+              row_of(Named::Functions) == "functions" && row_of(Named::Body) == "body_bytes" &&
+              row_of(Named::Types) == "types" && row_of(Named::Imports) == "imports" &&
+              row_of(Named::Exports) == "exports" && row_of(Named::Memories) == "memories" &&
+              row_of(Named::Tables) == "tables" && row_of(Named::LinkingSteps) == "linking_steps" &&
+              row_of(Named::Metadata) == "metadata_bytes" && row_of(Named::TypeDepth) == "type_depth" &&
+              row_of(Named::TypeNodes) == "type_nodes" && row_of(Named::Text) == "text_bytes" &&
+              row_of(Named::Bytes) == "bytes" && row_of(Named::Timeout) == "load_timeout" &&
+              row_of(Named::CompileCpu) == "compile_cpu_time" && row_of(Named::CompileMemory) == "compile_memory" &&
+              row_of(Named::Artefact) == "artefact_bytes");
 
 /// Whether a file cannot be had for want of descriptors or memory.
 std::optional<Error> for_want_of(int os_error, const std::string& message) {

@@ -1,6 +1,8 @@
 #include "engine/bound_function.hpp"
 
+#include "base/forked.hpp"
 #include "engine/guest_call.hpp"
+#include "ledger/exhausted.hpp"
 
 namespace airssys::wasm {
 
@@ -30,7 +32,7 @@ Result<std::shared_ptr<const BoundFunction>> BoundFunction::bind(Where where, st
   if (!found) {
     return std::unexpected(found.error());
   }
-  return std::make_shared<const BoundFunction>(std::move(where), std::string(function), **found);
+  return base::make_held<BoundFunction>(std::move(where), std::string(function), **found);
 }
 
 BoundFunction::BoundFunction(Where where, std::string name, const load::CallableFunction& function)
@@ -80,6 +82,12 @@ EncodedExecution start(const detail::BoundFunction& function, Arguments argument
   const auto run = function.start(std::move(arguments), how);
   return {detail::Behind::make<Execution>(std::shared_ptr<scheduler::SharedRun>(run)),
           std::shared_ptr<const encoding::Answer>(run, &run->typed_answer())};
+}
+
+Report no_memory_to_read() noexcept {
+  Report report;
+  report.result = std::unexpected(ledger::no_memory(Phase::Call));
+  return report;
 }
 
 Error undecodable() { return {HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}}; }

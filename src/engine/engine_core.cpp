@@ -96,7 +96,7 @@ EngineCore::EngineCore(RuntimeConfig config, Ground ground)
 
 std::shared_ptr<const Workplace> EngineCore::make_workplace() const {
   // The scheduler last: from then on nothing can fail until `running_` shuts it down.
-  auto workplace = std::make_shared<Workplace>();
+  auto workplace = base::make_held<Workplace>();
   workplace->relay = std::make_shared<host::OutputRelay>();
   workplace->account = account_;
   workplace->scheduler =

@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/forked.hpp"
 #include "engine/kept_instance.hpp"
 #include "engine/workplace.hpp"
 #include "execution/checked_call.hpp"
@@ -72,7 +73,9 @@ class EngineCore {
   const std::shared_ptr<ledger::Account> account_;
   const ledger::Reservation threads_;
   load::Loader loader_;
-  const std::shared_ptr<host::HostTable> host_table_ = std::make_shared<host::HostTable>();
+  /// It ticks until the last run without fuel is over, and stops before what it ticks goes.
+  std::jthread ticker_;
+  const std::shared_ptr<host::HostTable> host_table_ = base::make_held<host::HostTable>();
   std::shared_ptr<const Workplace> workplace_;
   /// Shut down before anything that its runs work with goes, also when what comes next cannot be made.
   struct RunningScheduler {
@@ -84,8 +87,6 @@ class EngineCore {
   };
   RunningScheduler running_;
   std::shared_ptr<InstancePlaces> instance_places_;
-  /// Last: it stops before what it ticks goes.
-  std::jthread ticker_;
 };
 
 }  // namespace airssys::wasm::engine

@@ -41,12 +41,12 @@ Result<ComponentOutput> Instance::execute(std::string_view function, const Compo
                          [&](std::span<const Value> arguments) { return run(function, arguments, budget, stop); });
 }
 
-Report Instance::drop(Handle handle, const CallBudget& budget) {
+Report Instance::drop(Handle handle, const CallBudget& budget, const std::stop_token& stop) {
   auto plan = execution::plan(behind_->component());
   if (plan) {
     plan->dropped = handle.index;
   }
-  return behind_->run(std::move(plan), "[drop]", budget, {});
+  return behind_->run(std::move(plan), "[drop]", budget, stop);
 }
 
 bool Instance::spent() const noexcept { return behind_->spent(); }

@@ -134,8 +134,10 @@ Result<CheckedCall> plan_typed(std::shared_ptr<load::LoadedComponent> component,
       planned->encoded = std::move(arguments.encoded);
     } else if (borrowing == Borrowing::UntilTheEnd && function.function.function->takes_bytes()) {
       planned->plain = arguments.plain;
+    } else if (auto encoded = arguments.encode_plain()) {
+      planned->encoded = std::move(*encoded);
     } else {
-      planned->encoded = arguments.encode_plain();
+      return refuse(0, "is too long");
     }
   }
   return planned;

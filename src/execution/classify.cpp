@@ -15,15 +15,31 @@ namespace {
 
 using wasmtime::Cause;
 using wasmtime::Failure;
+using wasmtime::Limit;
 
-constexpr std::size_t rows() {
-  std::size_t n = 0;
+/// The name of the row at this place.
+constexpr std::string_view row_at(std::size_t place) {
+  std::string_view name;
   const CallBudget any;
-  each_limit(any, [&](const LimitRow& /*row*/, const auto& /*value*/) { return ++n > 0; });
-  return n;
+  each_limit(any, [&](const LimitRow& row, const auto& /*value*/) {
+    name = row.name;
+    return place-- > 0;
+  });
+  return place == static_cast<std::size_t>(-1) ? name : "";
 }
+constexpr std::string_view row_of(wasmtime::Limit limit) { return row_at(static_cast<std::size_t>(limit)); }
+
 // The bridge knows a limit by its place in the table.
-static_assert(rows() == bridge::LIMITS);
+static_assert(!row_at(bridge::LIMITS - 1).empty() && row_at(bridge::LIMITS).empty());
+static_assert(row_of(Limit::Fuel) == "fuel" && row_of(Limit::Timeout) == "timeout" &&
+              row_of(Limit::CpuTime) == "cpu_time" && row_of(Limit::Memory) == "memory" &&
+              row_of(Limit::InstanceBytes) == "instance_bytes" && row_of(Limit::HostBuffer) == "host_buffer" &&
+              row_of(Limit::Output) == "output" && row_of(Limit::Random) == "random" &&
+              row_of(Limit::Handles) == "handles" && row_of(Limit::WasiResources) == "wasi_resources" &&
+              row_of(Limit::AsyncResources) == "async_resources" && row_of(Limit::HostCalls) == "host_calls" &&
+              row_of(Limit::DirectoryEntries) == "directory_entries" && row_of(Limit::OpenFiles) == "open_files" &&
+              row_of(Limit::Instances) == "instances" && row_of(Limit::Memories) == "memories" &&
+              row_of(Limit::Tables) == "tables");
 
 /// Everything needed to say why: the allowed, the figures, and what the door said.
 class Classifier {

@@ -50,11 +50,13 @@ void HostTable::add(HostEntry entry) {
   if (base::forked()) {
     return;
   }
+  // What is replaced is somebody else's, and goes after the lock.
+  HostEntries replaced;
   const std::lock_guard lock(mutex_);
   auto more = std::make_shared<std::vector<HostEntry>>(*entries_);
   std::erase_if(*more, [&](const HostEntry& e) { return e.interface == entry.interface && e.name == entry.name; });
   more->push_back(std::move(entry));
-  entries_ = std::move(more);
+  replaced = std::exchange(entries_, std::move(more));
 }
 
 HostEntries HostTable::entries() const {

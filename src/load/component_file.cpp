@@ -68,7 +68,7 @@ Result<std::vector<std::uint8_t>> read_component(int descriptor, std::string_vie
   }
   std::size_t chunk = sized ? static_cast<std::size_t>(s.st_size) + 1 : kLeast;
   std::vector<std::uint8_t> bytes;
-  const auto deadline = base::Clock::now() + limits.timeout;
+  const auto deadline = base::Clock::now() + std::min<std::chrono::nanoseconds>(limits.timeout, kTimeMost);
   for (;;) {
     if (auto why = not_readable(descriptor, limits, deadline, stop)) {
       return std::unexpected(std::move(*why));
@@ -76,7 +76,8 @@ Result<std::vector<std::uint8_t>> read_component(int descriptor, std::string_vie
     const auto have = bytes.size();
     bytes.resize(have + chunk);
     const auto n = ::read(descriptor, bytes.data() + have, chunk);
-    chunk = std::max(kLeast, have / 2);
+    // A file has only its end to come, for which there is room.
+    chunk = sized && have == 0 ? 1 : std::max(kLeast, have / 2);
     bytes.resize(have + static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
     if (n < 0 && errno != EINTR) {
       return std::unexpected(compile::unreadable(std::string(name), base::FileError::by_errno()));

@@ -30,7 +30,7 @@ void begin_report(Report& report, const ReportSubject& about, const CallBudget& 
 
 }  // namespace report
 
-Report refused_report(Error why, const ComponentId& component, std::string function, const CallBudget& budget) {
+Report refused_report(Error why, const ComponentId& component, std::string_view function, const CallBudget& budget) {
   Report report;
   report::begin_report(report, {component, function}, budget);
   report.result = std::unexpected(std::move(why));

@@ -27,7 +27,10 @@ void SharedRun::wake() noexcept {
   for (State now = state_.load();;) {
     if (now == State::Waiting) {
       if (state_.compare_exchange_weak(now, State::Ready)) {
-        driver_->ready(shared_from_this());
+        // Nobody has it while it is destroyed, which waits for a stop request under way: then it is over.
+        if (const auto self = weak_from_this().lock()) {
+          driver_->ready(self);
+        }
         return;
       }
     } else if (now == State::Running) {

@@ -1,4 +1,6 @@
+#include <airssys/wasm/error.hpp>
 #include <airssys/wasm/text.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,12 @@ TEST(TextTest, LongTextIsCutOff) {
 }
 
 TEST(TextTest, LinesStayLines) { EXPECT_EQ(harmless_lines("one\n\ttwo\r\n\033three"), "one\n\ttwo \n three"); }
+
+TEST(TextTest, AnErrorThatIsShownSteersNoDisplay) {
+  std::ostringstream shown;
+  shown << Error{HostBug{}, Phase::Call, "a\033[2Jb", "c\nd", "e\u202ef"};
+  EXPECT_EQ(shown.str(), "a [2Jb\n  guest:  e f\n  help:   c d");
+}
 
 TEST(TextTest, BytesThatAreNoTextAreReplaced) {
   EXPECT_TRUE(is_utf8("grüße"));

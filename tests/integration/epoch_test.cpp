@@ -43,5 +43,17 @@ TEST_F(EpochTest, AStartFunctionEndsAtTheClockToo) {
   EXPECT_EQ(report.error().phase, Phase::Instantiate);
 }
 
+TEST_F(EpochTest, TheEndOfTheEngineEndsALoop) {
+  auto settings = config();
+  settings.meter = Meter::Epoch;
+  std::optional<WasmEngine> other = WasmEngine::create(settings).value();
+  const auto guest =
+      other->load_text(component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))", kRun)).value();
+  const auto running = other->start(guest, "run", {}, with_deadline(30s));
+  EXPECT_EQ(running.wait_for(5ms), nullptr);
+  other.reset();
+  EXPECT_THAT(running.wait(), Stops("cancelled"));
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

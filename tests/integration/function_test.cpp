@@ -45,6 +45,7 @@ TEST_F(FunctionTest, OneTypeServesAnEngineAndAnInstance) {
   EXPECT_EQ(fresh(budget(), 3U).value(), 3U) << "each call has an instance of its own";
   EXPECT_EQ(kept(budget(), 3U).value(), 6U);
   EXPECT_EQ(kept({}, 1U).value(), 7U) << "with default limits";
+  EXPECT_EQ(kept({{.timeout = 1s}}, 1U).value(), 8U) << "braces make a budget";
 }
 
 TEST_F(FunctionTest, AfterItsEngineACallIsCancelled) {
@@ -130,6 +131,7 @@ TEST_F(FunctionTest, AStopTokenEndsATypedCall) {
   EXPECT_THAT(blocking.get(), Stops("cancelled"));
   EXPECT_THAT(started.wait().report, Stops("cancelled"));
   EXPECT_EQ(spin({patient(), token}, 1U).error().phase, Phase::Queue) << "one that was stopped before it began";
+  EXPECT_THAT(spin.run(token, 1U).report, Stops("cancelled")) << "a token alone";
 }
 
 TEST_F(FunctionTest, AStartedRunHeedsItsStopToken) {

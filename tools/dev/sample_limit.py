@@ -30,9 +30,9 @@ BY_HAND = [
      "    WasiCalls,\n"),
     ("src/wasmtime/bridge/src/store/crossing.rs",
      "        Stopped { why: BridgeLimit::HostCalls.into(), code: calls, message }\n",
-     "    } else if data.wasi_calls > data.budget.limit(BridgeLimit::WasiCalls) {\n"
+     "    } else if data.meter.wasi_calls() > data.budget.limit(BridgeLimit::WasiCalls) {\n"
      "        let message = \"more calls into WASI than granted\".into();\n"
-     "        Stopped { why: BridgeLimit::WasiCalls.into(), code: data.wasi_calls, message }\n"),
+     "        Stopped { why: BridgeLimit::WasiCalls.into(), code: data.meter.wasi_calls(), message }\n"),
 ]
 
 

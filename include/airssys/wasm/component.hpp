@@ -59,7 +59,8 @@ struct LoadUsage {
 
 /// A loaded component: compiled code and what is known about it. Cheap to copy; all copies share one.
 ///
-/// Threads: immutable, safe from any thread. It may outlive its engine but can then only be destroyed.
+/// Threads: immutable, safe from any thread. It may outlive its engine; then nothing
+/// can run it.
 class ComponentHandle {
  public:
   [[nodiscard]] const ComponentId& id() const noexcept;
@@ -95,8 +96,8 @@ class ComponentHandle {
 /// A component's bytes, for `WasmEngine::load_component`, from a regular file or from a descriptor (stdin, a pipe),
 /// which stays open and is called `name` in errors.
 ///
-/// Errors: LoadFailed (not to be read, no regular file, larger than `limits.max_bytes`, not there within
-/// `limits.timeout`), HostExhausted. Cancellation: `stop` ends it with Cancelled within 50 ms.
+/// Errors: LoadFailed (the file cannot be read, is no regular file, exceeds `limits.max_bytes`, or is not read within
+/// `limits.timeout`), HostExhausted. Threads: any; blocks. Cancellation: `stop` ends it with Cancelled within 50 ms.
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_component(const std::filesystem::path& path,
                                                                const LoadLimits& limits = {},
                                                                const std::stop_token& stop = {});

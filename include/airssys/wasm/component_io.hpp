@@ -12,8 +12,8 @@ namespace airssys::wasm {
 /// as 1 and 4 bytes), or the bytes of a string or `list<u8>`.
 inline constexpr std::uint64_t kRawCodec = 0;
 
-/// A call's arguments as bytes, for `WasmEngine::execute`: the numbers of all parameters one after another; a string or
-/// list<u8> takes all that is left, so it can only come last.
+/// A call's arguments as bytes, for `WasmEngine::execute` and `Instance::execute`: the numbers of all parameters one
+/// after another; a string or list<u8> takes all that is left, so it can only come last.
 struct ComponentInput {
   std::vector<std::uint8_t> data;
   std::uint64_t codec = kRawCodec;

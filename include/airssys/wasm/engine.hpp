@@ -36,7 +36,7 @@ namespace airssys::wasm {
 /// start, and a load, throw std::bad_alloc and leave nothing allocated.
 /// Forking: in a child that was forked after the first `create` of the process, runs, loads and `create` end as
 /// HostExhausted with `forked`, and destructors free nothing (docs/embedding.md).
-/// Process: Wasmtime installs handlers for SIGSEGV, SIGILL, SIGBUS and SIGFPE that pass on what is not theirs
+/// Process: Wasmtime installs handlers for SIGSEGV, SIGILL and SIGFPE that pass on what is not theirs
 /// (docs/embedding.md).
 class WasmEngine {
  public:
@@ -51,7 +51,8 @@ class WasmEngine {
   /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content. `principal`: in whose name; where loads
   /// wait for places to compile (`CompileIsolation`), those go round by principal.
   ///
-  /// Errors: LoadFailed with the limit or the offset; QueueFull and QueueTimeout when there is no place to compile.
+  /// Errors: LoadFailed with the limit or the offset; QueueFull and QueueTimeout when there is no place to compile;
+  /// HostExhausted.
   /// Cancellation: `stop` ends the load with Cancelled.
   [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
                                                        std::string name = "component", const std::stop_token& stop = {},
@@ -125,7 +126,8 @@ class WasmEngine {
                                                 const ComponentInput& input, const ExecutionContext& context,
                                                 const std::stop_token& stop = {});
 
-  /// An instance that keeps its state. It holds one of `max_instances` places until it is destroyed.
+  /// An instance that keeps its state. It holds one of `max_instances` places as long as a copy of it or one
+  /// of its functions lives.
   ///
   /// Errors: as `run`; HostExhausted when all places are taken. Threads: blocks the caller, like `run`.
   [[nodiscard]] Result<Instance> instantiate(const ComponentHandle& component, const ExecutionContext& context,
@@ -150,9 +152,9 @@ class WasmEngine {
   /// longer than `patience`. What they write meanwhile is not waited for. Threads: any. Errors: in the answer.
   FlushedOutput flush_output(std::chrono::nanoseconds patience = std::chrono::hours{24 * 365});
 
-  /// Blocks until the components that were compiled so far are in the cache, which is written in the background. A
-  /// sentence says why the latest that could not be written was not, unless an earlier call has said so. The end of the
-  /// engine waits as well, for as long as the disk takes.
+  /// Blocks until the components that were compiled so far are in the cache, which is written in the background.
+  /// Returns why the last write that failed did, unless an earlier call has returned that. The end of the engine waits
+  /// as well, for as long as the disk takes.
   std::optional<std::string> flush_cache();
 
   /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 40 loads

@@ -126,9 +126,9 @@ enum class HostResource : std::uint8_t {
 /// `memory`, `mappings`, `address_space`, `file_descriptors`, `threads`, `pool_memories`, ...
 [[nodiscard]] std::string_view name(HostResource resource) noexcept;
 
-/// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0. Where the ledger of the
-/// process said so (statistics.hpp), nothing was asked of the operating system, and the three figures say how much was
-/// needed beyond the `used` of `capacity`; else they are 0.
+/// The host ran out of something that is not the guest's fault. `os_error` is errno, or 0. If the ledger of the process
+/// refused (statistics.hpp), the operating system was not asked: `needed`, `used` and `capacity` hold the numbers.
+/// Otherwise they are 0.
 struct HostExhausted {
   HostResource resource = HostResource::OperatingSystem;
   int os_error = 0;
@@ -236,7 +236,8 @@ struct Error {
   [[nodiscard]] int exit_code() const noexcept;
 };
 
-/// `message`, then the guest's text, the system's and the help on lines of their own where there are any.
+/// `message`, then the guest's text, the system's and the help on lines of their own where there are any; each is made
+/// `harmless` (text.hpp).
 std::ostream& operator<<(std::ostream& out, const Error& error);
 
 template <class T>

@@ -8,8 +8,10 @@
 #include <airssys/wasm/report.hpp>
 #include <airssys/wasm/typed.hpp>
 #include <chrono>
+#include <concepts>
 #include <functional>
 #include <memory>
+#include <new>
 #include <optional>
 #include <stop_token>
 #include <type_traits>
@@ -17,32 +19,33 @@
 
 namespace airssys::wasm {
 
-/// The first argument of a typed call: a context, or a budget alone; and whose word stops it.
+/// The first argument of a typed call: a context or a budget, and a stop token if there is one.
 ///
-///     greet(context, "world");  greet(budget, "world");  greet({context, stop_token}, "world");  greet({}, "world");
+///     greet(context, "world");  greet(budget, "world");  greet({context, token}, "world");  greet({}, "world");
+///     greet({{.timeout = 1s}}, "world");
 ///
-/// A view: what it is made from lives until the call has returned, which for one that is started is at once.
+/// A view: what is passed lives until the call, or `start`, has returned. Braces alone make a budget.
 class CallOptions {
  public:
   /// Default limits and no grants.
   CallOptions() = default;
-  CallOptions(const ExecutionContext& context)  // NOLINT(google-explicit-constructor)
-      : limits_(&context.limits), timeout_(context.timeout), grants_(&context.wasi) {}
-  CallOptions(const CallBudget& budget)  // NOLINT(google-explicit-constructor)
-      : limits_(&budget.limits), timeout_(budget.timeout) {}
-  CallOptions(const ExecutionContext& context, const std::stop_token& stop) : CallOptions(context) { stop_ = &stop; }
-  CallOptions(const CallBudget& budget, const std::stop_token& stop) : CallOptions(budget) { stop_ = &stop; }
+  CallOptions(const CallBudget& budget, std::stop_token stop = {})  // NOLINT(google-explicit-constructor)
+      : limits_(&budget.limits), timeout_(budget.timeout), stop_(std::move(stop)) {}
+  template <std::same_as<ExecutionContext> Context>
+  CallOptions(const Context& context, std::stop_token stop = {})  // NOLINT(google-explicit-constructor)
+      : limits_(&context.limits), timeout_(context.timeout), grants_(&context.wasi), stop_(std::move(stop)) {}
+  CallOptions(std::stop_token stop) : stop_(std::move(stop)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] CallBudget budget() const { return {limits_ != nullptr ? *limits_ : ResourceLimits{}, timeout_}; }
   /// Null for none.
   [[nodiscard]] const WasiGrants* grants() const noexcept { return grants_; }
-  [[nodiscard]] std::stop_token stop() const noexcept { return stop_ != nullptr ? *stop_ : std::stop_token{}; }
+  [[nodiscard]] const std::stop_token& stop() const noexcept { return stop_; }
 
  private:
   const ResourceLimits* limits_ = nullptr;
   std::chrono::nanoseconds timeout_ = CallBudget{}.timeout;
   const WasiGrants* grants_ = nullptr;
-  const std::stop_token* stop_ = nullptr;
+  std::stop_token stop_;
 };
 
 /// A typed call that was started: an `Execution` whose report has a value of type `R`.
@@ -63,8 +66,7 @@ class TypedExecution {
     if (done) {
       // The answer lives as long as the run, which keeps this until it is over: no cycle.
       execution_.on_done([done = std::move(done), answer = std::weak_ptr(answer_)](const Report& report) mutable {
-        const auto kept = answer.lock();
-        done(read(report, kept));
+        done(told(report, answer.lock()));
       });
     }
   }
@@ -83,6 +85,15 @@ class TypedExecution {
     return typed::decode<R>(report, *answer, [&] { return answer; });
   }
   [[nodiscard]] TypedReport<R> read(const Report& report) const { return read(report, answer_); }
+  /// On a thread of the scheduler's nobody is there to catch what an allocation throws.
+  [[nodiscard]] static TypedReport<R> told(const Report& report,
+                                           const std::shared_ptr<const encoding::Answer>& answer) {
+    try {
+      return read(report, answer);
+    } catch (const std::bad_alloc&) {
+      return {typed::no_memory_to_read()};
+    }
+  }
 
   Execution execution_;
   std::shared_ptr<const encoding::Answer> answer_;
@@ -99,9 +110,9 @@ namespace typed {
 template <class Signature>
 class Function;
 
-/// One exported function, its types compared once: of a component, each call in a fresh instance (`WasmEngine::bind`);
-/// or of one instance (`Instance::bind`), whose grants are those it was made with, so that a context with grants is
-/// refused with `bad_call`. `Function<std::string(std::string_view)>`.
+/// One exported function whose types have been compared: `Function<std::string(std::string_view)>`. One of a component
+/// (`WasmEngine::bind`) runs each call in a fresh instance. One of an instance (`Instance::bind`) has the grants that
+/// the instance was made with: a context with grants is refused with `bad_call`.
 ///
 /// Cheap to copy; all copies share one.
 /// Threads: safe from any thread at once; an instance refuses a second call meanwhile.
@@ -113,13 +124,13 @@ class Function<R(A...)> {
   [[nodiscard]] Result<R> operator()(const CallOptions& how, const std::remove_cvref_t<A>&... arguments) const {
     return typed::result<R>(typed::run(*behind_, typed::gather<std::remove_cvref_t<A>...>(arguments...), how));
   }
-  /// The same with everything that there is to say about the run.
+  /// As `operator()`, with the whole report.
   [[nodiscard]] TypedReport<R> run(const CallOptions& how, const std::remove_cvref_t<A>&... arguments) const {
     auto done = typed::run(*behind_, typed::gather<std::remove_cvref_t<A>...>(arguments...), how);
     return typed::decode<R>(std::move(done.report), done.answer, typed::keep_alone(done.answer));
   }
   /// Starts the same on the workers and returns at once, like `WasmEngine::start`; the arguments are copied.
-  /// Cancellation: `TypedExecution::cancel`; the stop token counts only until it has started.
+  /// Cancellation: `TypedExecution::cancel`; the stop token, also when the execution has been dropped.
   [[nodiscard]] TypedExecution<R> start(const CallOptions& how, const std::remove_cvref_t<A>&... arguments) const {
     return TypedExecution<R>(typed::start(*behind_, typed::gather<std::remove_cvref_t<A>...>(arguments...), how));
   }

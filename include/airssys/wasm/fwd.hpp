@@ -3,6 +3,7 @@
 /// The names of the library without its headers, for headers of yours.
 namespace airssys::wasm {
 
+class CallOptions;
 class ComponentHandle;
 class Execution;
 class HostCall;
@@ -29,6 +30,8 @@ struct WasiGrants;
 
 template <class Signature>
 class Function;
+template <class R>
+class TypedCompletion;
 template <class R>
 class TypedExecution;
 template <class R>

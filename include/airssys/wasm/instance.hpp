@@ -15,8 +15,8 @@
 
 namespace airssys::wasm {
 
-/// An instance that keeps its state from call to call. Each call has a budget of its own, `max_output` included; the
-/// grants are those it was made with, and so is `max_random`.
+/// An instance that keeps its state from call to call; all copies are one. Each call has a budget of its own,
+/// `max_output` included; the grants are those it was made with, and so is `max_random`.
 ///
 /// After any stop it is spent: its memory is gone and every further call is refused with `bad_call`.
 ///
@@ -50,7 +50,7 @@ class Instance {
 
   /// Drops a handle that a call handed out. Its destructor is guest code, with a budget like any other; its phase is
   /// `drop`. Errors: BadCall for a handle that is not this instance's, or was given away or dropped.
-  [[nodiscard]] Report drop(Handle handle, const CallBudget& budget = {});
+  [[nodiscard]] Report drop(Handle handle, const CallBudget& budget = {}, const std::stop_token& stop = {});
 
   [[nodiscard]] bool spent() const noexcept;
   /// What making it cost.

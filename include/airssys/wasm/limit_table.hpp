@@ -28,8 +28,8 @@ struct LimitRow {
   }
 };
 
-/// Calls `visit(row, value)` for each limit of a `CallBudget`, constant or not, until it answers false; false when it
-/// did. `value` is a reference to a Fuel, a Bytes, a time or a number.
+/// Calls `visit(row, value)` for each limit of a `CallBudget`, constant or not. Stops, and returns false, when `visit`
+/// returns false. `value` is a reference to a Fuel, a Bytes, a time or a number.
 template <class Budget, class Visit>
 constexpr bool each_limit(Budget& budget, const Visit& visit) {
   auto& l = budget.limits;

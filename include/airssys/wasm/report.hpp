@@ -134,9 +134,9 @@ class Report {
   [[nodiscard]] Error no_such_result(std::string_view wanted) const;
 };
 
-/// The report of a run that was refused before the engine heard of it, by a rule of yours, say. It begins like any
-/// other: id, time, component, function, budget.
-[[nodiscard]] Report refused_report(Error why, const ComponentId& component, std::string function,
+/// The report of a run that your own code refused before it reached the engine. It begins like any other: id, time,
+/// component, function, budget.
+[[nodiscard]] Report refused_report(Error why, const ComponentId& component, std::string_view function,
                                     const CallBudget& budget);
 
 /// The report as one JSON object (docs/report.schema.json), without a line break.

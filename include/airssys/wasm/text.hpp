@@ -15,8 +15,9 @@ namespace airssys::wasm {
 /// With U+FFFD for each byte that belongs to no character.
 [[nodiscard]] std::string repaired_utf8(std::string_view text);
 
-/// For a terminal or a log, on one line: control characters, whatever turns the direction of text, and bytes that are
-/// no UTF-8 become blanks; blanks that follow each other become one. Cut off, with three dots, after some `most` bytes.
+/// Makes text safe to show on one line of a terminal or a log: control characters, marks that turn the direction of
+/// text, and bytes that are no UTF-8 become blanks, and several blanks become one. After some `most` bytes it is cut
+/// off with three dots.
 [[nodiscard]] std::string harmless(std::string_view text, std::size_t most = 300);
 /// The same for text of many lines, which stay what they are; nothing is cut off.
 [[nodiscard]] std::string harmless_lines(std::string_view text);

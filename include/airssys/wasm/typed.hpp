@@ -34,12 +34,21 @@ struct WitMapping<SharedBytes> : typed::ByteView {};
 /// What a typed call gives: everything about the run, and the value when it returned.
 template <class R>
 struct TypedReport {
+  /// The value is in `value` alone.
   Report report;
   std::optional<R> value{};
+
+  /// True when the function returned.
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(report); }
+  /// Only when the function did not return.
+  [[nodiscard]] const Error& error() const { return report.error(); }
 };
 template <>
 struct TypedReport<void> {
   Report report;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(report); }
+  [[nodiscard]] const Error& error() const { return report.error(); }
 };
 
 }  // namespace airssys::wasm

@@ -27,6 +27,9 @@ constexpr static const uintptr_t LOAD_LIMITS = 21;
 /// Bytes counted for one table element.
 constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
 
+/// A poll that crosses into the host after this long ends at the guest's next check.
+constexpr static const uint64_t POLL_NS_MAX = 1000000;
+
 /// The cause as the bridge knows it. Reasons, which also need phase and numbers, are C++'s business.
 enum class BridgeCause : uint32_t {
   None = 0,

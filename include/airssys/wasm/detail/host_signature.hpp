@@ -152,6 +152,13 @@ struct Refused {
 
 template <class R, class... A>
 struct Signature : HostSignature<R, A...> {};
+/// One that only ever refuses does not say what it would answer.
+template <class... A>
+struct Signature<HostRefusal, A...> : Refused {
+  static_assert(
+      sizeof...(A) > 1'000,
+      "a host function says what it answers: [](HostCall&) -> HostResult<double> { return host_error(...); }");
+};
 /// Of dynamic values, and nothing to answer with.
 template <class R>
 struct Signature<R, std::span<const Value>> : Refused {

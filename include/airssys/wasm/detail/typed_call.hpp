@@ -82,11 +82,23 @@ FunctionType function_type() {
   return type;
 }
 
+template <class R>
+constexpr bool can_be_result() {
+  static_assert(std::is_void_v<R> || kOwns<R>,
+                "the result must own its bytes: std::string or std::vector<std::uint8_t>");
+  static_assert(std::is_void_v<R> || std::default_initializable<R>,
+                "a result is read into a value that is made first: give the type a default constructor");
+  return std::is_void_v<R> || (kOwns<R> && std::default_initializable<R>);
+}
+
 template <class Signature>
 struct SignatureOf;
 template <class R, class... A>
 struct SignatureOf<R(A...)> {
-  static FunctionType type() { return function_type<R, A...>(); }
+  static FunctionType type() {
+    static_cast<void>(can_be_result<R>());
+    return function_type<R, A...>();
+  }
 };
 template <class Signature>
 FunctionType function_type_of() {
@@ -103,12 +115,16 @@ struct Arguments {
   std::array<std::span<const std::uint8_t>, 2> plain{};
   std::array<Tag, 2> tags{};
 
-  [[nodiscard]] std::vector<std::uint8_t> encode_plain() const {
-    std::vector<std::uint8_t> bytes;
-    Writer out(bytes);
+  /// Nothing where one is too long.
+  [[nodiscard]] std::optional<std::vector<std::uint8_t>> encode_plain() const {
+    std::optional<std::vector<std::uint8_t>> bytes(std::in_place);
+    Writer out(*bytes);
     for (std::size_t i = 0; i < plain_count; ++i) {
       out.tag(tags.at(i));
       out.bytes(plain.at(i));
+    }
+    if (out.bad()) {
+      bytes.reset();
     }
     return bytes;
   }
@@ -159,6 +175,8 @@ Arguments gather(const A&... arguments) {
 
 /// Bytes that the engine made for a checked type: that they do not decode is a bug, reported as one.
 [[nodiscard]] Error undecodable();
+/// Of a run whose report and value could not be copied.
+[[nodiscard]] Report no_memory_to_read() noexcept;
 
 /// Reads the value of a run that returned; false when it does not decode. `keep` makes the owner of the answer's bytes
 /// for a result that shares them.
@@ -173,15 +191,6 @@ bool read(const encoding::Answer& answer, R& value, const Keep& keep) {
     WitMapping<R>::read(in, value);
   }
   return !in.bad();
-}
-
-template <class R>
-constexpr bool can_be_result() {
-  static_assert(std::is_void_v<R> || kOwns<R>,
-                "the result must own its bytes: std::string or std::vector<std::uint8_t>");
-  static_assert(std::is_void_v<R> || std::default_initializable<R>,
-                "a result is read into a value that is made first: give the type a default constructor");
-  return std::is_void_v<R> || (kOwns<R> && std::default_initializable<R>);
 }
 
 /// The answer of a call that is over, which nobody else has.

@@ -125,7 +125,7 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
                 return Err(wrong("the host function answered with the wrong number of values".into()).into());
             }
             results.iter_mut().zip(values).for_each(|(slot, value): (&mut Val, Val)| *slot = value);
-            cx.data_mut().answer_lowering = true;
+            cx.data_mut().meter.answers();
             Ok(())
         })
     })

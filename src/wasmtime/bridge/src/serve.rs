@@ -169,11 +169,11 @@ fn in_context(store: &mut Store<Data>, failure: Failure) -> Failure {
         // WASI's resources and those of component-model async lie in tables of one type, whose error does not say which is
         // full. Only a call of the host that had begun, which the count of calls tells, puts something into WASI's.
         Why::Limit(BridgeLimit::WasiResources)
-            if !store.data().last_was_counted && store.concurrent_resource_table().is_some() =>
+            if !store.data().meter.last_was_counted() && store.concurrent_resource_table().is_some() =>
         {
             failure.for_this_reason(BridgeLimit::AsyncResources, 0)
         }
-        Why::Cause(BridgeCause::Other) if store.data().answer_lowering && failure.wasm_on_stack() => {
+        Why::Cause(BridgeCause::Other) if store.data().meter.is_answering() && failure.wasm_on_stack() => {
             failure.for_this_reason(BridgeCause::Allocator, 0)
         }
         _ => failure,

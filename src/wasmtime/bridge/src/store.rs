@@ -1,8 +1,10 @@
 //! What one run's store carries: counters that C++ reads live, the limiter, what WASI works with.
 
 pub mod crossing;
+pub mod meter;
 mod shared;
 
+use meter::Meter;
 use shared::read_ns;
 pub use shared::{BridgeCpuLimit, BridgePhase, Shared, now_ns};
 
@@ -50,32 +52,7 @@ pub struct Data {
     /// Grants that are opened before anything else is done.
     pub unopened: Option<Box<Grants>>,
     pub handles: Handles,
-    wasi_calls: u64,
-    own_calls: u64,
-    /// The calls of the host for which fuel was reckoned.
-    calls_charged: u64,
-    /// Fuel at which the current slice began, the poll it belongs to, and the yield interval now in force.
-    slice_began: u64,
-    slice_of: u64,
-    interval: u64,
-    /// Fuel when Wasmtime last began to count that interval.
-    interval_began: u64,
-    /// The crossing under way was let pass although overdue: it looks like the end of a slice.
-    late: bool,
-    /// The last crossing was a call of the host that is counted, and is over.
-    pub last_was_counted: bool,
-    /// The host function that was called last has answered, or the guest's allocator was asked for room: what fails next
-    /// is the answer's way into the guest's memory.
-    pub answer_lowering: bool,
-    /// Calls into the guest that are under way, one in the host function of the other.
-    depth: u32,
-    /// The poll and the time of the last crossing into the host, and the calls of the host that were counted before it.
-    crossed_in: u64,
-    crossed_ns: u64,
-    calls_before: u64,
-    /// The poll in which a crossing was seen last, and when its first one was.
-    poll_seen: u64,
-    poll_began_ns: u64,
+    pub meter: Meter,
 }
 
 impl Data {
@@ -91,22 +68,7 @@ impl Data {
             granted: None,
             unopened: None,
             handles: Handles::default(),
-            wasi_calls: 0,
-            own_calls: 0,
-            calls_charged: 0,
-            slice_began: 0,
-            slice_of: 0,
-            interval: 0,
-            interval_began: 0,
-            late: false,
-            last_was_counted: false,
-            answer_lowering: false,
-            depth: 0,
-            crossed_in: 0,
-            crossed_ns: 0,
-            calls_before: 0,
-            poll_seen: 0,
-            poll_began_ns: 0,
+            meter: Meter::default(),
         };
         match grants {
             Some(grants) if grants.is_open() => data.grant(grants),
@@ -139,22 +101,16 @@ impl Data {
 
     /// With the budget of the next operation in place.
     pub fn arm(&mut self) {
-        self.slice_began = self.budget.limit(BridgeLimit::Fuel);
-        self.slice_of = self.shared.slices.load(Relaxed);
-        self.interval = self.budget.slice;
-        self.interval_began = self.slice_began;
-        self.late = false;
+        self.meter.arm(self.budget.limit(BridgeLimit::Fuel), self.budget.slice, self.poll());
         if let Some(granted) = &mut self.granted {
             granted.table.set_max_capacity(self.budget.limit(BridgeLimit::WasiResources) as usize);
         }
         self.handles.live_max = self.budget.limit(BridgeLimit::Handles);
-        (self.wasi_calls, self.own_calls, self.calls_charged, self.calls_before) = (0, 0, 0, 0);
-        self.answer_lowering = false;
-        self.depth = 0;
     }
 
-    fn calls(&self) -> u64 {
-        self.wasi_calls + self.own_calls
+    /// The number of the poll under way.
+    fn poll(&self) -> u64 {
+        self.shared.slices.load(Relaxed)
     }
 
     pub fn granted(&mut self) -> &mut Granted {
@@ -162,15 +118,15 @@ impl Data {
     }
 
     pub fn count_wasi_call(&mut self) {
-        self.wasi_calls += 1;
-        self.shared.wasi_calls.store(self.wasi_calls, Relaxed);
+        self.meter.count_wasi_call();
+        self.shared.wasi_calls.store(self.meter.wasi_calls(), Relaxed);
         self.shared.in_host_call.store(true, Relaxed);
         self.shared.owe(self.budget.wasi_call_fuel);
     }
 
     /// A call of a host function; `bytes` as they come, first the arguments', then the results'.
     pub fn count_own_call(&mut self) {
-        self.own_calls += 1;
+        self.meter.count_own_call();
         self.shared.in_host_call.store(true, Relaxed);
         self.shared.owe(self.budget.host_call_fuel);
     }

@@ -2,6 +2,7 @@
 
 mod causes;
 mod lifting;
+mod metering;
 mod misuse;
 mod numbers;
 mod output;

@@ -105,11 +105,12 @@ fn a_poll_of_long_crossings_ends_at_the_next_check() {
         meter.into_host(ns, poll);
         meter.polled_too_long(poll)
     };
-    assert!(!crosses_at(&mut meter, 7, 0));
-    assert!(!crosses_at(&mut meter, 7 + POLL_NS_MAX, 0));
-    assert!(crosses_at(&mut meter, 8 + POLL_NS_MAX, 0));
-    assert_eq!(meter.settle(FUEL, 0, false, 0, SLICE).interval, Some(1), "whatever fuel is left");
-    assert!(!crosses_at(&mut meter, 9 + POLL_NS_MAX, 1), "another poll has its own time");
+    // Polls count from 1.
+    assert!(!crosses_at(&mut meter, 7, 1));
+    assert!(!crosses_at(&mut meter, 7 + POLL_NS_MAX, 1));
+    assert!(crosses_at(&mut meter, 8 + POLL_NS_MAX, 1));
+    assert_eq!(meter.settle(FUEL, 0, false, 1, SLICE).interval, Some(1), "whatever fuel is left");
+    assert!(!crosses_at(&mut meter, 9 + POLL_NS_MAX, 2), "another poll has its own time");
 }
 
 #[test]

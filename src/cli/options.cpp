@@ -42,17 +42,8 @@ void limits(CLI::App& app, Options& options) {
   auto& context = options.context;
   auto& l = context.limits;
   Units units(app);
-  each_limit(context, [&]<class Value>(const LimitRow& row, Value& value) {
-    const std::string help(row.help);
-    if constexpr (std::is_same_v<Value, Bytes>) {
-      units.bytes(row.option(), value, help);
-    } else if constexpr (std::is_same_v<Value, Fuel>) {
-      units.count(row.option(), value.units, help);
-    } else if constexpr (std::is_integral_v<Value>) {
-      units.count(row.option(), value, help);
-    } else {
-      units.time(row.option(), value, help);
-    }
+  each_limit(context, [&](const LimitRow& row, auto& value) {
+    units.limit(row.option(), value, std::string(row.help));
     return true;
   });
   const auto stack = [](const std::string& text) -> std::expected<std::uint64_t, std::string> {
@@ -107,15 +98,11 @@ void load_limit(LoadLimits& l, const std::string& text) {
 void load_limits(CLI::App& app, LoadLimits& l) {
   Units units(app);
   std::string defaults;
-  each_load_limit(l, [&]<class Value>(const LoadLimitRow& row, Value& value) {
+  each_load_limit(l, [&](const LoadLimitRow& row, auto& value) {
     if (row.own_option.empty()) {
       defaults += fmt::format("{}{}={}", defaults.empty() ? "" : " ", row.name, one_word(shown(value)));
-    } else if constexpr (std::is_same_v<Value, Bytes>) {
-      units.bytes(std::string(row.own_option), value, std::string(row.help));
-    } else if constexpr (std::is_integral_v<Value>) {
-      units.count(std::string(row.own_option), value, std::string(row.help));
     } else {
-      units.time(std::string(row.own_option), value, std::string(row.help));
+      units.limit(std::string(row.own_option), value, std::string(row.help));
     }
     return true;
   });

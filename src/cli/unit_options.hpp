@@ -11,6 +11,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "cli/commands.hpp"
 
@@ -70,6 +71,19 @@ class Units {
     };
     add(name, one_word(show_duration(target)), help, parse, kTimeMost, "a year", kTime,
         [&target](std::chrono::nanoseconds t) { target = std::chrono::floor<Time>(t); });
+  }
+  /// One of a table of limits, by the unit of its type.
+  template <class Value>
+  void limit(const std::string& name, Value& target, const std::string& help) {
+    if constexpr (std::is_same_v<Value, Bytes>) {
+      bytes(name, target, help);
+    } else if constexpr (std::is_same_v<Value, Fuel>) {
+      count(name, target.units, help);
+    } else if constexpr (std::is_integral_v<Value>) {
+      count(name, target, help);
+    } else {
+      time(name, target, help);
+    }
   }
 
  private:

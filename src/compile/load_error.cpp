@@ -9,24 +9,20 @@
 
 #include "base/assert.hpp"
 #include "ledger/exhausted.hpp"
+#include "limits/places.hpp"
 
 namespace airssys::wasm::compile {
 
 namespace {
 
-/// The name of the row at this place.
 constexpr std::string_view row_at(std::size_t place) {
-  std::string_view name;
-  const LoadLimits any;
-  each_load_limit(any, [&](const LoadLimitRow& row, const auto& /*value*/) {
-    name = row.name;
-    return place-- > 0;
+  return limits::name_at(place, [](const auto& visit) {
+    const LoadLimits any;
+    return each_load_limit(any, visit);
   });
-  return place == static_cast<std::size_t>(-1) ? name : "";
 }
 constexpr std::string_view row_of(wasmtime::LoadLimit limit) { return row_at(static_cast<std::size_t>(limit)); }
 
-// The bridge knows a limit by its place in the table.
 static_assert(!row_at(bridge::LOAD_LIMITS - 1).empty() && row_at(bridge::LOAD_LIMITS).empty());
 using Named = wasmtime::LoadLimit;
 static_assert(row_of(Named::Nesting) == "nesting" && row_of(Named::Modules) == "modules" &&

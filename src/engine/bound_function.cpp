@@ -80,8 +80,7 @@ EncodedReport run(const detail::BoundFunction& function, Arguments arguments, co
 
 EncodedExecution start(const detail::BoundFunction& function, Arguments arguments, const CallOptions& how) {
   const auto run = function.start(std::move(arguments), how);
-  return {detail::Behind::make<Execution>(std::shared_ptr<scheduler::SharedRun>(run)),
-          std::shared_ptr<const encoding::Answer>(run, &run->typed_answer())};
+  return {detail::Behind::make<Execution>(run), std::shared_ptr<const encoding::Answer>(run, &run->typed_answer())};
 }
 
 Report no_memory_to_read() noexcept {

@@ -49,9 +49,9 @@ Report run_planned(const engine::EngineCore& core, const ComponentHandle& compon
 
 Execution start_planned(const engine::EngineCore& core, const ComponentHandle& component, Result<CheckedCall>&& plan,
                         std::string_view function, const ExecutionContext& context, const std::stop_token& stop) {
-  return detail::Behind::make<Execution>(std::shared_ptr<scheduler::SharedRun>(
-      engine::start_fresh(*core.workplace(), behind(component), std::move(plan), function,
-                          {{context.limits, context.timeout}, &context.wasi}, stop)));
+  return detail::Behind::make<Execution>(engine::start_fresh(*core.workplace(), behind(component), std::move(plan),
+                                                             function,
+                                                             {{context.limits, context.timeout}, &context.wasi}, stop));
 }
 
 }  // namespace

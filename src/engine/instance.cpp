@@ -26,8 +26,8 @@ Report Instance::run(std::string_view function, std::initializer_list<Value> arg
 
 Execution Instance::start(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
                           const std::stop_token& stop) {
-  return detail::Behind::make<Execution>(std::shared_ptr<scheduler::SharedRun>(
-      behind_->start(plan_call(behind_->component(), function, arguments, Borrowing::No), function, budget, stop)));
+  return detail::Behind::make<Execution>(
+      behind_->start(plan_call(behind_->component(), function, arguments, Borrowing::No), function, budget, stop));
 }
 
 Execution Instance::start(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget,

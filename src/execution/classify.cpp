@@ -7,6 +7,7 @@
 
 #include "base/assert.hpp"
 #include "ledger/exhausted.hpp"
+#include "limits/places.hpp"
 #include "wasmtime/frames.hpp"
 
 namespace airssys::wasm::execution {
@@ -17,19 +18,14 @@ using wasmtime::Cause;
 using wasmtime::Failure;
 using wasmtime::Limit;
 
-/// The name of the row at this place.
 constexpr std::string_view row_at(std::size_t place) {
-  std::string_view name;
-  const CallBudget any;
-  each_limit(any, [&](const LimitRow& row, const auto& /*value*/) {
-    name = row.name;
-    return place-- > 0;
+  return limits::name_at(place, [](const auto& visit) {
+    const CallBudget any;
+    return each_limit(any, visit);
   });
-  return place == static_cast<std::size_t>(-1) ? name : "";
 }
-constexpr std::string_view row_of(wasmtime::Limit limit) { return row_at(static_cast<std::size_t>(limit)); }
+constexpr std::string_view row_of(Limit limit) { return row_at(static_cast<std::size_t>(limit)); }
 
-// The bridge knows a limit by its place in the table.
 static_assert(!row_at(bridge::LIMITS - 1).empty() && row_at(bridge::LIMITS).empty());
 static_assert(row_of(Limit::Fuel) == "fuel" && row_of(Limit::Timeout) == "timeout" &&
               row_of(Limit::CpuTime) == "cpu_time" && row_of(Limit::Memory) == "memory" &&

@@ -121,17 +121,19 @@ void Scheduler::go_on_here(execution::MeteredRun& run, wasmtime::Poll polled,
 }
 
 Scheduler::CallerListed::CallerListed(Scheduler& scheduler, const std::shared_ptr<BlockingCaller>& caller)
-    : scheduler_(scheduler), caller_(caller) {
+    : scheduler_(scheduler) {
+  Callers one{caller};
+  mine_ = one.begin();
   const std::lock_guard lock(scheduler_.mutex_);
-  scheduler_.callers_.insert(caller_);
+  scheduler_.callers_.splice(scheduler_.callers_.end(), one);
   if (scheduler_.closing_) {
-    caller_->cancel();
+    caller->cancel();
   }
 }
 
 Scheduler::CallerListed::~CallerListed() {
   const std::lock_guard lock(scheduler_.mutex_);
-  scheduler_.callers_.erase(caller_);
+  scheduler_.callers_.erase(mine_);
 }
 
 }  // namespace airssys::wasm::scheduler

@@ -70,6 +70,7 @@ void Scheduler::shutdown() {
 void Scheduler::seat(Core core) {
   core->has_place(Clock::now());
   core->seat = seats_.size();
+  core->order = ++ever_seated_;
   core->seated = true;
   core->admit();
   ready_.push(core, core->cpu_time());
@@ -153,7 +154,7 @@ void Scheduler::step(Core core, Lock& lock) {
   }
   lock.lock();
   if (next == SharedRun::Next::Done) {
-    core->keep_slot(deadlines_.extract({core->deadline(), core}));
+    core->keep_slot(deadlines_.extract({core->deadline(), core->order}));
     leave(*core);
     lock.unlock();
     core->publish();
@@ -178,7 +179,7 @@ void Scheduler::step(Core core, Lock& lock) {
 
 void Scheduler::stop_expired(Lock& lock) {
   const auto now = Clock::now();
-  for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first <= now; ++i) {
+  for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first.first <= now; ++i) {
     Core core = deadlines_.begin()->second;
     core->keep_slot(deadlines_.extract(deadlines_.begin()));
     step(std::move(core), lock);
@@ -198,7 +199,7 @@ void Scheduler::leave(SharedRun& core) {
 }
 
 Scheduler::Clock::time_point Scheduler::next_event() const {
-  auto next = deadlines_.empty() ? Clock::time_point::max() : deadlines_.begin()->first;
+  auto next = deadlines_.empty() ? Clock::time_point::max() : deadlines_.begin()->first.first;
   if (any_short_) {
     next = std::min(next, Clock::now() + kLookAgain);
   }

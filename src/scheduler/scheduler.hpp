@@ -6,7 +6,6 @@
 #include <list>
 #include <memory>
 #include <optional>
-#include <set>
 #include <stop_token>
 #include <utility>
 #include <vector>
@@ -87,6 +86,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
     const ledger::Amounts& needs;
     ~PlaceHeld();
   };
+  using Callers = std::list<std::shared_ptr<BlockingCaller>>;
   /// A caller that the end of the scheduler has to reach.
   class CallerListed {
    public:
@@ -97,7 +97,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
 
    private:
     Scheduler& scheduler_;
-    const std::shared_ptr<BlockingCaller>& caller_;
+    Callers::iterator mine_;
   };
 
   Scheduler(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account)
@@ -140,10 +140,12 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   bool any_short_ = false;
   /// The most places that were ever paid for.
   std::uint64_t paid_most_ = 0;
+  /// How many started runs ever had a place.
+  std::uint64_t ever_seated_ = 0;
   /// Started runs that hold a place. Each knows where it is (`SharedRun::seat`).
   std::vector<Core> seats_;
   /// Callers whose operations were not over with their first slice.
-  std::set<std::shared_ptr<BlockingCaller>> callers_;
+  Callers callers_;
   /// Written under the lock; runs read it at any time.
   base::Atomic<bool> closing_ = false;
   /// Some in the queue may be.

@@ -67,18 +67,19 @@ bool SharedRun::cancel_here() noexcept {
 
 void SharedRun::make_slots() {
   Deadlines one;
-  one.emplace();
+  one.try_emplace({});
   deadline_slot_ = one.extract(one.begin());
 }
 
 SharedRun::Deadlines::node_type SharedRun::deadline_slot(std::shared_ptr<SharedRun> self) noexcept {
-  deadline_slot_.value() = {deadline(), std::move(self)};
+  deadline_slot_.key() = {deadline(), order};
+  deadline_slot_.mapped() = std::move(self);
   return std::move(deadline_slot_);
 }
 
 void SharedRun::keep_slot(Deadlines::node_type slot) noexcept {
   if (!slot.empty()) {
-    slot.value().second.reset();
+    slot.mapped().reset();
     deadline_slot_ = std::move(slot);
   }
 }

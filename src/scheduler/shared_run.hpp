@@ -5,8 +5,8 @@
 #include <airssys/wasm/report.hpp>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -42,8 +42,8 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   /// Whoever owns the two keeps them in one allocation with this: see `StartedRun`.
   SharedRun(execution::Call* call, Report& report, const execution::Metering& settings) noexcept;
 
-  /// Those that have begun and are not over, by deadline.
-  using Deadlines = std::set<std::pair<Clock::time_point, std::shared_ptr<SharedRun>>>;
+  /// Those that have begun and are not over, by deadline, then by their order.
+  using Deadlines = std::map<std::pair<Clock::time_point, std::uint64_t>, std::shared_ptr<SharedRun>>;
   /// What its driver lists it in, so that nothing has to be allocated once it is admitted.
   void make_slots();
   /// The slot, filled in for `self`. Only while it is not in use.
@@ -94,6 +94,8 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
 
   // Where its scheduler keeps it: the scheduler's own, under its lock.
   std::size_t seat = 0;
+  /// A number of its own: where it stands among others with its deadline.
+  std::uint64_t order = 0;
   bool seated = false;
   std::shared_ptr<SharedRun> next_ready;
 

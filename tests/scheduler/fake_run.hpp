@@ -1,5 +1,7 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <airssys/wasm/report.hpp>
 #include <deque>
 #include <functional>

@@ -136,7 +136,7 @@ TEST_F(Documents, TheirCommandsRun) {
 
 TEST_F(Documents, VersionsAreThoseThatAreBuilt) {
   const auto version = between(text_of("CMakeLists.txt"), "project(airssys-wasm VERSION ", " ");
-  const auto wasmtime = between(text_of("src/wasmtime/bridge/Cargo.toml"), "wasmtime = { version = \"=", "\"");
+  const auto wasmtime = between(text_of("src/wasmtime/Cargo.toml"), "wasmtime = { version = \"=", "\"");
   int status = 0;
   EXPECT_EQ(output_of("airssys-wasm --version", status), "airssys-wasm " + version + " (Wasmtime " + wasmtime + ")\n");
   // Compiled code of another Wasmtime is never looked for under the same name.

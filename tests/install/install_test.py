@@ -74,7 +74,7 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
             sys.exit(f"{document} is not installed")
     # Each crate that is linked, Rust's own library and what is compiled into us, with their terms.
     notices = (documents / "copyright").read_text()
-    lock = (source / "src/wasmtime/bridge/Cargo.lock").read_text()
+    lock = (source / "src/wasmtime/Cargo.lock").read_text()
     for name in ("wasmtime", "tokio", "rustix", "wit-parser", "foldhash"):
         version = re.search(rf'name = "{name}"\nversion = "(.*)"', lock).group(1)
         if not re.search(rf"^{name} {re.escape(version)} +\S", notices, re.MULTILINE):

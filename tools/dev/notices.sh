@@ -9,7 +9,7 @@ line() { printf -- "$1%.0s" {1..80}; }
 crates_inside() {
   cargo tree --manifest-path "$bridge_source/Cargo.toml" --locked --edges normal,no-proc-macro \
     --target "$(rustc --version --verbose | sed -n 's/^host: //p')" --prefix none --format '{p}|{l}' |
-    sed -nE 's/^([^ ]+) v([^ |]+)[^|]*\|(.*)$/\1 \2|\3/p' | sed 's/ (\*)$//' | grep -v '^airssys-wasm-bridge ' | sort -u
+    sed -nE 's/^([^ ]+) v([^ |]+)[^|]*\|(.*)$/\1 \2|\3/p' | sed 's/ (\*)$//' | grep -v '^airssys-wasm-' | sort -u
 }
 
 # The same for texts that differ in their line breaks only.
@@ -76,7 +76,7 @@ all_notices() {
   done
   printf '\n%s\n%s\n\n' "$(line =)" "Rust's own library, $(rustc --version)"
   rust_notices || return 1
-  printf '\n%s\n%s\n\n' "$(line =)" "The crates of the bridge to Wasmtime, by $bridge_source/Cargo.lock"
+  printf '\n%s\n%s\n\n' "$(line =)" "The crates of the bridge to Wasmtime, by $rust_source/Cargo.lock"
   crate_notices
 }
 

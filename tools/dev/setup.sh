@@ -2,7 +2,8 @@
 
 rust_needed=1.95
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/airssys-wasm"
-bridge_source=src/wasmtime/bridge
+rust_source=src/wasmtime
+bridge_source=$rust_source/bridge
 llvm=19
 
 packages_rust=(rustc-web cargo-web)
@@ -105,7 +106,7 @@ build_peer() {
 # What cargo does where it has no terminal to show it on. $1: its process; $2: its output.
 show_progress() {
   local began=$SECONDS last=0 now all
-  all=$(grep -c '^name = ' "$bridge_source/Cargo.lock")
+  all=$(grep -c '^name = ' "$rust_source/Cargo.lock")
   while kill -0 "$1" 2>/dev/null; do
     sleep 1
     now=$((SECONDS - began))
@@ -119,42 +120,42 @@ show_progress() {
 # Everything that makes one Wasmtime build differ from another.
 bridge_key() {
   {
-    cat "$bridge_source/Cargo.lock" "$bridge_source/Cargo.toml"
+    cat "$rust_source/Cargo.lock" "$rust_source/Cargo.toml" "$bridge_source/Cargo.toml"
     rustc --version --verbose
   } | sha256sum | cut -c 1-16
 }
 
 # Builds the bridge in the user's cache (Wasmtime once, about 5 to 10 minutes on two cores; our own crate when it
-# changed), and names the archive in AIRSSYS_WASM_BRIDGE. $1: cargo features of the bridge, if any.
+# changed), and names the archive in AIRSSYS_WASM_BRIDGE. $1: a crate whose archive has the bridge in it, if another.
 build_bridge() {
-  local features="${1:-}" log status=0
+  local crate="${1:-airssys-wasm-bridge}" archive log status=0
+  archive="lib${crate//-/_}.a"
   need_rust
   need g++ ca-certificates
   CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)"
   export CARGO_TARGET_DIR
   mkdir -p "$CARGO_TARGET_DIR"
-  [ -e "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" ] ||
+  [ -d "$CARGO_TARGET_DIR/release" ] ||
     say "building Wasmtime once for this machine (5 to 10 minutes on 2 cores), into $CARGO_TARGET_DIR"
   log="$CARGO_TARGET_DIR/last-build-$$.log"
   # Two clones share this directory: one at a time, and each takes its own archive away.
   (
     flock 9
     if [ -t 2 ]; then
-      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} || exit 1
+      cargo build --manifest-path "$rust_source/Cargo.toml" --package "$crate" --release --locked || exit 1
     else
-      cargo build --manifest-path "$bridge_source/Cargo.toml" --release --locked ${features:+--features "$features"} >"$log" 2>&1 &
+      cargo build --manifest-path "$rust_source/Cargo.toml" --package "$crate" --release --locked >"$log" 2>&1 &
       show_progress $! "$log"
       wait $! || { cat "$log" >&2; exit 1; }
     fi
     mkdir -p build/bridge
-    cmp -s "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" "build/bridge/lib${features:+$features-}airssys_wasm_bridge.a" ||
-      cp "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.a" "build/bridge/lib${features:+$features-}airssys_wasm_bridge.a"
+    cmp -s "$CARGO_TARGET_DIR/release/$archive" "build/bridge/$archive" || cp "$CARGO_TARGET_DIR/release/$archive" build/bridge/
   ) 9>"$CARGO_TARGET_DIR/.lock" || status=$?
   rm -f "$log"
   [ "$status" -eq 0 ] || die "the bridge does not build"
   # Each takes some 3 GB: those of the last three versions that were built here stay.
   touch "$CARGO_TARGET_DIR"
   find "$cache/bridge" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +4 | cut -d ' ' -f 2- | xargs -r -d '\n' rm -rf
-  AIRSSYS_WASM_BRIDGE="$PWD/build/bridge/lib${features:+$features-}airssys_wasm_bridge.a"
+  AIRSSYS_WASM_BRIDGE="$PWD/build/bridge/$archive"
   export AIRSSYS_WASM_BRIDGE
 }

@@ -15,7 +15,7 @@ task_help() {
 ./dev tsan                      the library under the thread sanitizer, on a fake door to Wasmtime
 ./dev explore [--seed N | --seeds N [--first N] | --seconds N]
                                 the library on a fake door, one thread at a time, as a seed chooses
-./dev fuzz [TARGET [SECONDS]]   fuzz values, json or component, or all of them, 10 s each
+./dev fuzz [TARGET [SECONDS]]   fuzz values, json, component or scan, or all of them, 10 s each
 ./dev bare                      README's commands and the packages on a Debian 12 with git and bash only (needs root)
 ./dev ci                        what CI runs, with the time of each stage
 ./dev clean                     remove build/ (the user's cache stays: ~/.cache/airssys-wasm)
@@ -106,7 +106,7 @@ task_test() {
 
 test_bridge() {
   say "bridge tests (release profile, the same Wasmtime build)"
-  cargo test --manifest-path "$bridge_source/Cargo.toml" --release --locked --quiet
+  cargo test --manifest-path "$rust_source/Cargo.toml" --workspace --release --locked --quiet
 }
 
 task_asan() {
@@ -145,7 +145,7 @@ task_fmt() {
   need "${packages_lint[@]}"
   need_rust_tools
   sources | xargs "clang-format-$llvm" -i
-  cargo fmt --manifest-path "$bridge_source/Cargo.toml"
+  cargo fmt --manifest-path "$rust_source/Cargo.toml" --all
 }
 
 task_lint() {
@@ -153,19 +153,20 @@ task_lint() {
   need_rust_tools
   say "formats"
   sources | xargs "clang-format-$llvm" --dry-run --Werror
-  cargo fmt --manifest-path "$bridge_source/Cargo.toml" --check
+  cargo fmt --manifest-path "$rust_source/Cargo.toml" --all --check
   say "includes"
   ! git grep -n "#include \"\.\./" -- "*.cpp" "*.hpp" || die "rooms are included by their names"
   # What users read names no room; detail/behind.hpp is where the two meet.
   ! git grep -nE "\b(ledger|report|wasmtime|compile|host|load|execution|scheduler|engine)::" -- "include/*.hpp" ":!include/airssys/wasm/detail/behind.hpp" ||
     die "public headers name what is behind them by detail::"
+  ! git grep -n "no_mangle" -- "$bridge_source/src" ":!$bridge_source/src/abi" || die "what C++ calls is in $bridge_source/src/abi"
   say "shellcheck"
   shellcheck -x dev .ci/run tools/dev/tidy.sh
   set_up_build
   say "the generated header"
   git diff --exit-code -- "$bridge_source/bridge.h" || die "bridge.h is not what cbindgen makes of the sources" "git add $bridge_source/bridge.h"
   say "clippy"
-  CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)" cargo clippy --manifest-path "$bridge_source/Cargo.toml" --release --locked --quiet -- -D warnings
+  CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)" cargo clippy --manifest-path "$rust_source/Cargo.toml" --workspace --all-targets --release --locked --quiet -- -D warnings
   say "clang-tidy"
   tools/dev/tidy.sh "$llvm" "$cache/tidy"
 }
@@ -193,24 +194,40 @@ task_bench() {
 
 build_benchmarks() {
   need "${packages_bench[@]}" "${packages_build[@]}"
-  build_bridge bench
+  build_bridge airssys-wasm-bench-raw
   compile bench
+}
+
+# The pre-scan with the coverage that libFuzzer looks at, which rustc makes with flags that are stable.
+build_scan_fuzzer() {
+  local host flags="-Cpasses=sancov-module -Cdebug-assertions -Coverflow-checks -Ccodegen-units=1" flag
+  for flag in level=4 inline-8bit-counters pc-table trace-compares; do
+    flags+=" -Cllvm-args=-sanitizer-coverage-$flag"
+  done
+  need_rust
+  host=$(rustc --version --verbose | sed -n 's/^host: //p')
+  # For a target, so that what only runs while it is built has none of this.
+  RUSTFLAGS="$flags" CARGO_TARGET_DIR=build/fuzz/rust cargo build --manifest-path "$rust_source/Cargo.toml" \
+    --package airssys-wasm-fuzz-scan --release --locked --quiet --target "$host"
+  mkdir -p build/fuzz/fuzz
+  "clang++-$llvm" -fsanitize=fuzzer -o build/fuzz/fuzz/scan_fuzz "build/fuzz/rust/$host/release/libairssys_wasm_fuzz_scan.a"
 }
 
 # $1: a target, or none for all of them; $2: seconds for each. Inputs that are found stay in build/fuzz/corpus.
 task_fuzz() {
-  local targets=(values json component) target seeds
+  local targets=(values json component scan) target seeds
   local corpus="$PWD/build/fuzz/corpus"
   [ $# -eq 0 ] || targets=("$1")
   need "${packages_fuzz[@]}" "${packages_build[@]}"
   build_bridge
+  build_scan_fuzzer
   compile fuzz values_fuzz json_fuzz component_fuzz
   for target in "${targets[@]}"; do
     [ -x "build/fuzz/fuzz/${target}_fuzz" ] || die "there is no fuzz target $target" "./dev fuzz values"
     say "fuzzing $target for ${2:-10} s"
     mkdir -p "$corpus/$target"
     seeds=()
-    [ "$target" != component ] || seeds=(examples/guests)
+    case "$target" in component | scan) seeds=(examples/guests) ;; esac
     "build/fuzz/fuzz/${target}_fuzz" -max_total_time="${2:-10}" -max_len=4096 -timeout=5 -rss_limit_mb=4096 \
       -artifact_prefix="build/fuzz/found-" "$corpus/$target" "${seeds[@]}" >"build/fuzz/$target.log" 2>&1 ||
       { tail -n 40 "build/fuzz/$target.log" >&2; die "fuzzing $target found something: build/fuzz/found-*"; }

@@ -14,21 +14,21 @@ namespace airssys {
 namespace wasm {
 namespace bridge {
 
-constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
-
-/// How many `BridgeLimit` has.
-constexpr static const uintptr_t LIMITS = 17;
-
 /// How many of them the pre-scan counts, and how many there are.
 constexpr static const uintptr_t SCANNED_LIMITS = 13;
 
 constexpr static const uintptr_t LOAD_LIMITS = 21;
+
+/// How many `BridgeLimit` has.
+constexpr static const uintptr_t LIMITS = 17;
 
 /// Bytes counted for one table element.
 constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
 
 /// A poll that crosses into the host after this long ends at the guest's next check.
 constexpr static const uint64_t POLL_NS_MAX = 1000000;
+
+constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
 
 /// The cause as the bridge knows it. Reasons, which also need phase and numbers, are C++'s business.
 enum class BridgeCause : uint32_t {
@@ -274,6 +274,13 @@ struct BridgeResources {
   uint64_t table_elements_max;
 };
 
+/// A function that C++ offers: under `interface` (empty for the world itself); `id` comes back in each call.
+struct BridgeHostFunction {
+  BridgeSlice interface;
+  BridgeSlice name;
+  uint32_t id;
+};
+
 struct BridgeHostConfig {
   uint32_t workers;
   /// For the blocking file calls of all guests that were granted the same directories.
@@ -318,16 +325,9 @@ struct BridgeEngineConfig {
   uint64_t fiber_stack_bytes;
 };
 
-/// A function that C++ offers: under `interface` (empty for the world itself); `id` comes back in each call.
-struct BridgeHostFunction {
-  BridgeSlice interface;
-  BridgeSlice name;
-  uint32_t id;
-};
-
 /// Both the limits given and the figures found.
 struct BridgeScan {
-  /// One number for each of the first `BridgeLoadLimit`s.
+  /// One number for each of the first `LoadLimit`s.
   uint64_t figures[SCANNED_LIMITS];
   /// Found only: the component-model async built-ins are used.
   bool concurrency;
@@ -469,6 +469,12 @@ struct BridgeWake {
 
 extern "C" {
 
+/// Gives bytes back. Safe to call twice: the second call finds nothing.
+///
+/// # Safety
+/// `bytes` is a value that this library filled in and that nobody else frees.
+void bridge_bytes_free(BridgeBytes *bytes);
+
 /// Takes the next parked call; false when there is none.
 bool bridge_calls_next(const BridgeCalls *calls, BridgeHostCall *out);
 
@@ -507,11 +513,30 @@ bool bridge_component_describe(const BridgeComponent *component,
                                BridgeBytes *out,
                                BridgeFailure *failure);
 
-/// What was denied so far in the operation under way, or in the last one: see `Denials::encode`. Any thread.
+/// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
+/// others, or streams of its own.
 ///
 /// # Safety
-/// `run` is alive.
-void bridge_run_denials(const BridgeRun *run, BridgeBytes *out);
+/// `functions` points at `count` entries, readable for the call like what they point at.
+BridgePrepared *bridge_prepare(const BridgeEngine *engine,
+                               const BridgeComponent *component,
+                               const BridgeHostFunction *functions,
+                               uintptr_t count,
+                               bool between_components,
+                               BridgeFailure *failure);
+
+/// Runs of this need `BridgeGrants`.
+bool bridge_prepared_needs_wasi(const BridgePrepared *prepared);
+
+/// # Safety
+/// `prepared` came from `bridge_prepare` and is freed once, after its runs.
+void bridge_prepared_free(BridgePrepared *prepared);
+
+/// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
+///
+/// # Safety
+/// `import` is readable for the call.
+bool bridge_wasi_knows(BridgeSlice import);
 
 /// Starts the host. Null and `failure` when threads cannot be had; `ledger` is released either way.
 ///
@@ -542,12 +567,6 @@ bool bridge_compile(const BridgeEngineConfig *settings,
                     BridgeSlice bytes,
                     BridgeBytes *artefact,
                     BridgeFailure *failure);
-
-/// Gives bytes back. Safe to call twice: the second call finds nothing.
-///
-/// # Safety
-/// `bytes` is a value that this library filled in and that nobody else frees.
-void bridge_bytes_free(BridgeBytes *bytes);
 
 /// Looks up an exported function: `path` is the export's name, with the names of the instances around it before it,
 /// separated by zero bytes. Null and `NoFunction` when there is none.
@@ -594,25 +613,6 @@ void bridge_output_take(const BridgeOutput *output,
 /// # Safety
 /// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
 void bridge_output_free(BridgeOutput *output);
-
-/// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
-/// others, or streams of its own.
-///
-/// # Safety
-/// `functions` points at `count` entries, readable for the call like what they point at.
-BridgePrepared *bridge_prepare(const BridgeEngine *engine,
-                               const BridgeComponent *component,
-                               const BridgeHostFunction *functions,
-                               uintptr_t count,
-                               bool between_components,
-                               BridgeFailure *failure);
-
-/// Runs of this need `BridgeGrants`.
-bool bridge_prepared_needs_wasi(const BridgePrepared *prepared);
-
-/// # Safety
-/// `prepared` came from `bridge_prepare` and is freed once, after its runs.
-void bridge_prepared_free(BridgePrepared *prepared);
 
 /// Scans `bytes`, and stops with `LoadLimit` (code: the figure) at the first limit passed, with
 /// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
@@ -693,6 +693,19 @@ BridgeCalls *bridge_run_calls(const BridgeRun *run);
 /// `run` came from `bridge_run_new` and is freed once.
 void bridge_run_free(BridgeRun *run);
 
+/// What was denied so far in the operation under way, or in the last one: see `Denials::encode`. Any thread.
+///
+/// # Safety
+/// `run` is alive.
+void bridge_run_denials(const BridgeRun *run, BridgeBytes *out);
+
+/// Names whom to wake, in place of whoever was named before. Until somebody is, a poll says Slice where it would say
+/// Waiting. Between polls only.
+void bridge_run_wake_to(const BridgeRun *run, BridgeWake wake);
+
+/// Between polls only: nobody is to be woken any more, and whoever was named is released.
+void bridge_run_wake_nobody(const BridgeRun *run);
+
 /// `.wat` text to component bytes. `Text` and a message with line and column where it does not parse.
 ///
 /// # Safety
@@ -718,19 +731,6 @@ bool bridge_wave_print(BridgeSlice value, BridgeBytes *out, BridgeFailure *failu
 /// # Safety
 /// `bytes` is readable for the call.
 bool bridge_wit(BridgeSlice bytes, BridgeBytes *out, BridgeFailure *failure);
-
-/// Names whom to wake, in place of whoever was named before. Until somebody is, a poll says Slice where it would say
-/// Waiting. Between polls only.
-void bridge_run_wake_to(const BridgeRun *run, BridgeWake wake);
-
-/// Between polls only: nobody is to be woken any more, and whoever was named is released.
-void bridge_run_wake_nobody(const BridgeRun *run);
-
-/// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
-///
-/// # Safety
-/// `import` is readable for the call.
-bool bridge_wasi_knows(BridgeSlice import);
 
 }  // extern "C"
 

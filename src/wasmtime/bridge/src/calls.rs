@@ -1,6 +1,6 @@
 //! Host functions written in C++: a call parks its request, C++ answers from any thread, the run goes on.
 
-use crate::ffi::{BridgeBytes, BridgeSlice};
+use crate::ffi::BridgeBytes;
 use crate::outcome::{BridgeCause, Failure, Stopped};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
@@ -76,6 +76,35 @@ impl Calls {
     }
 }
 
+impl Calls {
+    /// Takes the next parked call.
+    pub fn next(&self) -> Option<BridgeHostCall> {
+        let (function, ticket, arguments) = self.lock().parked.pop_front()?;
+        Some(BridgeHostCall { function, ticket, arguments: arguments.into() })
+    }
+
+    /// Whether the run still waits for this call.
+    pub fn waits(&self, ticket: u64) -> bool {
+        matches!(self.lock().slots.get(&ticket), Some(Slot::Waiting(_)))
+    }
+
+    /// False when nobody waits for it any more.
+    pub fn answer(&self, ticket: u64, answer: Result<Vec<u8>, Stopped>) -> bool {
+        let waker = match self.lock().slots.get_mut(&ticket) {
+            Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
+                Slot::Waiting(waker) => waker,
+                Slot::Answered(_) => None,
+            },
+            _ => return false,
+        };
+        // Outside the lock: waking calls into C++.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
 struct Withdraw<'a> {
     calls: &'a Calls,
     ticket: u64,
@@ -87,67 +116,6 @@ impl Drop for Withdraw<'_> {
         state.slots.remove(&self.ticket);
         state.parked.retain(|(_, ticket, _)| *ticket != self.ticket);
     }
-}
-
-/// Takes the next parked call; false when there is none.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCall) -> bool {
-    match calls.0.lock().parked.pop_front() {
-        None => false,
-        Some((function, ticket, arguments)) => {
-            *out = BridgeHostCall { function, ticket, arguments: arguments.into() };
-            true
-        }
-    }
-}
-
-/// Whether the run still waits for this call. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_calls_waits(calls: &BridgeCalls, ticket: u64) -> bool {
-    matches!(calls.0.lock().slots.get(&ticket), Some(Slot::Waiting(_)))
-}
-
-/// Answers a call, from any thread: encoded results, or (`ok` false) a message and a number that end the run. False
-/// when nobody waits for it any more.
-///
-/// # Safety
-/// `payload` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_calls_answer(
-    calls: &BridgeCalls,
-    ticket: u64,
-    ok: bool,
-    code: u64,
-    payload: BridgeSlice,
-) -> bool {
-    // SAFETY: the caller's promise above.
-    let payload = unsafe { payload.bytes() }.to_vec();
-    let answer = if ok {
-        Ok(payload)
-    } else {
-        let message = String::from_utf8_lossy(&payload).into_owned();
-        Err(Stopped { why: BridgeCause::HostFunction.into(), code, message })
-    };
-    let waker = match calls.0.lock().slots.get_mut(&ticket) {
-        Some(slot @ Slot::Waiting(_)) => match std::mem::replace(slot, Slot::Answered(answer)) {
-            Slot::Waiting(waker) => waker,
-            Slot::Answered(_) => None,
-        },
-        _ => return false,
-    };
-    // Outside the lock: waking calls into C++.
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-    true
-}
-
-/// # Safety
-/// `calls` came from `bridge_run_calls` and is freed once.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_calls_free(calls: *mut BridgeCalls) {
-    // SAFETY: the caller's promise above.
-    unsafe { crate::ffi::free(calls) };
 }
 
 impl From<Stopped> for Failure {

@@ -1,10 +1,9 @@
 //! The host (tokio), engines from one configuration function, and compilation.
 
-use crate::ffi::{BridgeBytes, BridgeSlice, free, guarded, raw};
-use crate::lanes::Lanes;
-use crate::ledger::{BridgeLedger, Ledger};
-use crate::outcome::{BridgeFailure, Failure};
+use crate::ledger::Ledger;
+use crate::outcome::Failure;
 use crate::stacks::Stacks;
+use crate::wasi::lanes::Lanes;
 use std::sync::{Arc, Once};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 
@@ -19,6 +18,9 @@ pub struct Host {
 
 impl Host {
     pub fn start(settings: BridgeHostConfig, ledger: Arc<Ledger>) -> Result<Self, Failure> {
+        // A panic is caught and told by its payload; the default hook would write to this process's stderr.
+        static SILENCE: Once = Once::new();
+        SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
         Ok(Self { lanes: Lanes::start(settings, ledger.clone())?, ledger })
     }
 }
@@ -63,6 +65,23 @@ pub struct BridgeEngine {
     pub fuel: bool,
     /// Freed memories and stacks wait until there are so many; 0 without a pool.
     pub decommit_batch: u32,
+}
+
+impl BridgeEngine {
+    pub fn new(host: &BridgeHost, settings: &BridgeEngineConfig) -> Result<Self, Failure> {
+        let mut config = config(settings);
+        if settings.pool_slots == 0 {
+            config.with_host_stack(Arc::new(Stacks(host.0.ledger.clone())));
+        }
+        let engine = Engine::new(&config)?;
+        let decommit_batch = if settings.pool_slots > 0 { settings.pool_decommit_batch } else { 0 };
+        Ok(Self { engine, host: host.0.clone(), fuel: settings.fuel, decommit_batch })
+    }
+}
+
+/// Component bytes as an artefact.
+pub fn compile(settings: &BridgeEngineConfig, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
+    Ok(Engine::new(&config(settings))?.precompile_component(bytes)?)
 }
 
 /// The one place that names Wasmtime's tunables, for parent and compiling child alike: an artefact is accepted only
@@ -132,84 +151,4 @@ fn pool(settings: &BridgeEngineConfig) -> PoolingAllocationConfig {
         .table_keep_resident(4 << 10)
         .async_stack_keep_resident(16 << 10);
     pool
-}
-
-/// Starts the host. Null and `failure` when threads cannot be had; `ledger` is released either way.
-///
-/// # Safety
-/// Both rows of `ledger` have five tallies, laid out like `BridgeTally`, that live until it is released.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_host_new(
-    settings: &BridgeHostConfig,
-    ledger: BridgeLedger,
-    failure: &mut BridgeFailure,
-) -> *mut BridgeHost {
-    // A panic is caught and told by its payload; the default hook would write to this process's stderr.
-    static SILENCE: Once = Once::new();
-    SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
-    // SAFETY: the caller's promise above.
-    let ledger = Arc::new(unsafe { Ledger::new(ledger) });
-    raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings, ledger)?)))))
-}
-
-/// # Safety
-/// `host` came from `bridge_host_new` and is freed once, after every engine made from it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_host_free(host: *mut BridgeHost) {
-    // SAFETY: the caller's promise above.
-    unsafe { free(host) };
-}
-
-/// An engine with these settings. Null and `failure` when it cannot be had (address space for the pool, say).
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_engine_new(
-    host: &BridgeHost,
-    settings: &BridgeEngineConfig,
-    failure: &mut BridgeFailure,
-) -> *mut BridgeEngine {
-    raw(guarded(failure, || {
-        let mut config = config(settings);
-        if settings.pool_slots == 0 {
-            config.with_host_stack(Arc::new(Stacks(host.0.ledger.clone())));
-        }
-        let engine = Engine::new(&config)?;
-        let decommit_batch = if settings.pool_slots > 0 { settings.pool_decommit_batch } else { 0 };
-        Ok(BridgeEngine { engine, host: host.0.clone(), fuel: settings.fuel, decommit_batch })
-    }))
-}
-
-/// # Safety
-/// `engine` came from `bridge_engine_new` and is freed once, after everything made from it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_engine_free(engine: *mut BridgeEngine) {
-    // SAFETY: the caller's promise above.
-    unsafe { free(engine) };
-}
-
-/// One tick of the epoch clock: runs on an engine without fuel end their slice. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_engine_tick(engine: &BridgeEngine) {
-    engine.engine.increment_epoch();
-}
-
-/// Compiles component bytes (never text) to an artefact for `bridge_component_load`. Meant for a child process with
-/// limits: time and memory depend on the input, and nothing can interrupt it.
-///
-/// # Safety
-/// `bytes` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_compile(
-    settings: &BridgeEngineConfig,
-    bytes: BridgeSlice,
-    artefact: &mut BridgeBytes,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        let engine = Engine::new(&config(settings))?;
-        // SAFETY: the caller's promise above.
-        let bytes = unsafe { bytes.bytes() };
-        *artefact = engine.precompile_component(bytes)?.into();
-        Ok(())
-    })
-    .is_some()
 }

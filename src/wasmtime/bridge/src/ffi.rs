@@ -47,17 +47,26 @@ impl BridgeSlice {
     }
 }
 
-/// Gives bytes back. Safe to call twice: the second call finds nothing.
+/// The entries of a list of C++'s.
 ///
 /// # Safety
-/// `bytes` is a value that this library filled in and that nobody else frees.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_bytes_free(bytes: &mut BridgeBytes) {
-    let empty = BridgeBytes::from(Vec::new());
-    let old = std::mem::replace(bytes, empty);
-    // SAFETY: size, capacity and pointer come from the Vec taken apart in `From`; each is freed once, because
-    // the replacement above leaves an empty one behind.
-    drop(unsafe { Vec::from_raw_parts(old.data, old.size, old.capacity) });
+/// `first` points at `count` readable entries that outlive `'a`, or `count` is 0.
+pub unsafe fn all<'a, T>(first: *const T, count: usize) -> &'a [T] {
+    // SAFETY: the caller's promise above.
+    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(first, count) } }
+}
+
+impl BridgeBytes {
+    /// Frees them, and leaves none.
+    ///
+    /// # Safety
+    /// It is a value that this library filled in and that nobody else frees.
+    pub unsafe fn free(&mut self) {
+        let old = std::mem::replace(self, Self::from(Vec::new()));
+        // SAFETY: size, capacity and pointer come from the Vec taken apart in `From`; each is freed once, because
+        // the replacement above leaves an empty one behind.
+        drop(unsafe { Vec::from_raw_parts(old.data, old.size, old.capacity) });
+    }
 }
 
 /// Runs one entry of the door. A failure or a panic fills `out`; nothing unwinds into C++.
@@ -73,6 +82,19 @@ pub fn guarded<T>(out: &mut BridgeFailure, body: impl FnOnce() -> Result<T, Fail
             None
         }
     }
+}
+
+/// The same for what answers in `answer`: true when it has.
+pub fn answers<T: Into<A>, A>(
+    answer: &mut A,
+    failure: &mut BridgeFailure,
+    body: impl FnOnce() -> Result<T, Failure>,
+) -> bool {
+    guarded(failure, || {
+        *answer = body()?.into();
+        Ok(())
+    })
+    .is_some()
 }
 
 /// A boxed value as the raw pointer that C++ holds, or null where `value` is missing.

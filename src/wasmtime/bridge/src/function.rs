@@ -1,9 +1,8 @@
 //! Exported functions found by name, and which handles a call gives away.
 
 use crate::component::BridgeComponent;
-use crate::ffi::{BridgeSlice, free, guarded, raw};
 use crate::lift::Ratio;
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::outcome::{BridgeCause, Failure};
 use crate::typed::Typed;
 use crate::value::Decoded;
 use std::collections::HashSet;
@@ -23,20 +22,10 @@ pub struct BridgeFunction {
     pub typed: Option<Typed>,
 }
 
-/// Looks up an exported function: `path` is the export's name, with the names of the instances around it before it,
-/// separated by zero bytes. Null and `NoFunction` when there is none.
-///
-/// # Safety
-/// `path` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_component_function(
-    component: &BridgeComponent,
-    path: BridgeSlice,
-    failure: &mut BridgeFailure,
-) -> *mut BridgeFunction {
-    raw(guarded(failure, || {
-        // SAFETY: the caller's promise above.
-        let path = unsafe { path.text() }?;
+impl BridgeFunction {
+    /// The exported function at `path`: the export's name, with the names of the instances around it before it, separated
+    /// by zero bytes.
+    pub fn find(component: &BridgeComponent, path: &str) -> Result<Self, Failure> {
         let missing = || Failure::new(BridgeCause::NoFunction, "no such function");
         let mut found: Option<(ComponentItem, ComponentExportIndex)> = None;
         for name in path.split('\0') {
@@ -49,7 +38,7 @@ pub unsafe extern "C" fn bridge_component_function(
         // What is lifted without dynamic values takes what it is charged.
         let lift = if typed.is_some() { Ratio::PLAIN } else { Ratio::of_result(&ty) };
         let takes_handles = ty.params().any(|(_, ty)| has_handle(&ty));
-        Ok(BridgeFunction {
+        Ok(Self {
             index,
             has_result: result.is_some(),
             result_is_bool: matches!(result, Some(Type::Bool)),
@@ -58,15 +47,11 @@ pub unsafe extern "C" fn bridge_component_function(
             lift,
             ty,
         })
-    }))
-}
+    }
 
-/// # Safety
-/// `function` came from `bridge_component_function` and is freed once, after the calls that use it.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_function_free(function: *mut BridgeFunction) {
-    // SAFETY: the caller's promise above.
-    unsafe { free(function) };
+    pub fn takes_bytes(&self) -> bool {
+        matches!(self.typed, Some(Typed::Bytes(_)))
+    }
 }
 
 fn has_handle(ty: &Type) -> bool {
@@ -130,11 +115,4 @@ pub fn given_away(ty: &ComponentFunc, arguments: &Decoded) -> Result<Vec<u64>, F
         return Err(Failure::new(BridgeCause::HandleGivenTwice, "a handle is given away twice"));
     }
     Ok(given)
-}
-
-/// Whether `bridge_run_call_bytes` takes this function: up to two parameters among string and list<u8>, and a result of
-/// such a kind.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_function_takes_bytes(function: &BridgeFunction) -> bool {
-    matches!(function.typed, Some(Typed::Bytes(_)))
 }

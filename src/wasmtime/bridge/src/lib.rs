@@ -7,30 +7,21 @@
 // The C names are the interface; a panic must not cross it, so every entry goes through `ffi::guarded` or cannot panic.
 #![allow(clippy::missing_safety_doc)]
 
-#[cfg(feature = "bench")]
-pub mod bench;
-pub mod bounds;
+pub mod abi;
 pub mod calls;
 pub mod component;
-pub mod denied;
 pub mod engine;
 pub mod ffi;
 pub mod function;
-pub mod grants;
-pub mod lanes;
 pub mod ledger;
 pub mod lift;
 pub mod limits;
 pub mod outcome;
-pub mod output;
 pub mod prepared;
-pub mod prescan;
 pub mod returning;
 pub mod run;
-pub mod scan_types;
 pub mod serve;
 pub mod stacks;
-pub mod stdin;
 pub mod store;
 pub mod text;
 pub mod typed;

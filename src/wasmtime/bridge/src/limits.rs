@@ -36,45 +36,6 @@ pub enum BridgeLimit {
 pub const LIMITS: usize = 17;
 const _: () = assert!(BridgeLimit::Tables as usize + 1 == LIMITS);
 
-/// The limits of loading by their names, in the order of C++'s table.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BridgeLoadLimit {
-    /// Components and modules inside components, types inside types.
-    Nesting,
-    Modules,
-    Components,
-    /// Written down, or made when the component is instantiated, whichever is more.
-    Instances,
-    Functions,
-    /// The largest function body: nothing is checked inside one straight line of code.
-    Body,
-    Types,
-    Imports,
-    Exports,
-    Memories,
-    Tables,
-    /// The work to find out what instantiating the component makes: each operation and each value handled is a step.
-    LinkingSteps,
-    /// Host memory that the component keeps as long as it is loaded, without its file. An estimate.
-    Metadata,
-    // The pre-scan counts those before, the description the next two; the others are kept by C++.
-    TypeDepth,
-    TypeNodes,
-    Text,
-    Bytes,
-    Timeout,
-    CompileCpu,
-    CompileMemory,
-    Artefact,
-}
-
-/// How many of them the pre-scan counts, and how many there are.
-pub const SCANNED_LIMITS: usize = 13;
-pub const LOAD_LIMITS: usize = 21;
-const _: () = assert!(BridgeLoadLimit::Metadata as usize + 1 == SCANNED_LIMITS);
-const _: () = assert!(BridgeLoadLimit::Artefact as usize + 1 == LOAD_LIMITS);
-
 /// What one operation may use.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]

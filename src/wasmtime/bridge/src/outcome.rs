@@ -8,7 +8,8 @@ pub use frames::readable;
 
 use crate::ffi::BridgeBytes;
 use crate::ledger::BridgeShortage;
-use crate::limits::{BridgeLimit, BridgeLoadLimit};
+use crate::limits::BridgeLimit;
+use airssys_wasm_scan::LoadLimit;
 use classify::{NO_THREAD, classify};
 use frames::encode_frames;
 use std::any::Any;
@@ -93,7 +94,7 @@ pub struct BridgeFailure {
     pub cause: BridgeCause,
     /// Of `Limit`, and of `LoadLimit`.
     pub limit: BridgeLimit,
-    pub load_limit: BridgeLoadLimit,
+    pub load_limit: LoadLimit,
     pub code: u64,
     /// Guest code was running when it failed.
     pub wasm_on_stack: bool,
@@ -108,11 +109,11 @@ pub struct BridgeFailure {
 pub enum Why {
     Cause(BridgeCause),
     Limit(BridgeLimit),
-    LoadLimit(BridgeLoadLimit),
+    LoadLimit(LoadLimit),
 }
 
-impl From<BridgeLoadLimit> for Why {
-    fn from(limit: BridgeLoadLimit) -> Self {
+impl From<LoadLimit> for Why {
+    fn from(limit: LoadLimit) -> Self {
         Self::LoadLimit(limit)
     }
 }
@@ -265,7 +266,7 @@ impl From<BridgeShortage> for Failure {
 impl From<Failure> for BridgeFailure {
     fn from(failure: Failure) -> Self {
         let Details { why, code, wasm_on_stack, message, frames, shortage } = *failure.0;
-        let (none, unloaded) = (BridgeLimit::Fuel, BridgeLoadLimit::Nesting);
+        let (none, unloaded) = (BridgeLimit::Fuel, LoadLimit::Nesting);
         let (cause, limit, load_limit) = match why {
             Why::Cause(cause) => (cause, none, unloaded),
             Why::Limit(limit) => (BridgeCause::Limit, limit, unloaded),

@@ -2,9 +2,9 @@
 
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, Host};
-use crate::ffi::{BridgeSlice, free, guarded, raw};
+use crate::ffi::BridgeSlice;
 use crate::lift::Ratio;
-use crate::outcome::{BridgeCause, BridgeFailure, Failure, Stopped};
+use crate::outcome::{BridgeCause, Failure, Stopped};
 use crate::store::Data;
 use crate::value::{decode_all, encode_all};
 use crate::wasi;
@@ -34,21 +34,21 @@ pub struct BridgeHostFunction {
     pub id: u32,
 }
 
-/// Links and type-checks everything that can be checked before a store exists. `between_components`: the component may hold
-/// others, or streams of its own.
-///
-/// # Safety
-/// `functions` points at `count` entries, readable for the call like what they point at.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_prepare(
-    engine: &BridgeEngine,
-    component: &BridgeComponent,
-    functions: *const BridgeHostFunction,
-    count: usize,
-    between_components: bool,
-    failure: &mut BridgeFailure,
-) -> *mut BridgePrepared {
-    raw(guarded(failure, || {
+/// The same, read.
+pub struct HostFunction<'a> {
+    pub interface: &'a str,
+    pub name: &'a str,
+    pub id: u32,
+}
+
+impl BridgePrepared {
+    /// Links and type-checks everything that can be checked before a store exists.
+    pub fn link(
+        engine: &BridgeEngine,
+        component: &BridgeComponent,
+        functions: &[HostFunction<'_>],
+        between_components: bool,
+    ) -> Result<Self, Failure> {
         let mut linker = Linker::<Data>::new(&engine.engine);
         linker.allow_shadowing(true);
         let mut needs_wasi = false;
@@ -61,17 +61,13 @@ pub unsafe extern "C" fn bridge_prepare(
                 lift = lift.max(of_import(&import.ty, &engine.engine));
             }
         }
-        // SAFETY: the caller's promise above.
-        let functions = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(functions, count) } };
-        for function in functions {
-            // SAFETY: the caller's promise above.
-            let (interface, name) = unsafe { (function.interface.text()?, function.name.text()?) };
+        for HostFunction { interface, name, id } in functions {
             let mut root = linker.root();
             let instance = if interface.is_empty() { root } else { root.instance(interface)? };
-            park(instance, name, function.id)?;
+            park(instance, name, *id)?;
         }
         let pre = linker.instantiate_pre(&component.component).map_err(|error| misfit(error, engine, component))?;
-        Ok(BridgePrepared {
+        Ok(Self {
             pre,
             engine: engine.engine.clone(),
             host: engine.host.clone(),
@@ -81,7 +77,7 @@ pub unsafe extern "C" fn bridge_prepare(
             lift,
             between_components,
         })
-    }))
+    }
 }
 
 fn of_import(import: &ComponentItem, engine: &Engine) -> Ratio {
@@ -129,18 +125,4 @@ fn park(mut instance: LinkerInstance<'_, Data>, name: &str, id: u32) -> Result<(
             Ok(())
         })
     })
-}
-
-/// Runs of this need `BridgeGrants`.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_prepared_needs_wasi(prepared: &BridgePrepared) -> bool {
-    prepared.needs_wasi
-}
-
-/// # Safety
-/// `prepared` came from `bridge_prepare` and is freed once, after its runs.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_prepared_free(prepared: *mut BridgePrepared) {
-    // SAFETY: the caller's promise above.
-    unsafe { free(prepared) };
 }

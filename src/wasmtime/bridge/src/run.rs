@@ -1,20 +1,17 @@
 //! One store and the operation under way in it: polled slice by slice, dropped at any point between polls.
 
-use crate::calls::BridgeCalls;
-use crate::ffi::{BridgeSlice, free, guarded, raw};
-use crate::function::BridgeFunction;
-use crate::grants::{BridgeGrants, Grants};
-use crate::lanes::LaneUse;
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::limits::{BridgeBudget, BridgeLimit};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
+use crate::outcome::{BridgeCause, Failure, Why};
 use crate::prepared::BridgePrepared;
 use crate::returning::Returning;
-use crate::serve::{Arguments, Papers, Task, serve};
+use crate::serve::{Papers, Task, serve};
 use crate::stacks::Polled;
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
 use crate::store::{BridgeCpuLimit, BridgePhase, Data, Shared};
-use crate::typed::{BridgeAnswer, LIFTED};
+use crate::typed::{Answer, LIFTED};
+use crate::wasi::grants::Grants;
+use crate::wasi::lanes::LaneUse;
 use crate::wasi::missing_context;
 use std::convert::Infallible;
 use std::future::Future;
@@ -78,21 +75,14 @@ const _: fn() = || {
     is_send::<BridgeRun>();
 };
 
-/// A store of its own for one run (or one instance). `grants` may be null when the component imports no WASI.
-///
-/// # Safety
-/// `prepared` outlives the run. All that `grants` points at is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_new(
-    prepared: &BridgePrepared,
-    grants: Option<&BridgeGrants>,
-    failure: &mut BridgeFailure,
-) -> *mut BridgeRun {
-    raw(guarded(failure, || {
+impl BridgeRun {
+    /// A store of its own for one run (or one instance). `grants`: for a component that imports WASI.
+    ///
+    /// # Safety
+    /// `prepared` outlives the run.
+    pub unsafe fn new(prepared: &BridgePrepared, grants: Option<Box<Grants>>) -> Result<Self, Failure> {
         let shared = Arc::<Shared>::default();
         shared.stack_paid.store(true, Relaxed);
-        // SAFETY: the caller's promise above.
-        let grants = grants.map(|grants| unsafe { Grants::take(grants) }).transpose()?;
         if prepared.needs_wasi && grants.is_none() {
             return Err(missing_context());
         }
@@ -109,7 +99,7 @@ pub unsafe extern "C" fn bridge_run_new(
         } else {
             store.call_hook(crossing);
         }
-        Ok(BridgeRun {
+        Ok(Self {
             server: Some(Box::pin(serve(store, pre))),
             busy: false,
             sliced: false,
@@ -120,16 +110,15 @@ pub unsafe extern "C" fn bridge_run_new(
             // SAFETY: the caller's promise makes it outlive the run.
             returning: Returning::of(unsafe { &*std::ptr::from_ref(prepared) }),
         })
-    }))
-}
+    }
 
-impl BridgeRun {
     fn desk<T>(&mut self, work: impl FnOnce(&mut Papers) -> T) -> T {
         // SAFETY: `&mut self` is the exclusive hold.
         unsafe { self.shared.desk.look(work) }
     }
 
-    fn start(&mut self, budget: &BridgeBudget, task: Task) -> Result<(), Failure> {
+    /// Begins `task`. Errors: one is under way, or the run is spent.
+    pub fn start(&mut self, budget: &BridgeBudget, task: Task) -> Result<(), Failure> {
         if self.busy || self.server.is_none() {
             return Err(Failure::new(BridgeCause::Other, "the run is spent"));
         }
@@ -143,7 +132,10 @@ impl BridgeRun {
         Ok(())
     }
 
-    fn poll(&mut self) -> BridgePoll {
+    /// Runs the guest for one slice at most.
+    pub fn poll(&mut self, cpu: BridgeCpuLimit) -> BridgePoll {
+        let deadline_ns = self.desk(|papers| papers.budget.deadline_ns);
+        self.shared.set_times(deadline_ns, cpu);
         if self.server.is_none() || !self.busy {
             return BridgePoll::Done;
         }
@@ -212,6 +204,47 @@ impl BridgeRun {
     }
 }
 
+impl BridgeRun {
+    /// The outcome of what has ended, once.
+    pub fn take_result(&mut self) -> Result<Answer, Failure> {
+        let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
+        self.desk(|papers| papers.result.take()).unwrap_or_else(none)
+    }
+
+    /// Ends the operation under way: why, with the frames of where the guest was if that can be told.
+    pub fn cancel(&mut self) -> Failure {
+        self.halt();
+        self.free();
+        self.shared.close_account(self.shared.fuel_left.load(Relaxed));
+        let last = self.desk(|papers| papers.result.take()).and_then(Result::err);
+        let told = last.filter(|last| matches!(last.why(), Why::Cause(BridgeCause::Halted | BridgeCause::Panic)));
+        told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, ""))
+    }
+
+    /// Unwinds the guest's stack and frees the store: the run is spent.
+    pub fn free(&mut self) {
+        LIFTED.set(false);
+        self.end(None);
+    }
+}
+
+impl BridgeUsage {
+    pub fn of(shared: &Shared) -> Self {
+        Self {
+            phase: shared.phase(),
+            fuel_left: shared.fuel_left.load(Relaxed),
+            fuel_unwritten: shared.fuel_unwritten.load(Relaxed),
+            slices: shared.slices.load(Relaxed),
+            wasi_calls: shared.wasi_calls.load(Relaxed),
+            memory_now: shared.memory_now.load(Relaxed),
+            memory_peak: shared.memory_peak.load(Relaxed),
+            memory_refused: shared.memory_refused.load(Relaxed),
+            refused_request: shared.refused_request.load(Relaxed),
+            denied: shared.denials.count(),
+        }
+    }
+}
+
 #[cfg(test)]
 impl BridgeRun {
     /// Puts `operation` in the place of the guest: the door through which the tests panic.
@@ -222,148 +255,4 @@ impl BridgeRun {
         }));
         self.busy = true;
     }
-}
-
-/// Begins instantiation alone, for an instance that is called later.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_instantiate(
-    run: &mut BridgeRun,
-    budget: &BridgeBudget,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || run.start(budget, Task::Instantiate)).is_some()
-}
-
-/// Begins a call, with instantiation before it when there is no instance yet. `arguments` are encoded values.
-///
-/// # Safety
-/// `function` belongs to the run's component. It and `arguments` live until `Done` or until the run is cancelled or
-/// freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_call(
-    run: &mut BridgeRun,
-    budget: &BridgeBudget,
-    function: &BridgeFunction,
-    arguments: BridgeSlice,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        // SAFETY: the caller's promise above makes both outlive the future that borrows them.
-        let (function, arguments) = unsafe { (&*std::ptr::from_ref(function), arguments.bytes()) };
-        run.start(budget, Task::Call { function, arguments: Arguments::Encoded(arguments) })
-    })
-    .is_some()
-}
-
-/// The same for a function that takes bytes, which are then not encoded: the first and the second argument, empty where
-/// there is none.
-///
-/// # Safety
-/// As for `bridge_run_call`, for both arguments.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_call_bytes(
-    run: &mut BridgeRun,
-    budget: &BridgeBudget,
-    function: &BridgeFunction,
-    first: BridgeSlice,
-    second: BridgeSlice,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        // SAFETY: the caller's promise above makes all of them outlive the future that borrows them.
-        let (function, plain) = unsafe { (&*std::ptr::from_ref(function), [first.bytes(), second.bytes()]) };
-        run.start(budget, Task::Call { function, arguments: Arguments::Bytes(plain) })
-    })
-    .is_some()
-}
-
-/// Begins dropping a handle that the guest handed out; its destructor is guest code. Cause UnknownHandle when it is not one of the run's.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_drop_handle(
-    run: &mut BridgeRun,
-    budget: &BridgeBudget,
-    handle: u64,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || run.start(budget, Task::DropHandle(handle))).is_some()
-}
-
-/// Runs the guest for one slice at most. Never blocks. `cpu`: for this poll.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_poll(run: &mut BridgeRun, cpu: BridgeCpuLimit) -> BridgePoll {
-    let deadline_ns = run.desk(|papers| papers.budget.deadline_ns);
-    run.shared.set_times(deadline_ns, cpu);
-    run.poll()
-}
-
-/// After `Done`: true and the result, or false and why.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_result(
-    run: &mut BridgeRun,
-    answer: &mut BridgeAnswer,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
-        *answer = run.desk(|papers| papers.result.take()).unwrap_or_else(none)?.into();
-        Ok(())
-    })
-    .is_some()
-}
-
-/// Ends the operation under way, between polls: the guest's stack is unwound, its store freed, the run spent. The
-/// counters stay readable and the phase is then final. `failure`: Halted, with the frames of where the guest was if that
-/// can be told; or Panic.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_cancel(run: &mut BridgeRun, failure: &mut BridgeFailure) {
-    run.halt();
-    LIFTED.set(false);
-    run.end(None);
-    run.shared.close_account(run.shared.fuel_left.load(Relaxed));
-    let last = run.desk(|papers| papers.result.take()).and_then(Result::err);
-    let told = last.filter(|last| matches!(last.why(), Why::Cause(BridgeCause::Halted | BridgeCause::Panic)));
-    *failure = told.unwrap_or_else(|| Failure::new(BridgeCause::Halted, "")).into();
-}
-
-/// The counters, at any time, also while another thread polls.
-///
-/// # Safety
-/// `run` is alive.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_usage(run: *const BridgeRun, out: &mut BridgeUsage) {
-    // SAFETY: only the field is borrowed, which no poll mutates; what it points at is atomic.
-    let shared = unsafe { &(*run).shared };
-    *out = BridgeUsage {
-        phase: shared.phase(),
-        fuel_left: shared.fuel_left.load(Relaxed),
-        fuel_unwritten: shared.fuel_unwritten.load(Relaxed),
-        slices: shared.slices.load(Relaxed),
-        wasi_calls: shared.wasi_calls.load(Relaxed),
-        memory_now: shared.memory_now.load(Relaxed),
-        memory_peak: shared.memory_peak.load(Relaxed),
-        memory_refused: shared.memory_refused.load(Relaxed),
-        refused_request: shared.refused_request.load(Relaxed),
-        denied: shared.denials.count(),
-    };
-}
-
-/// The run's host calls, to be answered from any thread, also after the run is gone. Free with `bridge_calls_free`.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_calls(run: &BridgeRun) -> *mut BridgeCalls {
-    Box::into_raw(Box::new(BridgeCalls(run.shared.calls().clone())))
-}
-
-/// Frees a run in any state. It must not be polled at the same time.
-///
-/// # Safety
-/// `run` came from `bridge_run_new` and is freed once.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_free(run: *mut BridgeRun) {
-    // SAFETY: the caller's promise above.
-    if let Some(run) = unsafe { run.as_mut() } {
-        LIFTED.set(false);
-        run.end(None);
-    }
-    // SAFETY: as above.
-    unsafe { free(run) };
 }

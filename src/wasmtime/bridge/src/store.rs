@@ -8,14 +8,14 @@ use meter::Meter;
 use shared::read_ns;
 pub use shared::{BridgeCpuLimit, BridgePhase, Shared, now_ns};
 
-use crate::bounds::{Listings, OpenFiles};
-use crate::denied::{HTTP_FIELDS_BYTES_MAX, NoRequests};
-use crate::grants::Grants;
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::lift::Ratio;
 use crate::limits::{BridgeBudget, BridgeLimit};
 use crate::outcome::{BridgeCause, Stopped};
 use crate::value::Handles;
+use crate::wasi::bounds::{Listings, OpenFiles};
+use crate::wasi::denied::{HTTP_FIELDS_BYTES_MAX, NoRequests};
+use crate::wasi::grants::Grants;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use wasmtime::component::ResourceTable;

@@ -6,23 +6,27 @@ mod metering;
 mod misuse;
 mod numbers;
 mod output;
+mod prescan;
 mod running;
-mod scanning;
 
+use crate::abi::bytes::bridge_bytes_free;
+use crate::abi::component::bridge_prepare;
+use crate::abi::run::*;
 use crate::component::BridgeComponent;
 use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConfig, Host, config};
-use crate::ffi::{BridgeSlice, bridge_bytes_free};
+use crate::ffi::BridgeSlice;
 use crate::function::BridgeFunction;
-use crate::grants::{BridgeGrants, BridgeStdin};
 use crate::ledger::{BridgeLedger, BridgeTally, Ledger};
-use crate::limits::{BridgeBudget, BridgeLimit, BridgeLoadLimit, LIMITS};
+use crate::limits::{BridgeBudget, BridgeLimit, LIMITS};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
-use crate::prepared::{BridgeHostFunction, BridgePrepared, bridge_prepare};
+use crate::prepared::{BridgeHostFunction, BridgePrepared};
 use crate::run::*;
 use crate::store::BridgeCpuLimit;
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
-use crate::waker::{BridgeWake, bridge_run_wake_to};
+use crate::waker::BridgeWake;
+use crate::wasi::grants::{BridgeGrants, BridgeStdin};
+use airssys_wasm_scan::LoadLimit;
 use std::ffi::c_void;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -94,7 +98,7 @@ macro_rules! compares_with_why {
         }
     )*};
 }
-compares_with_why!(BridgeCause, BridgeLimit, BridgeLoadLimit);
+compares_with_why!(BridgeCause, BridgeLimit, LoadLimit);
 
 const NOTHING: BridgeGrants = BridgeGrants {
     arguments: std::ptr::null(),
@@ -188,7 +192,7 @@ impl Guest {
         let mut why = failure();
         // SAFETY: the text lives for the call; the pointer comes from a Box and is freed once, by the new Box.
         unsafe {
-            let function = crate::function::bridge_component_function(&self.component, text("run"), &mut why);
+            let function = crate::abi::function::bridge_component_function(&self.component, text("run"), &mut why);
             assert!(!function.is_null(), "{}", message(&why));
             Box::from_raw(function)
         }
@@ -240,7 +244,7 @@ fn cancel(run: &mut BridgeRun) -> usize {
 impl Drop for Guest {
     fn drop(&mut self) {
         // SAFETY: made by `bridge_prepare`, freed once.
-        unsafe { crate::prepared::bridge_prepared_free(self.prepared) };
+        unsafe { crate::abi::component::bridge_prepared_free(self.prepared) };
         let _ = &self.engine;
     }
 }

@@ -1,8 +1,7 @@
 //! Text forms: WAT to bytes, WAVE to and from values, WIT of a component.
 
-use crate::ffi::{BridgeBytes, BridgeSlice, guarded};
 use crate::function::BridgeFunction;
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::outcome::{BridgeCause, Failure};
 use crate::value::{Handles, decode_all, encode_all};
 use std::ops::Range;
 use wasmtime::component::wasm_wave::ast::Node;
@@ -12,21 +11,7 @@ use wasmtime::component::{Type, Val};
 use wast::Wat;
 use wast::parser::ParseBuffer;
 
-/// `.wat` text to component bytes. `Text` and a message with line and column where it does not parse.
-///
-/// # Safety
-/// `text` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wat(text: BridgeSlice, out: &mut BridgeBytes, failure: &mut BridgeFailure) -> bool {
-    guarded(failure, || {
-        // SAFETY: the caller's promise above.
-        let text = unsafe { text.text() }?;
-        *out = bytes_of_wat(text)?.into();
-        Ok(())
-    })
-    .is_some()
-}
-
+/// `.wat` text as component bytes.
 pub fn bytes_of_wat(text: &str) -> Result<Vec<u8>, Failure> {
     let encode = || {
         let tokens = ParseBuffer::new(text)?;
@@ -39,32 +24,17 @@ pub fn bytes_of_wat(text: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` and the byte offset where
-/// they do not parse or do not fit.
-///
-/// # Safety
-/// `text` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wave_parse(
-    function: &BridgeFunction,
-    text: BridgeSlice,
-    out: &mut BridgeBytes,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        // SAFETY: the caller's promise above.
-        let call = format!("{NAME}{}", unsafe { text.text() }?);
-        let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
-        let untyped = UntypedFuncCall::parse(&call).map_err(misfit)?;
-        let values: Vec<Val> = untyped.to_wasm_params(types.iter()).map_err(misfit)?;
-        let arguments = untyped.params_node().and_then(|node| node.as_tuple().ok()).into_iter().flatten();
-        for (node, ty) in arguments.zip(&types) {
-            known_fields(node, ty, &call)?;
-        }
-        *out = encode_all(&values, &mut Handles::default())?.into();
-        Ok(())
-    })
-    .is_some()
+/// WAVE arguments, as in `(1, "x")`, as encoded values of `function`'s parameters.
+pub fn parse_wave(function: &BridgeFunction, text: &str) -> Result<Vec<u8>, Failure> {
+    let call = format!("{NAME}{text}");
+    let types: Vec<Type> = function.ty.params().map(|(_, ty)| ty).collect();
+    let untyped = UntypedFuncCall::parse(&call).map_err(misfit)?;
+    let values: Vec<Val> = untyped.to_wasm_params(types.iter()).map_err(misfit)?;
+    let arguments = untyped.params_node().and_then(|node| node.as_tuple().ok()).into_iter().flatten();
+    for (node, ty) in arguments.zip(&types) {
+        known_fields(node, ty, &call)?;
+    }
+    encode_all(&values, &mut Handles::default())
 }
 
 /// The parser wants a name in front of the arguments; its offsets count from there.
@@ -116,45 +86,22 @@ fn known_fields(node: &Node, ty: &Type, src: &str) -> Result<(), Failure> {
     }
 }
 
-/// One encoded value as WAVE. Handles have no text form: `Value`.
-///
-/// # Safety
-/// `value` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wave_print(
-    value: BridgeSlice,
-    out: &mut BridgeBytes,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        // SAFETY: the caller's promise above.
-        let values = decode_all(unsafe { value.bytes() }, &Handles::default())?.values;
-        let [value] = values.as_slice() else {
-            return Err(Failure::new(BridgeCause::Value, "one value at a time has a text form"));
-        };
-        *out = value.to_wave()?.into_bytes().into();
-        Ok(())
-    })
-    .is_some()
+/// One encoded value as WAVE. Handles have no text form.
+pub fn print_wave(value: &[u8]) -> Result<String, Failure> {
+    let values = decode_all(value, &Handles::default())?.values;
+    let [value] = values.as_slice() else {
+        return Err(Failure::new(BridgeCause::Value, "one value at a time has a text form"));
+    };
+    Ok(value.to_wave()?)
 }
 
-/// The component's world and the packages it names, as WIT. Works on the bytes; nothing is compiled. Scan first: deep
-/// nesting costs time here.
-///
-/// # Safety
-/// `bytes` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wit(bytes: BridgeSlice, out: &mut BridgeBytes, failure: &mut BridgeFailure) -> bool {
-    guarded(failure, || {
-        let refuse = |e: &dyn std::fmt::Display| Failure::new(BridgeCause::Other, e.to_string());
-        // SAFETY: the caller's promise above.
-        let decoded = wit_parser::decoding::decode(unsafe { bytes.bytes() }).map_err(|e| refuse(&format!("{e:#}")))?;
-        let main = decoded.package();
-        let others: Vec<_> = decoded.resolve().packages.iter().map(|(id, _)| id).filter(|id| *id != main).collect();
-        let mut printer = wit_component::WitPrinter::default();
-        printer.print(decoded.resolve(), main, &others).map_err(|e| refuse(&format!("{e:#}")))?;
-        *out = printer.output.to_string().into_bytes().into();
-        Ok(())
-    })
-    .is_some()
+/// A component's world and the packages it names, as WIT.
+pub fn wit(bytes: &[u8]) -> Result<String, Failure> {
+    let refuse = |e: &dyn std::fmt::Display| Failure::new(BridgeCause::Other, e.to_string());
+    let decoded = wit_parser::decoding::decode(bytes).map_err(|e| refuse(&format!("{e:#}")))?;
+    let main = decoded.package();
+    let others: Vec<_> = decoded.resolve().packages.iter().map(|(id, _)| id).filter(|id| *id != main).collect();
+    let mut printer = wit_component::WitPrinter::default();
+    printer.print(decoded.resolve(), main, &others).map_err(|e| refuse(&format!("{e:#}")))?;
+    Ok(printer.output.to_string())
 }

@@ -13,9 +13,9 @@
 //! ```
 //! A resource is the number of its first appearance in this description.
 
-use crate::limits::BridgeLoadLimit;
 use crate::outcome::Failure;
 use crate::value::put_text;
+use airssys_wasm_scan::LoadLimit;
 use wasmtime::Engine;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::component::{ResourceType, Type};
@@ -58,8 +58,7 @@ impl<'a> Describer<'a> {
     /// Types share parts, so what is small in the component can be huge written out: every node is paid for.
     fn nodes(&mut self, n: u64) -> Result<(), Failure> {
         let too_many = || {
-            Failure::new(BridgeLoadLimit::TypeNodes, "more than may be loaded")
-                .with_code(self.nodes_max.saturating_add(1))
+            Failure::new(LoadLimit::TypeNodes, "more than may be loaded").with_code(self.nodes_max.saturating_add(1))
         };
         self.nodes_left = self.nodes_left.checked_sub(n).ok_or_else(too_many)?;
         Ok(())
@@ -98,7 +97,7 @@ impl<'a> Describer<'a> {
         let items: Vec<_> = items.collect();
         self.depth += 1;
         if self.depth > self.depth_max {
-            return Err(Failure::new(BridgeLoadLimit::TypeDepth, "more than may be loaded").with_code(self.depth));
+            return Err(Failure::new(LoadLimit::TypeDepth, "more than may be loaded").with_code(self.depth));
         }
         self.count(items.len());
         for (name, item) in items {

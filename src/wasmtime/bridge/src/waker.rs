@@ -1,6 +1,5 @@
 //! Wake-ups: one word tells a slice (woken while polled) from a wait (woken later, by any thread).
 
-use crate::run::BridgeRun;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -70,22 +69,10 @@ impl RunWaker {
         }
     }
 
-    fn aim(&self, target: Option<Target>) {
-        let old = std::mem::replace(&mut *self.target(), target);
+    /// Names whom to wake, in place of whoever was named before.
+    pub fn aim(&self, target: Option<BridgeWake>) {
+        let old = std::mem::replace(&mut *self.target(), target.map(Target));
         // Not under the lock: releasing runs C++.
         drop(old);
     }
-}
-
-/// Names whom to wake, in place of whoever was named before. Until somebody is, a poll says Slice where it would say
-/// Waiting. Between polls only.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_wake_to(run: &BridgeRun, wake: BridgeWake) {
-    run.shared.waker.aim(Some(Target(wake)));
-}
-
-/// Between polls only: nobody is to be woken any more, and whoever was named is released.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_wake_nobody(run: &BridgeRun) {
-    run.shared.waker.aim(None);
 }

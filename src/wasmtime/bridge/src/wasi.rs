@@ -1,7 +1,12 @@
 //! WASI 0.2: groups linked only where imported, and clocks.
 
-use crate::bounds;
-use crate::ffi::BridgeSlice;
+pub mod bounds;
+pub mod denied;
+pub mod grants;
+pub mod lanes;
+pub mod output;
+pub mod stdin;
+
 use crate::outcome::{BridgeCause, Failure};
 use crate::store::Data;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -126,14 +131,9 @@ impl HostWallClock for Coarse {
     }
 }
 
-/// Whether WASI offers `import`. Lets C++ tell an unknown import from one it must provide itself.
-///
-/// # Safety
-/// `import` is readable for the call.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wasi_knows(import: BridgeSlice) -> bool {
-    // SAFETY: the caller's promise above.
-    unsafe { import.text() }.is_ok_and(|import| find(import).is_some())
+/// Whether WASI offers `import`.
+pub fn knows(import: &str) -> bool {
+    find(import).is_some()
 }
 
 pub fn missing_context() -> Failure {

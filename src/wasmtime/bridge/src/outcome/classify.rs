@@ -1,9 +1,9 @@
 //! What an error of Wasmtime's means. By its type; where it has none, by the one pinned table of texts.
 
 use super::{BridgeCause, Stopped, Why};
-use crate::denied::HTTP_FIELDS_BYTES_MAX;
 use crate::ledger::BridgeShortage;
 use crate::limits::BridgeLimit;
+use crate::wasi::denied::HTTP_FIELDS_BYTES_MAX;
 use Why::{Cause, Limit};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Error, Trap};

@@ -1,9 +1,9 @@
 //! What of a run others than the polling thread may touch: counters, flags, whom to wake.
 
 use crate::calls::Calls;
-use crate::denied::Denials;
 use crate::serve::Desk;
 use crate::waker::RunWaker;
+use crate::wasi::denied::Denials;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};

@@ -2,6 +2,7 @@
 //! by Wasmtime, and the heap is weighed.
 
 use super::{BUDGET, Guest, but, failure, message, text};
+use crate::abi::run::*;
 use crate::ffi::BridgeSlice;
 use crate::function::BridgeFunction;
 use crate::lift::Ratio;
@@ -243,7 +244,7 @@ fn function(guest: &Guest, name: &str) -> Box<BridgeFunction> {
     let mut why = failure();
     // SAFETY: the text lives for the call; the pointer comes from a Box and is freed once, by the new Box.
     unsafe {
-        let function = crate::function::bridge_component_function(&guest.component, text(name), &mut why);
+        let function = crate::abi::function::bridge_component_function(&guest.component, text(name), &mut why);
         assert!(!function.is_null(), "{}", message(&why));
         Box::from_raw(function)
     }

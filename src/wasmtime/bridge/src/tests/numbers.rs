@@ -1,6 +1,7 @@
 //! Calls with numbers only.
 
 use super::{BUDGET, Guest, failure};
+use crate::abi::run::*;
 use crate::ffi::BridgeSlice;
 use crate::outcome::BridgeCause;
 use crate::run::*;

@@ -1,10 +1,11 @@
 //! Output that C++ has yet to take.
 
-use crate::ffi::BridgeBytes;
-use crate::output::{
-    BridgeOutput, BridgeStream, bridge_output_allow, bridge_output_fail, bridge_output_free, bridge_output_lost,
-    bridge_output_new, bridge_output_take,
+use crate::abi::output::{
+    bridge_output_allow, bridge_output_fail, bridge_output_free, bridge_output_lost, bridge_output_new,
+    bridge_output_take,
 };
+use crate::ffi::BridgeBytes;
+use crate::wasi::output::{BridgeOutput, BridgeStream};
 use std::io;
 use wasmtime_wasi::p2::{OutputStream, StreamError, StreamResult};
 

@@ -1,9 +1,9 @@
 //! Runs: dropped at any point, woken, refused, panicking.
 
 use super::{BUDGET, Guest, LIFT, LOOP, NOTHING, cancel, core, failure, message, text, usage};
+use crate::abi::run::*;
 use crate::component::BridgeComponent;
 use crate::ffi::{BridgeBytes, BridgeSlice};
-use crate::grants::{BridgeDirectory, BridgeGrants, BridgeStdin, Unopened};
 use crate::limits::BridgeLimit;
 use crate::outcome::BridgeCause;
 use crate::prepared::BridgePrepared;
@@ -11,7 +11,8 @@ use crate::run::*;
 use crate::store::{BridgeCpuLimit, BridgePhase};
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
-use crate::waker::{BridgeWake, bridge_run_wake_nobody, bridge_run_wake_to};
+use crate::waker::BridgeWake;
+use crate::wasi::grants::{BridgeDirectory, BridgeGrants, BridgeStdin, Unopened};
 use std::ffi::c_void;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -122,12 +123,12 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
     let mut call = crate::calls::BridgeHostCall { function: 9, ticket: 9, arguments: BridgeBytes::from(Vec::new()) };
     // SAFETY: `calls` is alive until it is freed at the end.
     unsafe {
-        assert!(crate::calls::bridge_calls_next(&*calls, &mut call));
+        assert!(crate::abi::calls::bridge_calls_next(&*calls, &mut call));
         assert_eq!(call.function, 0);
         assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
         assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
-        assert!(!crate::calls::bridge_calls_answer(&*calls, call.ticket, true, 0, text("")));
-        crate::calls::bridge_calls_free(calls);
+        assert!(!crate::abi::calls::bridge_calls_answer(&*calls, call.ticket, true, 0, text("")));
+        crate::abi::calls::bridge_calls_free(calls);
     }
 }
 
@@ -273,7 +274,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     // SAFETY: the pointers come from boxes and become boxes once; everything outlives the polls below.
     let (entry, mut run) = unsafe {
         let run = bridge_run_new(&prepared, None, &mut why);
-        let entry = crate::function::bridge_component_function(&component, text("run"), &mut why);
+        let entry = crate::abi::function::bridge_component_function(&component, text("run"), &mut why);
         (Box::from_raw(entry), Box::from_raw(run))
     };
     // SAFETY: as above.
@@ -350,7 +351,7 @@ fn never(_: &mut wasmtime_wasi::WasiCtxBuilder, _: &Unopened) -> wasmtime::Resul
 fn a_directory_that_never_opens_keeps_no_run() {
     let held = NEVER.lock().unwrap();
     let dead = directory("/mnt/dead");
-    crate::grants::OPENER.set(never);
+    crate::wasi::grants::OPENER.set(never);
     let mut granted = Granted::new(&BridgeGrants { directories: &dead, directory_count: 1, ..NOTHING });
     let run = &mut granted.run;
     bridge_run_wake_to(run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });

@@ -1,11 +1,10 @@
 //! Reads a core module down to what its instances take. Nothing is validated: counts are taken as the sections state
 //! them, and what contradicts itself is refused by Wasmtime later.
 
-use super::footprint::{BridgeFootprint, Made, grow};
-use super::malformed;
+use super::footprint::{Footprint, Made, grow};
 use super::watch::Watch;
 use super::weights::*;
-use crate::outcome::Failure;
+use crate::figures::Stopped;
 use wasmparser::{
     CustomSectionReader, DataKind, DataSectionReader, ElementItems, ElementKind, ElementSectionReader,
     ExportSectionReader, ExternalKind, ImportSectionReader, KnownCustom, MemorySectionReader, Name, Payload, TableInit,
@@ -55,7 +54,7 @@ impl CoreModule {
         grow(&mut self.kept_bytes, count, each);
     }
 
-    pub fn read(&mut self, payload: &Payload<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    pub fn read(&mut self, payload: &Payload<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         match payload {
             Payload::TypeSection(types) => {
                 self.keep(types.count().into(), TYPE_KEPT);
@@ -87,10 +86,10 @@ impl CoreModule {
         Ok(())
     }
 
-    fn imports(&mut self, imports: &ImportSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn imports(&mut self, imports: &ImportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for import in imports.clone().into_imports() {
             watch.items(1)?;
-            let import = import.map_err(malformed)?;
+            let import = import?;
             *match import.ty {
                 TypeRef::Func(_) | TypeRef::FuncExact(_) => &mut self.imported_functions,
                 TypeRef::Table(_) => &mut self.imported_tables,
@@ -104,10 +103,10 @@ impl CoreModule {
         Ok(())
     }
 
-    fn tables(&mut self, tables: &TableSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn tables(&mut self, tables: &TableSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for table in tables.clone() {
             watch.items(1)?;
-            let table = table.map_err(malformed)?;
+            let table = table?;
             let has_image = matches!(table.init, TableInit::Expr(_));
             self.named_functions += u64::from(has_image);
             self.tables.push(Table { elements: table.ty.initial, has_image });
@@ -119,10 +118,10 @@ impl CoreModule {
         Ok(())
     }
 
-    fn memories(&mut self, memories: &MemorySectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn memories(&mut self, memories: &MemorySectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for memory in memories.clone() {
             watch.items(1)?;
-            let memory = memory.map_err(malformed)?;
+            let memory = memory?;
             let page_bytes = 1u64.checked_shl(memory.page_size_log2()).unwrap_or(u64::MAX);
             let bytes = memory.initial.saturating_mul(page_bytes);
             self.memories.push(Memory { bytes, shared: memory.shared, has_image: false });
@@ -131,10 +130,10 @@ impl CoreModule {
         Ok(())
     }
 
-    fn exports(&mut self, exports: &ExportSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn exports(&mut self, exports: &ExportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for export in exports.clone() {
             watch.items(1)?;
-            let export = export.map_err(malformed)?;
+            let export = export?;
             let function = matches!(export.kind, ExternalKind::Func | ExternalKind::FuncExact);
             self.named_functions += u64::from(function);
             self.keep(1, EXPORT_KEPT);
@@ -143,9 +142,9 @@ impl CoreModule {
         Ok(())
     }
 
-    fn elements(&mut self, elements: &ElementSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn elements(&mut self, elements: &ElementSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for element in elements.clone() {
-            let element = element.map_err(malformed)?;
+            let element = element?;
             watch.items(1 + element.range.len() as u64)?;
             let count = match element.items {
                 ElementItems::Functions(functions) => u64::from(functions.count()),
@@ -174,10 +173,10 @@ impl CoreModule {
         self.keep(elements, TABLE_IMAGE_ELEMENT_KEPT);
     }
 
-    fn data(&mut self, data: &DataSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn data(&mut self, data: &DataSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         for segment in data.clone() {
             watch.items(1)?;
-            let segment = segment.map_err(malformed)?;
+            let segment = segment?;
             self.data_segments += 1;
             self.keep(1, DATA_SEGMENT_KEPT);
             if let DataKind::Active { memory_index, .. } = segment.kind
@@ -191,7 +190,7 @@ impl CoreModule {
     }
 
     /// Names that do not parse are no reason to refuse a module.
-    fn names(&mut self, section: &CustomSectionReader<'_>, watch: &mut Watch) -> Result<(), Failure> {
+    fn names(&mut self, section: &CustomSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         let KnownCustom::Name(names) = section.as_known() else { return Ok(()) };
         for name in names {
             watch.items(1)?;
@@ -243,13 +242,13 @@ impl CoreModule {
 
     /// What one instance of the module takes.
     pub fn made(&self) -> Made {
-        let mut footprint = BridgeFootprint {
+        let mut footprint = Footprint {
             instances: 1,
             core_instances: 1,
             instance_bytes: self.context_bytes().saturating_add(self.passive_bytes),
             memories: self.memories.len() as u64,
             tables: self.tables.len() as u64,
-            ..BridgeFootprint::default()
+            ..Footprint::default()
         };
         grow(&mut footprint.instance_bytes, 1, INSTANCE);
         grow(&mut footprint.instance_bytes, footprint.memories, MEMORY);

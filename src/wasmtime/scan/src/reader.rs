@@ -2,13 +2,12 @@
 //! does that once everything is read.
 
 use super::definitions::{Capture, Components, Definition, Item, Items, Kind, Operation};
-use super::footprint::{BridgeFootprint, Made, grow};
-use super::malformed;
+use super::footprint::{Footprint, Made, grow};
 use super::modules::CoreModule;
+use super::types::TypesFound;
 use super::watch::Watch;
 use super::weights::*;
-use crate::outcome::{BridgeCause, Failure};
-use crate::scan_types::TypesFound;
+use crate::figures::Stopped;
 use std::collections::HashMap;
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExport, ComponentInstance, ComponentInstantiationArg,
@@ -59,12 +58,12 @@ impl<'a> Reader<'a> {
         self.concurrency
     }
 
-    pub fn read(&mut self, payload: &Payload<'a>, watch: &mut Watch) -> Result<(), Failure> {
+    pub fn read(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         match payload {
             Payload::Version { encoding, range, .. } => {
                 if self.expected.take().is_some_and(|expected| expected != *encoding) {
                     let what = "a section of a component does not hold what it is for";
-                    return Err(Failure::new(BridgeCause::Malformed, what).with_code(range.start as u64));
+                    return Err(Stopped::Malformed { message: what.to_owned(), offset: range.start as u64 });
                 }
             }
             Payload::ModuleSection { .. } => {
@@ -88,7 +87,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn section(&mut self, payload: &Payload<'a>, watch: &mut Watch) -> Result<(), Failure> {
+    fn section(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         match payload {
             Payload::CoreTypeSection(types) => {
                 grow(&mut self.kept_bytes, types.count().into(), TYPE_KEPT);
@@ -97,7 +96,7 @@ impl<'a> Reader<'a> {
             Payload::ComponentImportSection(imports) => {
                 for import in imports.clone() {
                     watch.items(1)?;
-                    let import = import.map_err(malformed)?;
+                    let import = import?;
                     grow(&mut self.kept_bytes, 1, COMPONENT_IMPORT_KEPT);
                     grow(&mut self.kept_bytes, import.name.name.len() as u64, COMPONENT_NAME_BYTE_KEPT);
                     if let Some(kind) = Kind::of(import.ty.kind()) {
@@ -110,12 +109,12 @@ impl<'a> Reader<'a> {
             Payload::ComponentAliasSection(aliases) => {
                 for alias in aliases.clone() {
                     watch.items(1)?;
-                    self.alias(alias.map_err(malformed)?, watch)?;
+                    self.alias(alias?, watch)?;
                 }
             }
             Payload::ComponentExportSection(exports) => {
                 for export in exports.clone() {
-                    let export = export.map_err(malformed)?;
+                    let export = export?;
                     watch.steps_more(KEPT_STEPS)?;
                     let item = self.exported(&export);
                     self.current.exports.push(item);
@@ -127,14 +126,14 @@ impl<'a> Reader<'a> {
             Payload::InstanceSection(instances) => {
                 for instance in instances.clone() {
                     watch.items(1)?;
-                    if let Instance::Instantiate { module_index, .. } = instance.map_err(malformed)? {
+                    if let Instance::Instantiate { module_index, .. } = instance? {
                         self.operation(Operation::InstantiateModule(module_index), watch)?;
                     }
                 }
             }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances.clone() {
-                    let operation = match instance.map_err(malformed)? {
+                    let operation = match instance? {
                         ComponentInstance::Instantiate { component_index, args } => {
                             let arguments = self.items(&args, Self::argument, watch)?;
                             Operation::Instantiate { component: component_index, arguments }
@@ -149,7 +148,7 @@ impl<'a> Reader<'a> {
             Payload::ComponentCanonicalSection(functions) => {
                 for function in functions.clone() {
                     watch.items(1)?;
-                    self.canonical(&function.map_err(malformed)?, watch)?;
+                    self.canonical(&function?, watch)?;
                 }
             }
             _ => {}
@@ -169,7 +168,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn alias(&mut self, alias: ComponentAlias<'a>, watch: &mut Watch) -> Result<(), Failure> {
+    fn alias(&mut self, alias: ComponentAlias<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         match alias {
             ComponentAlias::InstanceExport { kind, instance_index, name } => {
                 if let Some(kind) = Kind::of(kind) {
@@ -195,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Makes each component from here to the one `count` outwards capture what that one has at `index`.
-    fn capture(&mut self, kind: Kind, count: u32, index: u32, watch: &mut Watch) -> Result<u32, Failure> {
+    fn capture(&mut self, kind: Kind, count: u32, index: u32, watch: &mut Watch<'_>) -> Result<u32, Stopped> {
         let mut slot = u32::MAX;
         // A count that leads out of the root finds nothing: the slots of the root stay empty.
         let first = (self.around.len() + 1).saturating_sub(count as usize);
@@ -208,7 +207,7 @@ impl<'a> Reader<'a> {
         Ok(slot)
     }
 
-    fn canonical(&mut self, function: &CanonicalFunction, watch: &mut Watch) -> Result<(), Failure> {
+    fn canonical(&mut self, function: &CanonicalFunction, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         self.concurrency |= needs_concurrency(function);
         let own = &mut self.current.own;
         match function {
@@ -227,7 +226,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn close(&mut self, watch: &mut Watch) -> Result<(), Failure> {
+    fn close(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         watch.steps_more(LARGE_STEPS)?;
         if let Some(module) = self.module.take() {
             let index = self.components.modules.len() as u32;
@@ -240,13 +239,18 @@ impl<'a> Reader<'a> {
         self.operation(Operation::Component(index), watch)
     }
 
-    fn operation(&mut self, operation: Operation, watch: &mut Watch) -> Result<(), Failure> {
+    fn operation(&mut self, operation: Operation, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         watch.steps_more(KEPT_STEPS)?;
         self.current.operations.push(operation);
         Ok(())
     }
 
-    fn items<T>(&mut self, list: &[T], item: fn(&mut Self, &T) -> Item, watch: &mut Watch) -> Result<Items, Failure> {
+    fn items<T>(
+        &mut self,
+        list: &[T],
+        item: fn(&mut Self, &T) -> Item,
+        watch: &mut Watch<'_>,
+    ) -> Result<Items, Stopped> {
         watch.steps_more(KEPT_STEPS.saturating_mul(list.len() as u64))?;
         let first = self.components.items.len() as u32;
         for each in list {
@@ -275,7 +279,7 @@ impl<'a> Reader<'a> {
 
 /// A component of which nothing has been read.
 fn component() -> Definition {
-    let footprint = BridgeFootprint { instances: 1, instance_bytes: COMPONENT_INSTANCE, ..BridgeFootprint::default() };
+    let footprint = Footprint { instances: 1, instance_bytes: COMPONENT_INSTANCE, ..Footprint::default() };
     Definition { own: Made { footprint, metadata_bytes: COMPONENT_INSTANCE_KEPT }, ..Definition::default() }
 }
 

@@ -4,7 +4,7 @@
 /// What instantiating a component makes and takes.
 #[repr(C)]
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
-pub struct BridgeFootprint {
+pub struct Footprint {
     /// Instances of components and of core modules; the component itself is one. The adapters that Wasmtime puts between
     /// components are not among them.
     pub instances: u64,
@@ -31,7 +31,7 @@ pub struct BridgeFootprint {
 /// A footprint, and the host bytes that the loaded component keeps for what was linked.
 #[derive(Clone, Copy, Default, Debug, PartialEq)]
 pub struct Made {
-    pub footprint: BridgeFootprint,
+    pub footprint: Footprint,
     pub metadata_bytes: u64,
 }
 

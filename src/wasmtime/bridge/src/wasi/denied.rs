@@ -1,7 +1,5 @@
 //! What WASI offers and the grants do not: it answers access-denied, is remembered, and may end the run.
 
-use crate::ffi::BridgeBytes;
-use crate::run::BridgeRun;
 use crate::value::put_text;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -62,7 +60,7 @@ impl Denials {
     }
 
     /// `u32 n`, then each: capability, target (texts), `u64 count`.
-    fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = (all.len() as u32).to_le_bytes().to_vec();
         for denial in all.iter() {
@@ -72,16 +70,6 @@ impl Denials {
         }
         out
     }
-}
-
-/// What was denied so far in the operation under way, or in the last one: see `Denials::encode`. Any thread.
-///
-/// # Safety
-/// `run` is alive.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_run_denials(run: *const BridgeRun, out: &mut BridgeBytes) {
-    // SAFETY: as in `bridge_run_usage`.
-    *out = unsafe { &(*run).shared }.denials.encode().into();
 }
 
 /// The hooks of `wasi:http`: requests are denied, and what they may hold in the host is bounded.

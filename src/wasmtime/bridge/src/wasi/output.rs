@@ -1,6 +1,5 @@
 //! Guest output goes into bounded buffers of our own; C++ takes it from there on its own threads.
 
-use crate::ffi::{BridgeBytes, free};
 use crate::limits::BridgeLimit;
 use crate::outcome::Stopped;
 use bytes::Bytes;
@@ -166,6 +165,68 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl BridgeOutput {
+    /// Each stream holds at most `capacity` bytes at a time, the headers of its pieces included.
+    pub fn new(capacity: u32) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            pieces: Vec::new(),
+            last: None,
+            held: [0; 2],
+            capacity: capacity.max(1) as usize,
+            written: 0,
+            total_max: 0,
+            health: [Health::Good; 2],
+            lost: 0,
+            waiting: [None, None],
+        })))
+    }
+
+    /// Both together may write so many bytes from now on.
+    pub fn allow(&self, total_max: u64) {
+        let mut state = lock(&self.0);
+        state.total_max = total_max;
+        state.written = 0;
+    }
+
+    /// What was taken of the chosen streams could not be written, `lost` bytes of it. Answers with how many bytes they
+    /// held.
+    pub fn fail(&self, fails: [bool; 2], errno: i32, stays: bool, lost: u64) -> u64 {
+        let mut held = 0;
+        let waiting = {
+            let mut state = lock(&self.0);
+            state.lost = state.lost.saturating_add(lost);
+            [BridgeStream::Out, BridgeStream::Err].map(|stream| {
+                if !fails[stream as usize] {
+                    return None;
+                }
+                held += state.fail(stream, errno, stays);
+                state.waiting[stream as usize].take()
+            })
+        };
+        for waker in waiting.into_iter().flatten() {
+            waker.wake();
+        }
+        held
+    }
+
+    /// The bytes that were lost since the last time that was asked.
+    pub fn lost(&self) -> u64 {
+        std::mem::take(&mut lock(&self.0).lost)
+    }
+
+    /// Takes what is there of the chosen streams, and lets a guest that waits for room in them go on.
+    pub fn take(&self, chosen: [bool; 2]) -> Vec<u8> {
+        let (bytes, waiting) = {
+            let mut state = lock(&self.0);
+            let bytes = state.take(chosen);
+            let waiting = [0, 1].map(|stream| if chosen[stream] { state.waiting[stream].take() } else { None });
+            (bytes, waiting)
+        };
+        for waker in waiting.into_iter().flatten() {
+            waker.wake();
+        }
+        bytes
+    }
+
     pub fn end(&self, stream: BridgeStream) -> End {
         End { state: self.0.clone(), stream }
     }
@@ -254,92 +315,4 @@ impl StdoutStream for End {
     fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
     }
-}
-
-/// The two streams of a run: each holds at most `capacity` bytes at a time, the headers of its pieces included. They take
-/// nothing before `bridge_output_allow`.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_new(capacity: u32) -> *mut BridgeOutput {
-    let state = State {
-        pieces: Vec::new(),
-        last: None,
-        held: [0; 2],
-        capacity: capacity.max(1) as usize,
-        written: 0,
-        total_max: 0,
-        health: [Health::Good; 2],
-        lost: 0,
-        waiting: [None, None],
-    };
-    Box::into_raw(Box::new(BridgeOutput(Arc::new(Mutex::new(state)))))
-}
-
-/// Both together may write so many bytes from now on. Between calls.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_allow(output: &BridgeOutput, total_max: u64) {
-    let mut state = lock(&output.0);
-    state.total_max = total_max;
-    state.written = 0;
-}
-
-/// What was taken of the chosen streams could not be written, `lost` bytes of it; what they hold is lost as well. The
-/// guest's next operation on them fails with `os_error`; if it `stays`, later ones find the stream closed. Answers with
-/// how many bytes they held. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_fail(
-    output: &BridgeOutput,
-    fail_out: bool,
-    fail_err: bool,
-    os_error: i32,
-    stays: bool,
-    lost: u64,
-) -> u64 {
-    let mut held = 0;
-    let waiting = {
-        let mut state = lock(&output.0);
-        state.lost = state.lost.saturating_add(lost);
-        let failed = [(BridgeStream::Out, fail_out), (BridgeStream::Err, fail_err)];
-        failed.map(|(stream, fails)| {
-            if !fails {
-                return None;
-            }
-            held += state.fail(stream, os_error, stays);
-            state.waiting[stream as usize].take()
-        })
-    };
-    for waker in waiting.into_iter().flatten() {
-        waker.wake();
-    }
-    held
-}
-
-/// The bytes that were lost since the last time that was asked. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_lost(output: &BridgeOutput) -> u64 {
-    std::mem::take(&mut lock(&output.0).lost)
-}
-
-/// Takes what is there of the chosen streams, in the order in which it was written, and lets a guest that waits for room
-/// in them go on: pieces, each of one byte for the stream, four for the length (little-endian), and its bytes. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn bridge_output_take(output: &BridgeOutput, take_out: bool, take_err: bool, out: &mut BridgeBytes) {
-    let chosen = [take_out, take_err];
-    let (bytes, waiting) = {
-        let mut state = lock(&output.0);
-        let bytes = state.take(chosen);
-        let waiting = [0, 1].map(|stream| if chosen[stream] { state.waiting[stream].take() } else { None });
-        (bytes, waiting)
-    };
-    *out = bytes.into();
-    for waker in waiting.into_iter().flatten() {
-        waker.wake();
-    }
-}
-
-/// # Safety
-/// `output` came from `bridge_output_new` and is freed once; runs that use it may still live.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_output_free(output: *mut BridgeOutput) {
-    // SAFETY: the caller's promise above.
-    unsafe { free(output) };
 }

@@ -3,14 +3,14 @@
 //! twice become millions of instances, and Wasmtime would make them without a look at fuel or clock. Here a component
 //! that is instantiated with the same arguments again is looked up. The stack is a vector, so depth costs no recursion.
 
-use super::at_most;
 use super::definitions::{Capture, Components, Definition, Items, KINDS, Kind, Operation};
-use super::footprint::{BridgeFootprint, Made, grow};
+use super::figures::at_most;
+use super::footprint::{Footprint, Made, grow};
 use super::terms::{GIVEN, LIFTED, NOTHING, Shape, Term, Terms, words};
 use super::watch::Watch;
 use super::weights::*;
-use crate::limits::BridgeLoadLimit;
-use crate::outcome::Failure;
+use crate::figures::LoadLimit;
+use crate::figures::Stopped;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -54,9 +54,9 @@ enum Outcome {
     Instance(Term, Made),
 }
 
-struct Linking<'a, 'w> {
+struct Linking<'a, 'w, 'p> {
     components: &'a Components,
-    watch: &'w mut Watch,
+    watch: &'w mut Watch<'p>,
     instances_max: u64,
     terms: Terms,
     outcomes: HashMap<Term, Outcome>,
@@ -67,7 +67,7 @@ struct Linking<'a, 'w> {
 }
 
 /// What instantiating the last of the components makes.
-pub fn link(components: &Components, watch: &mut Watch, instances_max: u64) -> Result<Made, Failure> {
+pub fn link(components: &Components, watch: &mut Watch<'_>, instances_max: u64) -> Result<Made, Stopped> {
     let Some(root) = components.definitions.len().checked_sub(1) else { return Ok(Made::default()) };
     let mut linking = Linking {
         components,
@@ -86,9 +86,9 @@ pub fn link(components: &Components, watch: &mut Watch, instances_max: u64) -> R
     }
 }
 
-impl<'a> Linking<'a, '_> {
+impl<'a> Linking<'a, '_, '_> {
     /// Starts with the root, which the host gives whatever it asks for.
-    fn begin(&mut self, root: u32) -> Result<(), Failure> {
+    fn begin(&mut self, root: u32) -> Result<(), Stopped> {
         let imports = &self.components.definitions[root as usize].imports;
         self.watch.steps_more(imports.len() as u64)?;
         self.unknown = imports.iter().any(|(kind, _)| matches!(kind, Kind::Module | Kind::Component));
@@ -99,7 +99,7 @@ impl<'a> Linking<'a, '_> {
     }
 
     /// Does one operation of the innermost component, or ends it. Answers with the total once the root has ended.
-    fn step(&mut self) -> Result<Option<Made>, Failure> {
+    fn step(&mut self) -> Result<Option<Made>, Stopped> {
         self.watch.steps_more(1)?;
         let Some(frame) = self.frames.last_mut() else { return Ok(Some(Made::default())) };
         let Some(operation) = frame.definition.operations.get(frame.operations) else { return self.close() };
@@ -160,19 +160,19 @@ impl<'a> Linking<'a, '_> {
     }
 
     /// Counts for the innermost component what was made for it.
-    fn add(&mut self, made: &Made) -> Result<(), Failure> {
+    fn add(&mut self, made: &Made) -> Result<(), Stopped> {
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         frame.made.add(made);
-        at_most(BridgeLoadLimit::Instances, frame.made.footprint.instances, self.instances_max)
+        at_most(LoadLimit::Instances, frame.made.footprint.instances, self.instances_max)
     }
 
-    fn keep(&mut self, words: Vec<u32>) -> Result<Term, Failure> {
+    fn keep(&mut self, words: Vec<u32>) -> Result<Term, Stopped> {
         self.watch.steps_more(KEPT_STEPS + words.len() as u64)?;
         Ok(self.terms.keep(words, 0))
     }
 
     /// Makes the component that is written down here, with what it refers to in the components around it.
-    fn define(&mut self, number: u32) -> Result<(), Failure> {
+    fn define(&mut self, number: u32) -> Result<(), Stopped> {
         let captures = self.components.definitions.get(number as usize).map_or(&[][..], |found| &found.captures);
         let Some(frame) = self.frames.last() else { return Ok(()) };
         let captured = captures.iter().map(|capture| match *capture {
@@ -190,13 +190,13 @@ impl<'a> Linking<'a, '_> {
         let number = self.terms.get(module, Shape::Module).and_then(|words| words.first());
         let known = number.and_then(|number| self.components.modules.get(*number as usize));
         known.copied().unwrap_or_else(|| Made {
-            footprint: BridgeFootprint { instances: 1, core_instances: 1, ..BridgeFootprint::default() },
+            footprint: Footprint { instances: 1, core_instances: 1, ..Footprint::default() },
             metadata_bytes: CORE_INSTANCE_KEPT,
         })
     }
 
     /// Looks up what arguments or exports stand for.
-    fn resolve(&mut self, items: Items) -> Result<Vec<(u32, Term)>, Failure> {
+    fn resolve(&mut self, items: Items) -> Result<Vec<(u32, Term)>, Stopped> {
         let items = self.components.listed(items);
         self.watch.steps_more(items.len() as u64)?;
         let Some(frame) = self.frames.last() else { return Ok(Vec::new()) };
@@ -204,12 +204,12 @@ impl<'a> Linking<'a, '_> {
         Ok(items.iter().map(|item| (item.name, value(item.kind, item.index))).collect())
     }
 
-    fn bundle(&mut self, exports: Vec<(u32, Term)>) -> Result<Term, Failure> {
+    fn bundle(&mut self, exports: Vec<(u32, Term)>) -> Result<Term, Stopped> {
         self.watch.steps_more(KEPT_STEPS + 2 * exports.len() as u64)?;
         Ok(self.terms.instance(exports, &self.components.name_bytes))
     }
 
-    fn instantiate(&mut self, component: Term, arguments: Items) -> Result<(), Failure> {
+    fn instantiate(&mut self, component: Term, arguments: Items) -> Result<(), Stopped> {
         let number = self.terms.get(component, Shape::Component).and_then(|words| words.first().copied());
         let definition = number.and_then(|number| self.components.definitions.get(number as usize));
         let (Some(number), Some(definition)) = (number, definition) else {
@@ -237,12 +237,12 @@ impl<'a> Linking<'a, '_> {
         }
     }
 
-    fn open(&mut self, definition: u32, component: Term, call: Term) -> Result<(), Failure> {
+    fn open(&mut self, definition: u32, component: Term, call: Term) -> Result<(), Stopped> {
         self.watch.steps_more(LARGE_STEPS)?;
         let definition = &self.components.definitions[definition as usize];
         self.outcomes.insert(call, Outcome::Open);
         // Each outcome is an instance at least, so endless nesting meets this limit too.
-        at_most(BridgeLoadLimit::Instances, self.outcomes.len() as u64, self.instances_max)?;
+        at_most(LoadLimit::Instances, self.outcomes.len() as u64, self.instances_max)?;
         self.frames.push(Frame {
             definition,
             call,
@@ -257,7 +257,7 @@ impl<'a> Linking<'a, '_> {
     }
 
     /// Ends the innermost component. Answers with the total if that is the root.
-    fn close(&mut self) -> Result<Option<Made>, Failure> {
+    fn close(&mut self) -> Result<Option<Made>, Stopped> {
         let Some(frame) = self.frames.last() else { return Ok(None) };
         let exports: &'a [_] = &frame.definition.exports;
         self.watch.steps_more(exports.len() as u64)?;

@@ -5,10 +5,10 @@ mod held;
 use held::Listing;
 pub use held::{Listings, OpenFiles};
 
-use crate::denied::{FILESYSTEM, NAMES, TCP, UDP};
 use crate::limits::BridgeLimit;
 use crate::outcome::Stopped;
 use crate::store::Data;
+use crate::wasi::denied::{FILESYSTEM, NAMES, TCP, UDP};
 use std::sync::Arc;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};

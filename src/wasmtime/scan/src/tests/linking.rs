@@ -1,20 +1,17 @@
 //! What instantiating a component makes, to the instance. When this was written, 36,000 random components were also
 //! translated by Wasmtime itself (wasmtime-environ 48.0.8, `Translator`), and all totals agreed.
 
-use super::{BridgeFootprint, MOST, but, scan_bytes};
-use crate::limits::BridgeLoadLimit::{self, *};
-use crate::outcome::{BridgeCause, Why};
-use crate::prescan::BridgeScan;
-use crate::store::now_ns;
-use crate::text::bytes_of_wat;
+use super::{MOST, but, bytes_of_wat, scan_bytes};
+use crate::LoadLimit::{self, *};
+use crate::{Footprint, Patience, Scan, Stopped};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Limits that nothing here passes.
-const ALL: BridgeScan =
-    but(but(but(but(MOST, Instances, u64::MAX), Functions, 99), LinkingSteps, STEPS), Metadata, u64::MAX);
+const ALL: Scan = but(but(but(but(MOST, Instances, u64::MAX), Functions, 99), LinkingSteps, STEPS), Metadata, u64::MAX);
 const STEPS: u64 = 10_000_000;
 
-fn footprint(wat: &str) -> BridgeFootprint {
-    scan_bytes(&bytes_of_wat(wat).unwrap(), &ALL, 0, None).unwrap().1
+fn footprint(wat: &str) -> Footprint {
+    scan_bytes(&bytes_of_wat(wat), &ALL, Patience::ENDLESS).unwrap().1
 }
 
 fn instances(wat: &str) -> u64 {
@@ -22,9 +19,9 @@ fn instances(wat: &str) -> u64 {
 }
 
 /// The limit that is passed, and the figure.
-fn refused(wat: &str, most: &BridgeScan) -> (BridgeLoadLimit, u64) {
-    match scan_bytes(&bytes_of_wat(wat).unwrap(), most, 0, None).unwrap_err() {
-        (Why::LoadLimit(limit), figure) => (limit, figure),
+fn refused(wat: &str, most: &Scan) -> (LoadLimit, u64) {
+    match scan_bytes(&bytes_of_wat(wat), most, Patience::ENDLESS).unwrap_err() {
+        Stopped::Limit { limit, found } => (limit, found),
         other => panic!("{other:?}"),
     }
 }
@@ -56,7 +53,7 @@ fn a_few_kilobytes_stand_for_a_million_million_instances() {
     assert_eq!(refused(&nested, &MOST), (Instances, 1_023));
     let most = but(ALL, Nesting, 100);
     let nested = format!("(component {} (instance (instantiate $c79)))", twice("(component $c0)", 80));
-    let found = scan_bytes(&bytes_of_wat(&nested).unwrap(), &most, 0, None).unwrap();
+    let found = scan_bytes(&bytes_of_wat(&nested), &most, Patience::ENDLESS).unwrap();
     assert_eq!((found.0[Instances], found.1.instances), (u64::MAX, u64::MAX));
 }
 
@@ -226,7 +223,7 @@ fn what_is_given_something_else_each_time_is_worked_out_each_time() {
     };
     assert_eq!(instances(&levels(500)), 501);
     assert_eq!(refused(&levels(500), &but(ALL, Instances, 500)), (Instances, 501));
-    let steps = scan_bytes(&bytes_of_wat(&levels(500)).unwrap(), &ALL, 0, None).unwrap().0[LinkingSteps];
+    let steps = scan_bytes(&bytes_of_wat(&levels(500)), &ALL, Patience::ENDLESS).unwrap().0[LinkingSteps];
     assert!((50_000..150_000).contains(&steps), "{steps}");
     assert_eq!(refused(&levels(500), &but(ALL, LinkingSteps, steps - 1)).0, LinkingSteps);
 }
@@ -271,9 +268,10 @@ fn an_exponential_tree_of_different_calls_ends_at_a_limit() {
 #[test]
 fn an_exponential_tree_of_different_calls_ends_at_the_deadline() {
     let most = but(ALL, LinkingSteps, u64::MAX);
-    let bytes = bytes_of_wat(&tree(30)).unwrap();
-    let (why, _) = scan_bytes(&bytes, &most, now_ns() + 20_000_000, None).unwrap_err();
-    assert_eq!(why, BridgeCause::Deadline);
+    let bytes = bytes_of_wat(&tree(30));
+    static LOOKS: AtomicU64 = AtomicU64::new(0);
+    let patience = Patience { deadline_ns: 100, now_ns: || LOOKS.fetch_add(1, Relaxed), cancelled: None };
+    assert_eq!(scan_bytes(&bytes, &most, patience).unwrap_err(), Stopped::Late);
 }
 
 #[test]

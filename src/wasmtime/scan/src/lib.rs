@@ -2,112 +2,46 @@
 //! `wasmparser` and validates nothing; what it remembers, and the time it takes, are bounded by the limits it is given.
 
 mod definitions;
-pub mod footprint;
+mod figures;
+mod footprint;
 mod linking;
 mod modules;
 mod reader;
 mod terms;
+mod types;
 mod watch;
 mod weights;
 
-use crate::ffi::{BridgeSlice, guarded};
-use crate::limits::{BridgeLoadLimit, SCANNED_LIMITS};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
-use crate::scan_types;
-use footprint::BridgeFootprint;
+#[cfg(test)]
+mod tests;
+
+pub use figures::{LOAD_LIMITS, LoadLimit, SCANNED_LIMITS, Scan, Stopped};
+pub use footprint::Footprint;
+pub use watch::Patience;
+
+use LoadLimit::*;
+use figures::at_most;
 use reader::Reader;
-use std::sync::atomic::AtomicBool;
 use wasmparser::{BinaryReader, Parser, Payload};
 use watch::Watch;
 
-use BridgeLoadLimit::*;
-
-/// Both the limits given and the figures found.
-#[repr(C)]
-#[derive(Clone, Copy, Default, Debug)]
-pub struct BridgeScan {
-    /// One number for each of the first `BridgeLoadLimit`s.
-    pub figures: [u64; SCANNED_LIMITS],
-    /// Found only: the component-model async built-ins are used.
-    pub concurrency: bool,
-}
-
-impl std::ops::Index<BridgeLoadLimit> for BridgeScan {
-    type Output = u64;
-
-    fn index(&self, limit: BridgeLoadLimit) -> &u64 {
-        &self.figures[limit as usize]
-    }
-}
-
-impl std::ops::IndexMut<BridgeLoadLimit> for BridgeScan {
-    fn index_mut(&mut self, limit: BridgeLoadLimit) -> &mut u64 {
-        &mut self.figures[limit as usize]
-    }
-}
-
-impl BridgeScan {
-    /// The figure is `found` now, if it may be.
-    fn set(&mut self, limit: BridgeLoadLimit, found: u64, most: &Self) -> Result<(), Failure> {
-        self[limit] = found;
-        at_most(limit, found, most[limit])
-    }
-
-    fn count(&mut self, limit: BridgeLoadLimit, more: u32, most: &Self) -> Result<(), Failure> {
-        self.set(limit, self[limit] + u64::from(more), most)
-    }
-}
-
-/// Scans `bytes`, and stops with `LoadLimit` (code: the figure) at the first limit passed, with
-/// `Malformed` where the sections do not parse, with `Deadline` when the monotonic clock reaches `deadline_ns` (0: never),
-/// and with `Halted` when `cancelled` becomes true (null: never). `footprint` is filled in when the scan succeeds.
+/// Scans `bytes` within `limits`, as long as `patience` says. `found` has the figures, also those of a scan that ended
+/// early.
 ///
-/// # Safety
-/// `bytes` is readable for the call, and `cancelled` lives as long.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_prescan(
-    bytes: BridgeSlice,
-    limits: &BridgeScan,
-    deadline_ns: u64,
-    cancelled: Option<&'static AtomicBool>,
-    found: &mut BridgeScan,
-    footprint: &mut BridgeFootprint,
-    failure: &mut BridgeFailure,
-) -> bool {
-    guarded(failure, || {
-        let mut watch = Watch::new(deadline_ns, cancelled, limits[LinkingSteps]);
-        // SAFETY: the caller's promise above.
-        let bytes = unsafe { bytes.bytes() };
-        let outcome = scan(bytes, limits, found, &mut watch);
-        found[LinkingSteps] = watch.steps();
-        *footprint = BridgeFootprint { metadata_bytes: found[Metadata], ..outcome? };
-        Ok(())
-    })
-    .is_some()
+/// Errors: the first limit that was passed, `Malformed` where the sections do not parse, `Late` and `Cancelled`.
+pub fn scan(bytes: &[u8], limits: &Scan, patience: Patience<'_>, found: &mut Scan) -> Result<Footprint, Stopped> {
+    let mut watch = Watch::new(patience, limits[LinkingSteps]);
+    let outcome = read(bytes, limits, found, &mut watch);
+    found[LinkingSteps] = watch.steps();
+    Ok(Footprint { metadata_bytes: found[Metadata], ..outcome? })
 }
 
-fn at_most(limit: BridgeLoadLimit, found: u64, most: u64) -> Result<(), Failure> {
-    if found > most {
-        return Err(Failure::new(limit, "more than may be loaded").with_code(found));
-    }
-    Ok(())
-}
-
-pub fn malformed(error: wasmparser::BinaryReaderError) -> Failure {
-    Failure::new(BridgeCause::Malformed, error.message()).with_code(error.offset() as u64)
-}
-
-fn scan(
-    bytes: &[u8],
-    limits: &BridgeScan,
-    found: &mut BridgeScan,
-    watch: &mut Watch,
-) -> Result<BridgeFootprint, Failure> {
+fn read(bytes: &[u8], limits: &Scan, found: &mut Scan, watch: &mut Watch<'_>) -> Result<Footprint, Stopped> {
     let mut depth = 0u64;
     let mut reader = Reader::new();
     for payload in Parser::new(0).parse_all(bytes) {
         watch.items(1)?;
-        let payload = payload.map_err(malformed)?;
+        let payload = payload?;
         match &payload {
             Payload::ModuleSection { .. } => {
                 depth += 1;
@@ -129,7 +63,7 @@ fn scan(
             Payload::ComponentTypeSection(s) => {
                 let contents = BinaryReader::new(&bytes[s.range()], s.range().start);
                 let (types, around) = (found[Types], depth);
-                let inside = scan_types::read(contents, |inside| {
+                let inside = types::read(contents, |inside| {
                     watch.items(1)?;
                     at_most(Types, types + inside.types, limits[Types])?;
                     at_most(Nesting, around + inside.nesting, limits[Nesting])

@@ -1,8 +1,7 @@
 //! Component types of a section, read without recursion: `wasmparser` calls itself for each type inside a type, and three
 //! bytes are enough for another level.
 
-use crate::outcome::Failure;
-use crate::prescan::malformed;
+use crate::figures::Stopped;
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentDefinedType, ComponentType, ComponentTypeDeclaration, FromReader,
     InstanceTypeDeclaration,
@@ -36,13 +35,13 @@ const TYPE: u8 = 0x01;
 /// the rest is not looked at. It is asked after each type and each declaration.
 pub fn read(
     mut contents: BinaryReader<'_>,
-    mut go_on: impl FnMut(&TypesFound) -> Result<(), Failure>,
-) -> Result<TypesFound, Failure> {
+    mut go_on: impl FnMut(&TypesFound) -> Result<(), Stopped>,
+) -> Result<TypesFound, Stopped> {
     let mut found = TypesFound::default();
     // What is still to come in the types that are open; its length is bounded by `go_on`.
     let mut open: Vec<(Around, u32)> = Vec::new();
-    for _ in 0..contents.read_var_u32().map_err(malformed)? {
-        read_type(&mut contents, &mut open, &mut found).map_err(malformed)?;
+    for _ in 0..contents.read_var_u32()? {
+        read_type(&mut contents, &mut open, &mut found)?;
         while let Some((around, left)) = open.last_mut() {
             if *left == 0 {
                 open.pop();
@@ -50,13 +49,13 @@ pub fn read(
             }
             *left -= 1;
             go_on(&found)?;
-            if contents.clone().read_u8().map_err(malformed)? == TYPE {
-                contents.read_u8().map_err(malformed)?;
-                read_type(&mut contents, &mut open, &mut found).map_err(malformed)?;
+            if contents.clone().read_u8()? == TYPE {
+                contents.read_u8()?;
+                read_type(&mut contents, &mut open, &mut found)?;
             } else if let Around::Component = around {
-                ComponentTypeDeclaration::from_reader(&mut contents).map_err(malformed)?;
+                ComponentTypeDeclaration::from_reader(&mut contents)?;
             } else {
-                InstanceTypeDeclaration::from_reader(&mut contents).map_err(malformed)?;
+                InstanceTypeDeclaration::from_reader(&mut contents)?;
             }
         }
         go_on(&found)?;

@@ -1,10 +1,10 @@
 //! What one run may touch: it crosses in one structure, and what has to be opened is opened when the run begins.
 
-use crate::ffi::BridgeSlice;
+use crate::ffi::{BridgeSlice, all};
 use crate::outcome::{BridgeCause, Failure, Why};
-use crate::output::{BridgeOutput, BridgeStream};
-use crate::stdin::{Stdin, open_file};
 use crate::wasi::Coarse;
+use crate::wasi::output::{BridgeOutput, BridgeStream};
+use crate::wasi::stdin::{Stdin, open_file};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::io::Errno;
@@ -69,15 +69,6 @@ pub struct BridgeGrants {
     pub random_seed: u64,
     /// Of one call.
     pub random_bytes_max: u64,
-}
-
-/// The entries of a list of C++'s.
-///
-/// # Safety
-/// `first` points at `count` readable entries that outlive `'a`, or `count` is 0.
-unsafe fn all<'a, T>(first: *const T, count: usize) -> &'a [T] {
-    // SAFETY: the caller's promise above.
-    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(first, count) } }
 }
 
 type Open = fn(&mut WasiCtxBuilder, &Unopened) -> Result<()>;

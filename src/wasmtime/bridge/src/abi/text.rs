@@ -1,0 +1,65 @@
+//! Text forms.
+
+use crate::ffi::{BridgeBytes, BridgeSlice, answers};
+use crate::function::BridgeFunction;
+use crate::outcome::BridgeFailure;
+use crate::text::{bytes_of_wat, parse_wave, print_wave, wit};
+
+/// `.wat` text to component bytes. `Text` and a message with line and column where it does not parse.
+///
+/// # Safety
+/// `text` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wat(text: BridgeSlice, out: &mut BridgeBytes, failure: &mut BridgeFailure) -> bool {
+    answers(out, failure, || {
+        // SAFETY: the caller's promise above.
+        bytes_of_wat(unsafe { text.text() }?)
+    })
+}
+
+/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` and the byte offset where
+/// they do not parse or do not fit.
+///
+/// # Safety
+/// `text` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wave_parse(
+    function: &BridgeFunction,
+    text: BridgeSlice,
+    out: &mut BridgeBytes,
+    failure: &mut BridgeFailure,
+) -> bool {
+    answers(out, failure, || {
+        // SAFETY: the caller's promise above.
+        parse_wave(function, unsafe { text.text() }?)
+    })
+}
+
+/// One encoded value as WAVE. Handles have no text form: `Value`.
+///
+/// # Safety
+/// `value` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wave_print(
+    value: BridgeSlice,
+    out: &mut BridgeBytes,
+    failure: &mut BridgeFailure,
+) -> bool {
+    answers(out, failure, || {
+        // SAFETY: the caller's promise above.
+        print_wave(unsafe { value.bytes() }).map(String::into_bytes)
+    })
+}
+
+/// The component's world and the packages it names, as WIT. Works on the bytes; nothing is compiled. Scan first: deep
+/// nesting costs time here.
+///
+/// # Safety
+/// `bytes` is readable for the call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn bridge_wit(bytes: BridgeSlice, out: &mut BridgeBytes, failure: &mut BridgeFailure) -> bool {
+    answers(out, failure, || {
+        // SAFETY: the caller's promise above.
+        wit(unsafe { bytes.bytes() }).map(String::into_bytes)
+    })
+}

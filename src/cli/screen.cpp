@@ -46,7 +46,7 @@ std::string used(const Report& r) {
     text += fmt::format(" · {} call{} of {}", show_count(calls), calls == 1 ? "" : "s", interface);
   }
   for (const auto& denial : r.denials) {
-    text += fmt::format("\n  denied  {}{}{}{}", denial.capability, denial.target.empty() ? "" : " ",
+    text += fmt::format("\n  denied  {}{}{}{}", name(denial.capability), denial.target.empty() ? "" : " ",
                         harmless(denial.target), denial.count > 1 ? fmt::format(" ({} times)", denial.count) : "");
   }
   return text;
@@ -118,8 +118,9 @@ struct Advice {
                : "raise it with --stack " + more_bytes(std::min(k.limit.count * 4, kWasmStackMost.count));
   }
   std::string operator()(const CapabilityDenied& k) const {
-    return k.capability == "filesystem" ? "what lies in a directory is granted with --dir HOST::GUEST:rw"
-                                        : "run without --stop-on-denied to let the guest see the refusal";
+    const auto option = info(k.capability).option;
+    return option.empty() ? "run without --stop-on-denied to let the guest see the refusal; no option grants it"
+                          : fmt::format("grant it with {}", option);
   }
   std::string operator()(const LoadFailed& k) const {
     std::string out;

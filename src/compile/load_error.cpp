@@ -9,7 +9,7 @@
 
 #include "base/assert.hpp"
 #include "ledger/exhausted.hpp"
-#include "limits/places.hpp"
+#include "limits/row_at.hpp"
 
 namespace airssys::wasm::compile {
 
@@ -117,15 +117,12 @@ Error load_cancelled() { return {Cancelled{}, Phase::Load, "loading was cancelle
 
 Error passed(wasmtime::LoadLimit limit, const LoadLimits& limits, std::optional<std::uint64_t> found) {
   LoadFailed kind;
-  unsigned at = 0;
-  each_load_limit(limits, [&](const LoadLimitRow& row, const auto& value) {
-    if (at++ != static_cast<unsigned>(limit)) {
-      return true;
-    }
-    kind = {std::string(row.name), limit_amount(value), found, {}, limit_unit(value)};
-    return false;
-  });
-  AIRSSYS_WASM_ASSERT(!kind.limit.empty());
+  const bool known = limits::row_at(
+      static_cast<std::size_t>(limit), [&](const auto& visit) { return each_load_limit(limits, visit); },
+      [&](const LoadLimitRow& row, const auto& value) {
+        kind = {std::string(row.name), limit_amount(value), found, {}, limit_unit(value)};
+      });
+  AIRSSYS_WASM_ASSERT(known);
   const auto shown = [&](std::uint64_t figure) {
     return kind.unit == "ns"      ? show_duration(std::chrono::nanoseconds(figure))
            : kind.unit == "bytes" ? fmt::format("{} bytes", figure)

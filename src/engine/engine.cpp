@@ -78,7 +78,7 @@ WasmEngine& WasmEngine::operator=(WasmEngine&&) noexcept = default;
 WasmEngine::~WasmEngine() = default;
 
 Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, std::string name,
-                                                   const std::stop_token& stop, std::string principal) {
+                                                   const std::stop_token& stop, std::string principal) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
@@ -86,7 +86,7 @@ Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t>
 }
 
 Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop,
-                                              std::string principal) {
+                                              std::string principal) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
@@ -94,7 +94,7 @@ Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string 
 }
 
 Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop,
-                                              std::string principal) {
+                                              std::string principal) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
@@ -106,7 +106,7 @@ Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path,
   return core_->load(*bytes, path.filename().string(), caller);
 }
 
-Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) {
+Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
@@ -114,7 +114,7 @@ Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path
 }
 
 Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                          const std::stop_token& stop, std::string principal) {
+                                          const std::stop_token& stop, std::string principal) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
@@ -135,44 +135,44 @@ Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, c
 HostInterface WasmEngine::host(std::string interface) { return {core_->host_table(), std::move(interface)}; }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function, std::span<const Value> arguments,
-                       const ExecutionContext& context, const std::stop_token& stop) {
+                       const ExecutionContext& context, const std::stop_token& stop) const {
   return run_planned(*core_, component, core_->plan(component, function, arguments, Borrowing::UntilTheEnd), function,
                      context, stop);
 }
 
 Report WasmEngine::run(const ComponentHandle& component, std::string_view function,
                        std::initializer_list<Value> arguments, const ExecutionContext& context,
-                       const std::stop_token& stop) {
+                       const std::stop_token& stop) const {
   return run(component, function, std::span(arguments.begin(), arguments.size()), context, stop);
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
                             std::initializer_list<Value> arguments, const ExecutionContext& context,
-                            const std::stop_token& stop) {
+                            const std::stop_token& stop) const {
   return start(component, function, std::span(arguments.begin(), arguments.size()), context, stop);
 }
 
 Execution WasmEngine::start(const ComponentHandle& component, std::string_view function,
                             std::span<const Value> arguments, const ExecutionContext& context,
-                            const std::stop_token& stop) {
+                            const std::stop_token& stop) const {
   return start_planned(*core_, component, core_->plan(component, function, arguments, Borrowing::No), function, context,
                        stop);
 }
 
 Report WasmEngine::run_command(const ComponentHandle& component, const ExecutionContext& context,
-                               const std::stop_token& stop) {
+                               const std::stop_token& stop) const {
   const auto name = behind(component).command_path();
   return run_planned(*core_, component, plan_command(*core_, component, name), name, context, stop);
 }
 
 Execution WasmEngine::start_command(const ComponentHandle& component, const ExecutionContext& context,
-                                    const std::stop_token& stop) {
+                                    const std::stop_token& stop) const {
   const auto name = behind(component).command_path();
   return start_planned(*core_, component, plan_command(*core_, component, name), name, context, stop);
 }
 
 Result<Instance> WasmEngine::instantiate(const ComponentHandle& component, const ExecutionContext& context,
-                                         const std::stop_token& stop) {
+                                         const std::stop_token& stop) const {
   auto instance = core_->instantiate(component, context, stop);
   if (!instance) {
     return std::unexpected(std::move(instance.error()));
@@ -182,7 +182,7 @@ Result<Instance> WasmEngine::instantiate(const ComponentHandle& component, const
 
 Result<ComponentOutput> WasmEngine::execute(const ComponentHandle& component, std::string_view function,
                                             const ComponentInput& input, const ExecutionContext& context,
-                                            const std::stop_token& stop) {
+                                            const std::stop_token& stop) const {
   return engine::execute(behind(component), function, input, [&](std::span<const Value> arguments) {
     return run(component, function, arguments, context, stop);
   });
@@ -200,11 +200,11 @@ Result<std::shared_ptr<const engine::BoundFunction>> WasmEngine::bind_to(const C
 
 Statistics WasmEngine::statistics() const { return base::forked() ? Statistics{} : core_->statistics(); }
 
-FlushedOutput WasmEngine::flush_output(std::chrono::nanoseconds patience) {
+FlushedOutput WasmEngine::flush_output(std::chrono::nanoseconds patience) const {
   return base::forked() ? FlushedOutput{.lost = {}, .complete = false} : core_->flush_output(patience);
 }
 
-std::optional<std::string> WasmEngine::flush_cache() {
+std::optional<std::string> WasmEngine::flush_cache() const {
   return base::forked() ? std::optional(base::forked_error().message) : core_->flush_cache();
 }
 

@@ -92,7 +92,7 @@ EngineCore::EngineCore(RuntimeConfig config, Ground ground)
       loader_(config_, std::move(ground.host), account_),
       workplace_(make_workplace()),
       running_(*workplace_->scheduler),
-      instance_places_(std::make_shared<InstancePlaces>(config_.max_instances)) {}
+      instances_(std::make_shared<InstanceQuota>(config_.max_instances)) {}
 
 std::shared_ptr<const Workplace> EngineCore::make_workplace() const {
   // The scheduler last: from then on nothing can fail until `running_` shuts it down.
@@ -100,9 +100,9 @@ std::shared_ptr<const Workplace> EngineCore::make_workplace() const {
   workplace->relay = std::make_shared<host::OutputRelay>();
   workplace->account = account_;
   workplace->scheduler =
-      scheduler::Scheduler::start({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout,
-                                   loader_.place_cost(), wasmtime::residue_cost(config_.pool)},
-                                  account_);
+      scheduler::Scheduler::create({config_.workers, config_.max_concurrent, config_.max_queued, config_.queue_timeout,
+                                    loader_.place_cost(), wasmtime::residue_cost(config_.pool)},
+                                   account_);
   workplace->metering = {{config_.slice, config_.wasi_call_price, config_.host_call_price, config_.host_byte_price},
                          config_.meter == Meter::Fuel,
                          config_.wasm_stack.count,
@@ -206,11 +206,11 @@ Result<std::shared_ptr<KeptInstance>> EngineCore::instantiate(const ComponentHan
   if (auto ours = check_ours(*loaded); !ours) {
     return std::unexpected(std::move(ours.error()));
   }
-  auto place = InstancePlaces::Place::take(instance_places_);
-  if (!place) {
+  auto share = InstanceQuota::Share::take(instances_);
+  if (!share) {
     return std::unexpected(Error{HostExhausted{HostResource::Instances},
                                  Phase::Queue,
-                                 fmt::format("all {} places for kept instances are taken", instance_places_->most()),
+                                 fmt::format("all {} places for kept instances are taken", instances_->most()),
                                  "destroy an instance, or raise RuntimeConfig::max_instances",
                                  {},
                                  {}});
@@ -222,8 +222,9 @@ Result<std::shared_ptr<KeptInstance>> EngineCore::instantiate(const ComponentHan
   if (const auto shortage = account_->admit(cost)) {
     return std::unexpected(ledger::exhausted(*shortage, Phase::Queue));
   }
-  auto instance = base::make_held<KeptInstance>(
-      loaded, workplace_, InstanceHoldings{std::move(*place), ledger::Reservation(account_, cost)});
+  auto store = std::make_unique<KeptStore>(workplace_->relay, account_.get(), ledger::Reservation(account_, cost),
+                                           loaded->cost().paid_bytes(context.limits));
+  auto instance = base::make_held<KeptInstance>(loaded, workplace_, std::move(*share), std::move(store));
   instance->instantiate(context, stop);
   if (!instance->instantiation()) {
     return std::unexpected(instance->instantiation().error());

@@ -86,7 +86,7 @@ class EngineCore {
     scheduler::Scheduler& scheduler;
   };
   RunningScheduler running_;
-  std::shared_ptr<InstancePlaces> instance_places_;
+  std::shared_ptr<InstanceQuota> instances_;
 };
 
 }  // namespace airssys::wasm::engine

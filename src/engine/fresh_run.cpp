@@ -32,7 +32,7 @@ Report run_fresh(const Workplace& workplace, const load::LoadedComponent& compon
   Report report;
   begin_run(report, plan, component, function, allowed, workplace.metering);
   std::optional<WasiGrants> none;
-  run_here(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()}, report,
+  run_call(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()}, report,
            stop);
   return report;
 }
@@ -43,8 +43,8 @@ std::shared_ptr<StartedRun> start_fresh(const Workplace& workplace, const load::
   Report report;
   begin_run(report, plan, component, function, allowed, workplace.metering);
   std::optional<WasiGrants> none;
-  return start(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()},
-               std::move(report), stop);
+  return start_call(std::move(plan), {}, {workplace, allowed.grants != nullptr ? allowed.grants : &none.emplace()},
+                    std::move(report), stop);
 }
 
 }  // namespace airssys::wasm::engine

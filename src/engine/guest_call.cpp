@@ -1,7 +1,7 @@
 #include "engine/guest_call.hpp"
 
 #include "base/forked.hpp"
-#include "engine/kept_instance.hpp"
+#include "engine/kept_store.hpp"
 #include "wit/codec.hpp"
 
 namespace airssys::wasm::engine {
@@ -14,26 +14,26 @@ Error exited(int status) {
 
 }  // namespace
 
-GuestCall::GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+GuestCall::GuestCall(execution::CheckedCall&& plan, StoreInUse&& store, const CallSurroundings& around,
                      const ResourceLimits& limits)
-    : plan_(std::move(plan)), instance_(std::move(instance)), max_output_(limits.max_output) {
+    : plan_(std::move(plan)), kept_(std::move(store)), max_output_(limits.max_output) {
   if (plan_.prepared->needs_wasi()) {
     if (around.wasi != nullptr) {
       own_ = std::make_unique<OwnStore>(*around.wasi, limits, around.workplace.relay, around.workplace.account.get());
     }
-    streams_ = instance_ ? &instance_->streams() : &own_->streams;
+    streams_ = kept_ ? &kept_->streams() : &own_->streams;
   }
   const auto& cost = plan_.component->cost();
-  if (instance_) {
-    paid_bytes_ = instance_->paid_bytes();
+  if (kept_) {
+    paid_bytes_ = kept_->paid_bytes();
   } else {
     needs_ = cost.needs(limits, own_ ? &own_->wasi : nullptr);
     paid_bytes_ = cost.paid_bytes(limits);
   }
 }
 
-std::expected<wasmtime::RunPtr, wasmtime::Failure> GuestCall::begin(wasmtime::Budget& budget) {
-  instance_.touch();
+std::expected<wasmtime::RunPtr, wasmtime::Failure> GuestCall::make_run(wasmtime::Budget& budget) {
+  kept_.touch();
   budget.memory_bytes_paid = paid_bytes_;
   budget.instance_bytes = plan_.component->cost().footprint.instance_bytes;
   budget.instance_bytes_counted = plan_.component->cost().counted_instance_bytes();
@@ -45,11 +45,11 @@ std::expected<wasmtime::RunPtr, wasmtime::Failure> GuestCall::begin(wasmtime::Bu
     }
     granted.emplace(own_->wasi, own_->limits.max_random, std::move(*output));
   } else if (streams_ != nullptr) {
-    streams_->begin_call(max_output_);
+    streams_->allow(max_output_);
   }
   const auto* crossing = granted ? &granted->crossing() : nullptr;
-  if (instance_) {
-    return instance_->begin(plan_, crossing, budget);
+  if (kept_) {
+    return kept_->make_run(plan_, crossing, budget);
   }
   return plan_.prepared->call(crossing, budget, *plan_.function->function, plan_.arguments());
 }
@@ -111,7 +111,7 @@ void GuestCall::complete(Report& report) {
   if (streams_ != nullptr) {
     streams_->hand_over(report);
   }
-  if (streams_ != nullptr && !instance_) {
+  if (streams_ != nullptr && !kept_) {
     streams_->close();
   }
   report.resource_usage.bytes_in = Bytes{plan_.bytes_in()};
@@ -127,46 +127,46 @@ void GuestCall::complete(Report& report) {
   const auto plan = std::exchange(plan_, {});
   streams_ = nullptr;
   own_.reset();
-  if (instance_) {
+  if (kept_) {
     // A refused call did not touch the guest, unless it was to make the instance or the door broke.
     const bool instantiation = plan.function == nullptr && !plan.dropped;
     const bool broken = !report && std::holds_alternative<HostBug>(report.error().kind);
-    instance_.end(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
+    kept_.end(!report && (instantiation || broken || report.outcome() == Outcome::Stopped));
   }
 }
 
-ExecutionParts::ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
+ExecutionParts::ExecutionParts(Result<execution::CheckedCall>&& plan, StoreInUse&& store,
                                const CallSurroundings& around, Report begun)
     : report(std::move(begun)) {
   if (plan) {
     plan->answer_to = plan->typed ? &answer : nullptr;
-    call.emplace(std::move(*plan), std::move(instance), around, report.budget.limits);
+    call.emplace(std::move(*plan), std::move(store), around, report.budget.limits);
   } else {
     report.result = std::unexpected(std::move(plan.error()));
   }
 }
 
-StartedRun::StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-                       const CallSurroundings& around, Report begun)
-    : ExecutionParts(std::move(plan), std::move(instance), around, std::move(begun)),
+StartedRun::StartedRun(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around,
+                       Report begun)
+    : ExecutionParts(std::move(plan), std::move(store), around, std::move(begun)),
       scheduler::SharedRun(call ? &*call : nullptr, report, around.workplace.metering) {}
 
 void StartedRun::cancelled_by(const std::stop_token& stop) { on_stop_.emplace(stop, Cancel{this}); }
 
-void run_here(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
-              Report& begun, const std::stop_token& stop) {
+void run_call(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around, Report& begun,
+              const std::stop_token& stop) {
   if (!plan) {
     begun.result = std::unexpected(std::move(plan.error()));
     return;
   }
-  GuestCall call(std::move(*plan), std::move(instance), around, begun.budget.limits);
+  GuestCall call(std::move(*plan), std::move(store), around, begun.budget.limits);
   execution::MeteredRun run(call, begun, around.workplace.metering);
   around.workplace.scheduler->run_here(run, stop);
 }
 
-std::shared_ptr<StartedRun> start(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-                                  const CallSurroundings& around, Report begun, const std::stop_token& stop) {
-  auto run = base::make_held<StartedRun>(std::move(plan), std::move(instance), around, std::move(begun));
+std::shared_ptr<StartedRun> start_call(Result<execution::CheckedCall>&& plan, StoreInUse&& store,
+                                       const CallSurroundings& around, Report begun, const std::stop_token& stop) {
+  auto run = base::make_held<StartedRun>(std::move(plan), std::move(store), around, std::move(begun));
   if (!run->done() && stop.stop_requested()) {
     run->refuse(execution::cancelled_before());
   } else if (!run->done()) {

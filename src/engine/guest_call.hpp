@@ -7,7 +7,7 @@
 #include <string>
 
 #include "base/sync.hpp"
-#include "engine/kept_instance.hpp"
+#include "engine/kept_store.hpp"
 #include "engine/workplace.hpp"
 #include "execution/checked_call.hpp"
 #include "host/guest_streams.hpp"
@@ -26,12 +26,12 @@ struct CallSurroundings {
 /// What happens in a component from its begin to its end: a call in a fresh instance, or anything in a kept one.
 class GuestCall final : public execution::Call {
  public:
-  /// In `instance`, or in a fresh one when that is empty.
-  GuestCall(execution::CheckedCall&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+  /// With `store`, or in a fresh instance when that is empty.
+  GuestCall(execution::CheckedCall&& plan, StoreInUse&& store, const CallSurroundings& around,
             const ResourceLimits& limits);
 
   [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
-  std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget& budget) override;
+  std::expected<wasmtime::RunPtr, wasmtime::Failure> make_run(wasmtime::Budget& budget) override;
   void host_call(const execution::MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,
                  wasmtime::ParkedCall call) override;
   [[nodiscard]] std::optional<ledger::Shortage> polled() override;
@@ -42,7 +42,7 @@ class GuestCall final : public execution::Call {
 
  private:
   execution::CheckedCall plan_;
-  KeptInstanceInUse instance_;
+  StoreInUse kept_;
   /// What a store of a component with WASI is made with.
   struct OwnStore {
     OwnStore(WasiGrants grants, const ResourceLimits& allowed, std::shared_ptr<host::OutputRelay> relay,
@@ -68,7 +68,7 @@ class GuestCall final : public execution::Call {
 
 /// A base of `StartedRun`, so that the core is gone before what it works with.
 struct ExecutionParts {
-  ExecutionParts(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
+  ExecutionParts(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around,
                  Report begun);
   Report report;
   /// Of a typed call.
@@ -80,8 +80,7 @@ struct ExecutionParts {
 class StartedRun final : private ExecutionParts, public scheduler::SharedRun {
  public:
   /// A plan that failed leaves a report that says so, and is over.
-  StartedRun(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
-             Report begun);
+  StartedRun(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around, Report begun);
   /// From now on a request cancels it. Once, when its driver has it.
   void cancelled_by(const std::stop_token& stop);
   /// There when a typed call is over.
@@ -96,11 +95,11 @@ class StartedRun final : private ExecutionParts, public scheduler::SharedRun {
 };
 
 /// Executes `plan` on this thread and completes the report that has begun; a plan that failed makes one that says so.
-void run_here(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance, const CallSurroundings& around,
-              Report& begun, const std::stop_token& stop);
+void run_call(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around, Report& begun,
+              const std::stop_token& stop);
 /// The same on the scheduler's threads.
-[[nodiscard]] std::shared_ptr<StartedRun> start(Result<execution::CheckedCall>&& plan, KeptInstanceInUse&& instance,
-                                                const CallSurroundings& around, Report begun,
-                                                const std::stop_token& stop);
+[[nodiscard]] std::shared_ptr<StartedRun> start_call(Result<execution::CheckedCall>&& plan, StoreInUse&& store,
+                                                     const CallSurroundings& around, Report begun,
+                                                     const std::stop_token& stop);
 
 }  // namespace airssys::wasm::engine

@@ -14,56 +14,30 @@ Error refused(std::string_view function, std::string message, std::string help) 
 }  // namespace
 
 KeptInstance::KeptInstance(std::shared_ptr<load::LoadedComponent> component, std::shared_ptr<const Workplace> workplace,
-                           InstanceHoldings holdings)
+                           InstanceQuota::Share share, std::unique_ptr<KeptStore> store)
     : component_(std::move(component)),
       workplace_(std::move(workplace)),
-      streams_(workplace_->relay, workplace_->account.get()),
-      holdings_(std::move(holdings)) {}
+      share_(std::move(share)),
+      idle_(std::move(store)) {}
 
-/// The store before the rest: it works with that.
-KeptInstance::~KeptInstance() { free_store(); }
-
-/// With what it has taken of the process.
-void KeptInstance::free_store() noexcept {
-  store_.reset();
-  holdings_.taken = {};
+void KeptInstance::take_back(std::unique_ptr<KeptStore> store) noexcept {
+  idle_ = std::move(store);
+  state_.store(idle_ ? State::Idle : State::Spent, std::memory_order_release);
 }
 
-wasmtime::Try<wasmtime::RunPtr> KeptInstance::begin(const execution::CheckedCall& plan, const wasmtime::Grants* grants,
-                                                    const wasmtime::Budget& budget) {
-  if (plan.function != nullptr) {
-    return store_->call(budget, *plan.function->function, plan.arguments());
+Result<StoreInUse> KeptInstance::hand_out(std::string_view function) {
+  State now = State::Idle;
+  if (state_.compare_exchange_strong(now, State::InUse, std::memory_order_acquire)) {
+    return StoreInUse(shared_from_this(), std::move(idle_));
   }
-  if (plan.dropped) {
-    return store_->drop_handle(budget, *plan.dropped);
-  }
-  auto made = plan.prepared->store(grants);
-  if (!made) {
-    return std::unexpected(std::move(made.error()));
-  }
-  store_ = std::move(*made);
-  return store_->instantiate(budget);
+  return std::unexpected(now == State::InUse ? refused(function, "the instance is in the middle of another call",
+                                                       "wait for that call, or make another instance")
+                                             : refused(function, "the instance is spent: an earlier call was stopped",
+                                                       "make another instance with WasmEngine::instantiate"));
 }
 
-KeptInstanceInUse::~KeptInstanceInUse() {
-  if (core_) {
-    core_->ended(touched_);
-  }
-}
-
-void KeptInstanceInUse::end(bool spent) noexcept { std::exchange(core_, {})->ended(spent); }
-
-void KeptInstance::ended(bool spent) noexcept {
-  if (spent) {
-    free_store();
-    streams_.close();
-    spent_.store(true, std::memory_order_release);
-  }
-  busy_.store(false, std::memory_order_release);
-}
-
-KeptInstanceInUse KeptInstance::begin_call(Report& report, Result<execution::CheckedCall>& plan,
-                                           std::string_view function, const CallBudget& budget) {
+StoreInUse KeptInstance::take_store(Report& report, Result<execution::CheckedCall>& plan, std::string_view function,
+                                    const CallBudget& budget) {
   const auto& metering = workplace_->metering;
   report::begin_report(
       report, {component_->id(), function, metering.fuel_metered, metering.wasm_stack_bytes, component_->load()},
@@ -75,31 +49,24 @@ KeptInstanceInUse KeptInstance::begin_call(Report& report, Result<execution::Che
   if (!plan) {
     return {};
   }
-  // The order matters: who ends a call writes `spent_` before it lets go.
-  if (busy_.exchange(true, std::memory_order_acquire)) {
-    plan = std::unexpected(refused(function, "the instance is in the middle of another call",
-                                   "wait for that call, or make another instance"));
-  } else if (spent()) {
-    busy_.store(false, std::memory_order_release);
-    plan = std::unexpected(refused(function, "the instance is spent: an earlier call was stopped",
-                                   "make another instance with WasmEngine::instantiate"));
-  } else {
-    return KeptInstanceInUse(shared_from_this());
+  auto store = hand_out(function);
+  if (!store) {
+    plan = std::unexpected(std::move(store.error()));
+    return {};
   }
-  return {};
+  return std::move(*store);
 }
 
 Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view function, const CallBudget& budget,
                          const WasiGrants* wasi, const std::stop_token& stop) {
   Report report;
-  auto self = begin_call(report, plan, function, budget);
-  run_here(std::move(plan), std::move(self), {*workplace_, wasi}, report, stop);
+  auto store = take_store(report, plan, function, budget);
+  run_call(std::move(plan), std::move(store), {*workplace_, wasi}, report, stop);
   return report;
 }
 
 void KeptInstance::instantiate(const ExecutionContext& context, const std::stop_token& stop) {
   max_random_ = context.limits.max_random;
-  paid_bytes_ = component_->cost().paid_bytes(context.limits);
   auto planned = execution::plan(component_);
   if (auto good = validate(context.wasi); !good) {
     planned = std::unexpected(std::move(good.error()));
@@ -115,8 +82,8 @@ Report KeptInstance::run(Result<execution::CheckedCall>&& plan, std::string_view
 std::shared_ptr<StartedRun> KeptInstance::start(Result<execution::CheckedCall>&& plan, std::string_view function,
                                                 const CallBudget& budget, const std::stop_token& stop) {
   Report report;
-  auto self = begin_call(report, plan, function, budget);
-  return engine::start(std::move(plan), std::move(self), {*workplace_, nullptr}, std::move(report), stop);
+  auto store = take_store(report, plan, function, budget);
+  return start_call(std::move(plan), std::move(store), {*workplace_, nullptr}, std::move(report), stop);
 }
 
 }  // namespace airssys::wasm::engine

@@ -13,7 +13,7 @@
 namespace airssys::wasm {
 
 Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) {
+                                                  std::string_view arguments) const {
   const auto callable = detail::Behind::of(component)->function(function);
   if (!callable) {
     return std::unexpected(callable.error());
@@ -36,7 +36,7 @@ Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& compone
 }
 
 Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) {
+                                                  std::string_view arguments) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }

@@ -7,7 +7,7 @@
 
 #include "base/assert.hpp"
 #include "ledger/exhausted.hpp"
-#include "limits/places.hpp"
+#include "limits/row_at.hpp"
 #include "wasmtime/frames.hpp"
 
 namespace airssys::wasm::execution {
@@ -142,17 +142,18 @@ class Classifier {
   }
   /// `attempted`: 0 where that is not known.
   [[nodiscard]] Error reached(wasmtime::Limit limit, std::uint64_t attempted) const {
-    std::optional<Error> error;
-    unsigned at = 0;
-    each_limit(allowed_, [&](const LimitRow& row, const auto& value) {
-      if (at++ == static_cast<unsigned>(limit)) {
-        error = resource(std::string(row.key), limit_amount(value),
-                         attempted == 0 ? std::nullopt : std::optional(attempted), std::string(limit_unit(value)));
-      }
-      return !error;
-    });
-    AIRSSYS_WASM_ASSERT(error);
-    return std::move(*error);
+    Error error;
+    const bool known = limits::row_at(
+        static_cast<std::size_t>(limit), [&](const auto& visit) { return each_limit(allowed_, visit); },
+        [&](const LimitRow& row, const auto& value) {
+          error = resource(std::string(row.key), limit_amount(value),
+                           attempted == 0 ? std::nullopt : std::optional(attempted), std::string(limit_unit(value)));
+        });
+    AIRSSYS_WASM_ASSERT(known);
+    return error;
+  }
+  [[nodiscard]] Error denied(Capability capability) const {
+    return make(CapabilityDenied{capability}, fmt::format("{} was asked for and not granted", name(capability)));
   }
   [[nodiscard]] Error exhausted(const ledger::Shortage& shortage) const {
     return ledger::exhausted(shortage, phase_of(counters().phase));
@@ -217,9 +218,7 @@ class Classifier {
                     fmt::format("host function {} failed: {}", readings_.host_function, failure.message));
       case Cause::RefusedGrowth: return memory({});
       case Cause::Panic: return make(HostBug{}, "a bug in airssys-wasm ended this run; others are not touched");
-      case Cause::Denied:
-        return make(CapabilityDenied{failure.message},
-                    fmt::format("{} was asked for and not granted", failure.message));
+      case Cause::Denied: return denied(static_cast<Capability>(failure.code));
       case Cause::UnknownHandle:
         return make(BadCall{}, "the handle was not handed out by this instance, or was given away or dropped");
       case Cause::HandleType: return make(BadCall{}, "the handle is of another resource type than the parameter");

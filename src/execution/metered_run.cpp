@@ -62,7 +62,7 @@ bool MeteredRun::begin(Clock::time_point now) {
   auto budget = execution::budget(allowed(), settings_.prices, deadline_);
   budget.cancelled = cancellation();
   budget.ending = settings_.ending;
-  auto run = call_.begin(budget);
+  auto run = call_.make_run(budget);
   if (!run) {
     fail(std::move(run.error()), readings(now));
     return false;
@@ -289,9 +289,7 @@ void MeteredRun::finish(const Readings& last, bool fuel_lost) {
     report_.resource_usage.fuel_precision = FuelPrecision::LowerBound;
   }
   if (run_ != nullptr && last.counters.denied > 0) {
-    for (auto& denial : run_->denials()) {
-      report_.denials.push_back({std::move(denial.capability), std::move(denial.target), denial.count});
-    }
+    report_.denials = run_->denials();
   }
   // Most calls of a kept instance free nothing, and each look at the clock costs as much as a part of theirs.
   const bool frees = run_ != nullptr && (run_->owns_store() || !report_);

@@ -30,7 +30,7 @@ class Call {
   /// What it takes of the process beside its place; the same as long as it lives.
   [[nodiscard]] virtual const ledger::Amounts& needs() const = 0;
   /// Makes the run; called once, when there is a place for it. Fills in `budget` what it has paid to the ledger.
-  [[nodiscard]] virtual std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget& budget) = 0;
+  [[nodiscard]] virtual std::expected<wasmtime::RunPtr, wasmtime::Failure> make_run(wasmtime::Budget& budget) = 0;
   /// Runs one host call on the polling thread's own stack. Whatever the function throws, this throws std::bad_alloc
   /// only, and the call is then unanswered.
   virtual void host_call(const MeteredRun& run, const std::shared_ptr<wasmtime::HostCalls>& calls,

@@ -27,7 +27,7 @@ wasmtime::Try<grants::WrittenOutput> GuestStreams::open(const WasiGrants& grants
   return grants::WrittenOutput{output_, {inherited_.out || captured_.out, inherited_.err || captured_.err}};
 }
 
-void GuestStreams::begin_call(Bytes max_output) {
+void GuestStreams::allow(Bytes max_output) {
   if (output_) {
     output_->allow(max_output.count);
   }

@@ -31,7 +31,7 @@ class GuestStreams {
   /// Fresh streams, as they are granted. Once. Fails with OutputUnread.
   [[nodiscard]] wasmtime::Try<grants::WrittenOutput> open(const WasiGrants& grants, Bytes max_output);
   /// Another call of a store that is kept: it may write so much.
-  void begin_call(Bytes max_output);
+  void allow(Bytes max_output);
   /// After each poll. What the ledger has no room for is lost, and said.
   [[nodiscard]] std::optional<ledger::Shortage> drain();
   /// Gives the text captured so far to the report.

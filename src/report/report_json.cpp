@@ -229,7 +229,7 @@ std::string to_json(const Report& r) {
     object("wall_ns", ns(r.load->wall_time))("queued_ns", ns(r.load->queued))("from_cache", r.load->from_cache).end();
   };
   const auto denial = [](Object& object, const Denial& d) {
-    object("capability", d.capability)("target", d.target)("count", d.count);
+    object("capability", name(d.capability))("target", d.target)("count", d.count);
   };
   std::string out;
   Object object(out);

@@ -11,7 +11,7 @@
 
 namespace airssys::wasm::scheduler {
 
-std::shared_ptr<Scheduler> Scheduler::start(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account) {
+std::shared_ptr<Scheduler> Scheduler::create(const SchedulerLimits& limits, std::shared_ptr<ledger::Account> account) {
   std::shared_ptr<Scheduler> scheduler(new Scheduler(limits, std::move(account)));
   try {
     for (unsigned i = 0; i < limits.workers; ++i) {

@@ -48,7 +48,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   /// How often the ledger is looked at while something is short: nobody tells us what other engines give back.
   static constexpr std::chrono::milliseconds kLookAgain{10};
 
-  [[nodiscard]] static std::shared_ptr<Scheduler> start(const SchedulerLimits& limits,
+  [[nodiscard]] static std::shared_ptr<Scheduler> create(const SchedulerLimits& limits,
                                                         std::shared_ptr<ledger::Account> account = nullptr);
   ~Scheduler() override;
   void shutdown();

@@ -80,7 +80,7 @@ class BridgedRun : public Run {
     encoding::Reader in(bytes.bytes());
     std::vector<Denial> all(in.count());
     for (auto& denial : all) {
-      denial.capability = in.text();
+      denial.capability = static_cast<Capability>(in.number<std::uint32_t>());
       denial.target = in.text();
       denial.count = in.number<std::uint64_t>();
     }

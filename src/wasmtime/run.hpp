@@ -1,5 +1,7 @@
 #pragma once
 
+#include <airssys/wasm/capability.hpp>
+#include <airssys/wasm/report.hpp>
 #include <atomic>
 #include <cstdint>
 #include <expected>
@@ -42,12 +44,14 @@ struct Failure {
 
 using encoding::Answer;
 
-/// Something that was asked for and not granted. `target` is the guest's text, capped by the door.
-struct Denial {
-  std::string capability;
-  std::string target;
-  std::uint64_t count = 0;
-};
+// A capability crosses as its number.
+static_assert(static_cast<int>(Capability::Filesystem) == static_cast<int>(bridge::BridgeCapability::Filesystem));
+static_assert(static_cast<int>(Capability::NetworkTcp) == static_cast<int>(bridge::BridgeCapability::NetworkTcp));
+static_assert(static_cast<int>(Capability::NetworkUdp) == static_cast<int>(bridge::BridgeCapability::NetworkUdp));
+static_assert(static_cast<int>(Capability::NetworkNameLookup) ==
+              static_cast<int>(bridge::BridgeCapability::NetworkNameLookup));
+static_assert(static_cast<int>(Capability::HttpOutbound) == static_cast<int>(bridge::BridgeCapability::HttpOutbound));
+static_assert(kCapabilities.size() == bridge::CAPABILITIES);
 
 /// Told that a waiting run can go on. Any thread, any number of times, also after the run is over.
 class WakeTarget {

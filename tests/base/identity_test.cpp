@@ -27,7 +27,7 @@ std::array<std::uint8_t, 16> decoded(std::string_view text) {
   return bytes;
 }
 
-TEST(RunId, IsWrittenAsAUlid) {
+TEST(IdentityTest, ARunIdIsWrittenAsAUlid) {
   // 01ARYZ6S41 is 1469918176385 in the specification's own example.
   const auto id = RunId::generate(Clock::time_point(1469918176385ms));
   const auto text = id.text();
@@ -37,7 +37,7 @@ TEST(RunId, IsWrittenAsAUlid) {
   EXPECT_EQ(RunId().text(), std::string(26, '0'));
 }
 
-TEST(RunId, GrowsWithinAMillisecondAndWithTime) {
+TEST(IdentityTest, RunIdsGrowWithinAMillisecondAndWithTime) {
   const Clock::time_point now(1469918176385ms);
   auto last = RunId::generate(now);
   for (int i = 0; i < 1'000; ++i) {
@@ -48,7 +48,7 @@ TEST(RunId, GrowsWithinAMillisecondAndWithTime) {
   }
 }
 
-TEST(RunId, IsAnotherOneInEveryThread) {
+TEST(IdentityTest, ARunIdIsAnotherOneInEveryThread) {
   constexpr std::size_t kThreads = 4, kEach = 1'000;
   const Clock::time_point now(1469918176385ms);
   std::vector<std::vector<RunId>> ids(kThreads);
@@ -69,7 +69,7 @@ TEST(RunId, IsAnotherOneInEveryThread) {
   EXPECT_EQ(all.size(), kThreads * kEach);
 }
 
-TEST(ComponentId, IsItsTexts) {
+TEST(IdentityTest, AComponentIdIsItsTexts) {
   const ComponentId id("guest", "ab");
   const ComponentId copy = id;  // NOLINT(performance-unnecessary-copy-initialization): copies are what this is about
   EXPECT_EQ(id, copy);

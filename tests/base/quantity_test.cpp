@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST(Quantity, ReadsUnitsAsText) {
+TEST(QuantityTest, ReadsUnitsAsText) {
   EXPECT_EQ(parse_count("10"), 10U);
   EXPECT_EQ(parse_count("2.5M"), 2'500'000U);
   EXPECT_EQ(parse_bytes("16MiB"), 16U << 20U);
@@ -16,7 +16,7 @@ TEST(Quantity, ReadsUnitsAsText) {
   EXPECT_EQ(parse_duration("0.25s"), 250ms);
 }
 
-TEST(Quantity, RefusesWhatIsNoQuantity) {
+TEST(QuantityTest, RefusesWhatIsNoQuantity) {
   for (const auto* text : {"", "x", "3x", "-1", "1.", "1.5", "1 M", "99999999999999999999", "18446744073709551615K"}) {
     EXPECT_FALSE(parse_count(text)) << text;
   }
@@ -25,7 +25,7 @@ TEST(Quantity, RefusesWhatIsNoQuantity) {
   EXPECT_NE(parse_bytes("1XiB").error().find("16MiB"), std::string::npos) << "the sentence shows a good value";
 }
 
-TEST(Quantity, ShowsThreeDigits) {
+TEST(QuantityTest, ShowsThreeDigits) {
   EXPECT_EQ(show_count(9'999), "9999");
   EXPECT_EQ(show_count(46'210'388), "46.2 M");
   EXPECT_EQ(show_bytes(262'144), "256 KiB");

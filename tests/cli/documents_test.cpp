@@ -37,7 +37,7 @@ std::string between(const std::string& text, const std::string& open, const std:
 }
 
 /// A directory that holds the examples and whatever a command writes.
-class Documents : public ::testing::Test {
+class DocumentsTest : public ::testing::Test {
  protected:
   void SetUp() override { std::filesystem::create_directory_symlink(kRoot / "examples", directory / "examples"); }
   std::string output_of(const std::string& command, int& status) const;
@@ -46,7 +46,7 @@ class Documents : public ::testing::Test {
 };
 
 /// What a shell command prints, with the program in its path.
-std::string Documents::output_of(const std::string& command, int& status) const {
+std::string DocumentsTest::output_of(const std::string& command, int& status) const {
   const std::filesystem::path program = AIRSSYS_WASM_TEST_PROGRAM;
   const auto line = "cd '" + directory.string() + "' && PATH='" + program.parent_path().string() +
                     "':\"$PATH\" XDG_CACHE_HOME='" AIRSSYS_WASM_TEST_CACHE "' " + command;
@@ -73,7 +73,7 @@ struct Example {
 };
 
 // The C++ examples are the programs that are built and run here.
-TEST_F(Documents, TheirExamplesAreTheOnesThatRun) {
+TEST_F(DocumentsTest, TheirExamplesAreTheOnesThatRun) {
   for (const auto& [document, source, program, output] :
        {Example{"README.md", "tests/examples/readme.cpp", AIRSSYS_WASM_TEST_README, "42, 2 fuel\n"},
         Example{"docs/values.md", "tests/examples/typed.cpp", AIRSSYS_WASM_TEST_TYPED, "-3, 4, readwrite\n"}}) {
@@ -92,7 +92,7 @@ std::string steady(const std::string& text) {
 
 // Every `$ airssys-wasm ...` in the documents runs; where it shows a result, a report or an error, that is what it is,
 // but for times.
-TEST_F(Documents, TheirCommandsRun) {
+TEST_F(DocumentsTest, TheirCommandsRun) {
   int commands = 0;
   for (const auto* document : {"README.md", "docs/cli.md"}) {
     std::istringstream lines(text_of(document));
@@ -134,7 +134,7 @@ TEST_F(Documents, TheirCommandsRun) {
   EXPECT_GE(commands, 7);
 }
 
-TEST_F(Documents, VersionsAreThoseThatAreBuilt) {
+TEST_F(DocumentsTest, VersionsAreThoseThatAreBuilt) {
   const auto version = between(text_of("CMakeLists.txt"), "project(airssys-wasm VERSION ", " ");
   const auto wasmtime = between(text_of("src/wasmtime/Cargo.toml"), "wasmtime = { version = \"=", "\"");
   int status = 0;
@@ -148,19 +148,14 @@ std::string shown(Bytes value) { return show_bytes(value.count); }
 std::string shown(std::uint64_t value) { return show_count(value); }
 std::string shown(std::chrono::nanoseconds value) { return show_duration(value); }
 
-// AIRSSYS_WASM_UPDATE=1 writes it anew.
-TEST_F(Documents, TheTableOfLimitsIsTheOneInTheHeader) {
-  std::string table = "| C++ | report | option | default | for |\n|---|---|---|---|---|\n";
-  const CallBudget usual;
-  each_limit(usual, [&](const LimitRow& row, const auto& value) {
-    table += "| `" + row.field() + "` | `" + std::string(row.key) + "` | `" + row.option() + "` | " + shown(value) +
-             " | " + std::string(row.help) + " |\n";
-    return true;
-  });
-  const std::string begin = "<!-- limits -->\n", end = "<!-- end -->\n";
+/// The table after `<!-- name -->` in docs/limits.md. AIRSSYS_WASM_UPDATE=1 writes it anew.
+void is_in_the_document(const std::string& name, const std::string& table) {
+  const std::string begin = "<!-- " + name + " -->\n", end = "<!-- end -->\n";
   auto document = text_of("docs/limits.md");
-  const auto from = document.find(begin) + begin.size();
-  const auto seen = document.substr(from, document.find(end) - from);
+  const auto at = document.find(begin);
+  ASSERT_NE(at, std::string::npos);
+  const auto from = at + begin.size();
+  const auto seen = document.substr(from, document.find(end, from) - from);
   if (std::getenv("AIRSSYS_WASM_UPDATE") != nullptr) {
     std::ofstream(kRoot / "docs/limits.md") << document.replace(from, seen.size(), table);
   } else {
@@ -168,7 +163,35 @@ TEST_F(Documents, TheTableOfLimitsIsTheOneInTheHeader) {
   }
 }
 
-TEST_F(Documents, EachLimitHasOneNameWithItsUnit) {
+TEST_F(DocumentsTest, TheTableOfLimitsIsTheOneInTheHeader) {
+  std::string table = "| C++ | report | option | default | for |\n|---|---|---|---|---|\n";
+  const CallBudget usual;
+  each_limit(usual, [&](const LimitRow& row, const auto& value) {
+    table += "| `" + row.field() + "` | `" + std::string(row.key) + "` | `" + row.option() + "` | " + shown(value) +
+             " | " + std::string(row.help) + " |\n";
+    return true;
+  });
+  is_in_the_document("limits", table);
+}
+
+TEST_F(DocumentsTest, TheTableOfCapabilitiesIsTheOneInTheHeader) {
+  std::string table = "| in reports | what | granted with |\n|---|---|---|\n";
+  for (const auto& row : kCapabilities) {
+    const auto option = row.option.empty() ? "cannot be granted" : "`" + std::string(row.option) + "`";
+    table += "| `" + std::string(row.name) + "` | " + std::string(row.meaning) + " | " + option + " |\n";
+  }
+  is_in_the_document("capabilities", table);
+}
+
+TEST_F(DocumentsTest, TheSchemaKnowsEachCapability) {
+  std::string list;
+  for (const auto& row : kCapabilities) {
+    list += (list.empty() ? "\"" : ", \"") + std::string(row.name) + "\"";
+  }
+  EXPECT_THAT(text_of("docs/report.schema.json"), ::testing::HasSubstr("\"capability\": {\"enum\": [" + list + "]}"));
+}
+
+TEST_F(DocumentsTest, EachLimitHasOneNameWithItsUnit) {
   const CallBudget usual;
   each_limit(usual, [](const LimitRow& row, const auto& value) {
     const auto unit = limit_unit(value);
@@ -180,7 +203,7 @@ TEST_F(Documents, EachLimitHasOneNameWithItsUnit) {
 }
 
 // AIRSSYS_WASM_UPDATE=1 writes the list anew.
-TEST_F(Documents, TheSchemaAsksForEachLimit) {
+TEST_F(DocumentsTest, TheSchemaAsksForEachLimit) {
   constexpr std::size_t kWidth = 100;
   std::string list = R"("stack_bytes")";
   std::size_t line = list.size();
@@ -202,7 +225,7 @@ TEST_F(Documents, TheSchemaAsksForEachLimit) {
   }
 }
 
-TEST_F(Documents, TheTableOfReasonsIsTheListInTheHeader) {
+TEST_F(DocumentsTest, TheTableOfReasonsIsTheListInTheHeader) {
   const auto limits = text_of("docs/limits.md");
   for (const auto& row : kReasons) {
     const auto exit = row.exit_code < 0 ? std::string("the guest's own") : std::to_string(row.exit_code);

@@ -9,8 +9,10 @@
 namespace airssys::wasm::test {
 namespace {
 
+class OptionsTest : public CommandTest {};
+
 // Every figure differs, so that no option can stand in for another.
-TEST_F(CommandTest, EachLimitIsSetByTheOptionOfItsName) {
+TEST_F(OptionsTest, EachLimitIsSetByTheOptionOfItsName) {
   write("hello.wat", kHello);
   const std::map<std::string, std::pair<std::string, Json>> limits = {
       {"--fuel", {"10001", {{"fuel", 10001}}}},
@@ -46,7 +48,7 @@ TEST_F(CommandTest, EachLimitIsSetByTheOptionOfItsName) {
   }
 }
 
-TEST_F(CommandTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
+TEST_F(OptionsTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
   write("hello.wat", kHello);
   write("slow.wat", slow_text());
   // One of each, and one more where a limit of none would be met by another first.
@@ -73,7 +75,7 @@ TEST_F(CommandTest, EachLimitOfALoadIsSetByTheOptionOfItsName) {
   }
 }
 
-TEST_F(CommandTest, ACoarseClockShowsWholeSteps) {
+TEST_F(OptionsTest, ACoarseClockShowsWholeSteps) {
   write("now.wat", wasi_guest("(call $now)", R"((result u64) (canon lift (core func $i "run")))", "i64"));
   const auto now = [&](std::vector<std::string> options) {
     options.insert(options.begin(), {"run", "now.wat", "--invoke", "run()"});
@@ -83,7 +85,7 @@ TEST_F(CommandTest, ACoarseClockShowsWholeSteps) {
   EXPECT_LT(now({}), 1'000'000'000U);
 }
 
-TEST_F(CommandTest, WithoutACacheNothingIsKept) {
+TEST_F(OptionsTest, WithoutACacheNothingIsKept) {
   write("hello.wat", kHello);
   const auto kept = [&](const std::string& option) {
     std::filesystem::remove_all(directory / "cache");
@@ -100,7 +102,7 @@ TEST_F(CommandTest, WithoutACacheNothingIsKept) {
 }
 
 // Whoever looks for the reason finds it also while the guest's reader is stuck.
-TEST_F(CommandTest, TheReportWaitsForNoReaderOfTheOutput) {
+TEST_F(OptionsTest, TheReportWaitsForNoReaderOfTheOutput) {
   write("flood.wat",
         wasi_guest("(local.set $s (call $stdout)) (loop $l (call $write (local.get $s) (i32.const 0) (i32.const 4096) "
                    "(i32.const 48)) (br $l)) (i32.const 1)"));
@@ -114,7 +116,7 @@ TEST_F(CommandTest, TheReportWaitsForNoReaderOfTheOutput) {
   EXPECT_GT(std::filesystem::file_size(directory / "all"), 0U);
 }
 
-TEST_F(CommandTest, AWrongOptionLosesNoEarlierReport) {
+TEST_F(OptionsTest, AWrongOptionLosesNoEarlierReport) {
   write("hello.wat", kHello);
   write("r.json", "an earlier one, longer than that of hello" + std::string(5000, '.'));
   EXPECT_EQ(run({"run", "hello.wat", "--invoke", "hello()", "--stdin", "absent", "--report", "r.json"}).status, 2);

@@ -8,7 +8,7 @@ namespace airssys::wasm::compile {
 namespace {
 
 // Whether another path would do decides what to tell whoever named it.
-TEST(Unwritable, IsTheCallersMistakeOrTheSystemsWantOfRoom) {
+TEST(LoadErrorTest, WhatCannotBeWrittenIsTheCallersMistakeOrTheSystemsWantOfRoom) {
   for (const int error : {ENOSPC, EDQUOT, EIO, EMFILE, ENOMEM, EFBIG}) {
     const auto full = unwritable("out", {"full", error});
     const auto* exhausted = std::get_if<HostExhausted>(&full.kind);
@@ -21,7 +21,7 @@ TEST(Unwritable, IsTheCallersMistakeOrTheSystemsWantOfRoom) {
   }
 }
 
-TEST(Unreadable, IsTheSystemsWantOfDescriptorsOrMemoryOrAFileThatDoesNotLoad) {
+TEST(LoadErrorTest, WhatCannotBeReadIsTheSystemsWantOfDescriptorsOrMemoryOrAFileThatDoesNotLoad) {
   for (const int error : {EMFILE, ENFILE, ENOMEM}) {
     EXPECT_TRUE(std::holds_alternative<HostExhausted>(unreadable("in", {"why", error}).kind)) << error;
   }

@@ -29,7 +29,7 @@ class SchedulerWorld {
     limits.queue_timeout = 5ms;
     limits.place = memory(10);
     limits.residue = memory(1);
-    scheduler_ = scheduler::Scheduler::start(limits, account_);
+    scheduler_ = scheduler::Scheduler::create(limits, account_);
   }
 
   void live() {

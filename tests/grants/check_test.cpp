@@ -14,7 +14,7 @@ std::string verdict(const WasiGrants& grants) {
   return good ? "good" : good.error().message;
 }
 
-TEST(Check, GrantsAreTextThatGuestsCanRead) {
+TEST(CheckTest, GrantsAreTextThatGuestsCanRead) {
   EXPECT_EQ(verdict(WasiGrants{}), "good");
   EXPECT_EQ(verdict({.arguments = {"tool", "\u00e9\U0001F600"}}), "good");
   // A byte that starts nothing, a cut character, a surrogate, a character written longer than needed.
@@ -26,7 +26,7 @@ TEST(Check, GrantsAreTextThatGuestsCanRead) {
   }
 }
 
-TEST(Check, ACoarseClockHasSteps) {
+TEST(CheckTest, ACoarseClockHasSteps) {
   EXPECT_EQ(verdict({.coarse_clock = 1ns}), "good");
   EXPECT_EQ(verdict({.coarse_clock = 0ns}), "coarse_clock is not positive or longer than a year");
   EXPECT_EQ(verdict({.coarse_clock = std::chrono::nanoseconds::max()}),

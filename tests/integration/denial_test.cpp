@@ -115,14 +115,14 @@ TEST_F(DenialTest, EveryChangeOfAReadOnlyDirectoryIsRefusedAndCountedByItsPath) 
                               change.method == std::string_view("create-directory-at")
                           ? "sec"
                           : "secret";
-    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", path, 1U)));
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre(Capability::Filesystem, path, 1U)));
     EXPECT_EQ(report.usage().host_calls.at("wasi"), 2U) << "get-directories and this one";
   }
   EXPECT_TRUE(std::filesystem::exists(directory / "secret"));
   context.limits.on_denied = OnDenied::Stop;
   const auto stopped = run(on_directory("unlink-file-at", R"((param "path" string))", "i32 i32", kPath), context);
   ASSERT_THAT(stopped, Stops("capability_denied"));
-  EXPECT_EQ(kind_of<CapabilityDenied>(stopped).capability, "filesystem");
+  EXPECT_EQ(kind_of<CapabilityDenied>(stopped).capability, Capability::Filesystem);
   EXPECT_EQ(stopped.denials.size(), 1U);
   context.wasi.directories[0].writable = true;
   const auto allowed = run(on_directory("unlink-file-at", R"((param "path" string))", "i32 i32", kPath), context);
@@ -155,7 +155,7 @@ TEST_F(DenialTest, TimesOfAFifoAreNotSetAndNoThreadWaitsForIt) {
     const auto report = run(set_times("fifo"), context);
     ASSERT_TRUE(report) << report.error() << report.error().guest_text;
     EXPECT_EQ(*report.value()->get<std::uint32_t>() & 0xffU, kError);
-    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", "fifo", 1U)));
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre(Capability::Filesystem, "fifo", 1U)));
   }
   const auto neighbour = run(set_times("secret"), context);
   ASSERT_TRUE(neighbour) << neighbour.error() << neighbour.error().guest_text;
@@ -175,7 +175,7 @@ TEST_F(DenialTest, AskingAboutWhatIsOutsideIsCountedToo) {
     const auto report = run(asks, context);
     ASSERT_TRUE(report) << report.error() << report.error().guest_text;
     EXPECT_EQ(*report.value()->get<std::uint32_t>() & 0xffU, kError);
-    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("filesystem", "/x", 1U)));
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre(Capability::Filesystem, "/x", 1U)));
     context.limits.on_denied = OnDenied::Stop;
     EXPECT_THAT(run(asks, context), Stops("capability_denied"));
   }
@@ -213,17 +213,18 @@ std::string socket(const std::string& kind) {
 
 TEST_F(DenialTest, SocketsAnswerAccessDeniedAndAreCounted) {
   constexpr std::uint32_t kAccessDenied = 1;
-  for (const std::string kind : {"tcp", "udp"}) {
+  using Socket = std::pair<std::string, Capability>;
+  for (const auto& [kind, capability] : {Socket{"tcp", Capability::NetworkTcp}, {"udp", Capability::NetworkUdp}}) {
     const auto report = run(socket(kind), small());
     ASSERT_TRUE(report) << report.error() << report.error().guest_text;
     EXPECT_EQ(*report.value()->get<std::uint32_t>(), kError | kAccessDenied << 8U);
-    EXPECT_THAT(report.denials, ElementsAre(FieldsAre("network." + kind, "", 2U)));
+    EXPECT_THAT(report.denials, ElementsAre(FieldsAre(capability, "", 2U)));
     EXPECT_EQ(report.usage().host_calls.at("wasi"), 2U);
     auto context = small();
     context.limits.on_denied = OnDenied::Stop;
     const auto stopped = run(socket(kind), context);
     ASSERT_THAT(stopped, Stops("capability_denied"));
-    EXPECT_EQ(kind_of<CapabilityDenied>(stopped).capability, "network." + kind);
+    EXPECT_EQ(kind_of<CapabilityDenied>(stopped).capability, capability);
     EXPECT_EQ(stopped.usage().host_calls.at("wasi"), 1U) << "it ended at the first";
   }
 }
@@ -248,7 +249,7 @@ TEST_F(DenialTest, NamesAreNotLookedUp) {
           small());
   ASSERT_TRUE(report) << report.error() << report.error().guest_text;
   EXPECT_EQ(report.value(), Value(kError));
-  EXPECT_THAT(report.denials, ElementsAre(FieldsAre("network.name-lookup", "example.org", 1U)));
+  EXPECT_THAT(report.denials, ElementsAre(FieldsAre(Capability::NetworkNameLookup, "example.org", 1U)));
 }
 
 constexpr std::string_view kSend =
@@ -307,10 +308,10 @@ std::string request(std::string_view body = kSend) {
 TEST_F(DenialTest, HttpIsLinkedAndItsRequestsAreDenied) {
   const auto report = run(request(), small());
   ASSERT_TRUE(report) << report.error() << report.error().guest_text;
-  EXPECT_THAT(report.denials, ElementsAre(FieldsAre("http.outbound", "GET https://example.org/x", 1U)));
+  EXPECT_THAT(report.denials, ElementsAre(FieldsAre(Capability::HttpOutbound, "GET https://example.org/x", 1U)));
   auto context = small();
   context.limits.on_denied = OnDenied::Stop;
-  EXPECT_EQ(kind_of<CapabilityDenied>(run(request(), context)).capability, "http.outbound");
+  EXPECT_EQ(kind_of<CapabilityDenied>(run(request(), context)).capability, Capability::HttpOutbound);
 }
 
 // A request keeps what it is given in the host's memory, and a guest can have many.

@@ -115,7 +115,7 @@ TEST_F(RealGuestTest, ACommandHasItsArgumentsEnvironmentFilesAndStatus) {
   const auto denied = command({"write", "/data/y"}, context);
   EXPECT_EQ(kind_of<Exited>(denied).status, kFailed);
   ASSERT_FALSE(denied.denials.empty());
-  EXPECT_EQ(denied.denials.front().capability, "filesystem");
+  EXPECT_EQ(denied.denials.front().capability, Capability::Filesystem);
   EXPECT_EQ(denied.denials.front().target, "y");
   context.wasi.directories[0].writable = true;
   EXPECT_TRUE(command({"write", "/data/y"}, context));

@@ -104,7 +104,7 @@ TEST_F(CapacityTest, LittleIsShared) {
   EXPECT_EQ(measured(Kind::FileDescriptors), 0U);
 }
 
-TEST(Capacity, OfThisMachineIsSomethingOfEach) {
+TEST_F(CapacityTest, OfThisMachineIsSomethingOfEach) {
   const auto measured = measure_capacity(System{});
   for (const auto kind : {Kind::Memory, Kind::Mappings, Kind::AddressSpace, Kind::FileDescriptors, Kind::Threads}) {
     EXPECT_GT(measured[kind], 0U) << static_cast<int>(kind);

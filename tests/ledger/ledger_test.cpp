@@ -17,7 +17,7 @@ Amounts of(Kind kind, std::uint64_t n) {
   return out;
 }
 
-TEST(Ledger, GivesWhatIsThereAndNotOneMore) {
+TEST(LedgerTest, GivesWhatIsThereAndNotOneMore) {
   const auto account = Account::simulated(of(Kind::Mappings, 100));
   EXPECT_FALSE(account->take(of(Kind::Mappings, 60)));
   EXPECT_FALSE(account->take(of(Kind::Mappings, 40)));
@@ -36,7 +36,7 @@ TEST(Ledger, GivesWhatIsThereAndNotOneMore) {
 }
 
 // A refusal leaves nothing behind, of whatever kind it was.
-TEST(Ledger, TakesAllOrNothing) {
+TEST(LedgerTest, TakesAllOrNothing) {
   Amounts capacity = of(Kind::Memory, 100);
   capacity[Kind::Threads] = 2;
   const auto account = Account::simulated(capacity);
@@ -48,7 +48,7 @@ TEST(Ledger, TakesAllOrNothing) {
   EXPECT_EQ(account->figures().threads.refused, 1U);
 }
 
-TEST(Ledger, SumsThatDoNotFitANumberAreRefused) {
+TEST(LedgerTest, SumsThatDoNotFitANumberAreRefused) {
   const auto account = Account::simulated(of(Kind::AddressSpace, UINT64_MAX - 1));
   EXPECT_FALSE(account->take(of(Kind::AddressSpace, 10)));
   EXPECT_TRUE(account->take(of(Kind::AddressSpace, UINT64_MAX)));
@@ -57,7 +57,7 @@ TEST(Ledger, SumsThatDoNotFitANumberAreRefused) {
 }
 
 // What runs may not take the last of it: somebody wants to begin.
-TEST(Ledger, GrowthLeavesAnEighthForThoseThatBegin) {
+TEST(LedgerTest, GrowthLeavesAnEighthForThoseThatBegin) {
   const auto account = Account::simulated(of(Kind::Memory, 800));
   EXPECT_FALSE(account->grow(Kind::Memory, 700));
   EXPECT_TRUE(account->grow(Kind::Memory, 1));
@@ -65,7 +65,7 @@ TEST(Ledger, GrowthLeavesAnEighthForThoseThatBegin) {
   EXPECT_TRUE(account->take(of(Kind::Memory, 1)));
 }
 
-TEST(Ledger, WhatIsReservedComesBackOnce) {
+TEST(LedgerTest, WhatIsReservedComesBackOnce) {
   const auto account = Account::simulated(of(Kind::FileDescriptors, 10));
   ASSERT_FALSE(account->take(of(Kind::FileDescriptors, 4)));
   {
@@ -76,7 +76,7 @@ TEST(Ledger, WhatIsReservedComesBackOnce) {
   EXPECT_EQ(account->figures().file_descriptors.used, 0U);
 }
 
-TEST(Ledger, ManyThreadsNeverTakeMoreThanThereIs) {
+TEST(LedgerTest, ManyThreadsNeverTakeMoreThanThereIs) {
   const auto account = Account::simulated(of(Kind::Memory, 1'000));
   std::vector<std::thread> threads;
   for (int i = 0; i < 4; ++i) {
@@ -98,7 +98,7 @@ TEST(Ledger, ManyThreadsNeverTakeMoreThanThereIs) {
 }
 
 // Two engines of one process share what it has, each within its own share.
-TEST(Ledger, EnginesShareTheProcess) {
+TEST(LedgerTest, EnginesShareTheProcess) {
   const auto first = Account::open({.memory = Bytes{10U << 20U}});
   const auto second = Account::open({});
   const auto before = second->process_figures().memory.used;
@@ -114,7 +114,7 @@ TEST(Ledger, EnginesShareTheProcess) {
   first->give_back(of(Kind::Memory, 8U << 20U));
 }
 
-TEST(Ledger, AShortageIsToldWithItsNumbers) {
+TEST(LedgerTest, AShortageIsToldWithItsNumbers) {
   const auto error = exhausted({Kind::Mappings, 198, 57'214, 57'300}, Phase::Queue);
   EXPECT_EQ(error.reason(), "host_exhausted");
   EXPECT_EQ(error.message,

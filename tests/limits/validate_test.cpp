@@ -46,7 +46,7 @@ std::string verdict(const CallBudget& budget) {
   return good.error().message;
 }
 
-TEST(Validate, EveryNumberIsFrom1To2ToThe62) {
+TEST(ValidateTest, EveryNumberIsFrom1To2ToThe62) {
   constexpr std::uint64_t kMost = 1ULL << 62U;
   for (const auto& [field, set, wide] : kNumbers) {
     const auto with = [&](std::uint64_t n) {
@@ -63,7 +63,7 @@ TEST(Validate, EveryNumberIsFrom1To2ToThe62) {
   }
 }
 
-TEST(Validate, EveryTimeIsFrom1NanosecondToAYear) {
+TEST(ValidateTest, EveryTimeIsFrom1NanosecondToAYear) {
   constexpr std::chrono::nanoseconds kYear = 24h * 365;
   for (const bool cpu : {true, false}) {
     const std::string field = cpu ? "max_cpu_time" : "timeout";
@@ -81,7 +81,7 @@ TEST(Validate, EveryTimeIsFrom1NanosecondToAYear) {
 }
 
 // Describing a component calls itself for each level.
-TEST(Validate, TypesAreDescribedToADepthThatTheStackHas) {
+TEST(ValidateTest, TypesAreDescribedToADepthThatTheStackHas) {
   LoadLimits limits;
   limits.max_type_depth = kTypeDepthMost;
   EXPECT_TRUE(validate(limits));

@@ -7,37 +7,6 @@
 namespace airssys::wasm {
 namespace {
 
-TEST(ReportTest, OneThatNobodyHasFilledInSaysThatNothingHasRun) {
-  const Report report;
-  EXPECT_FALSE(report);
-  EXPECT_EQ(report.error().reason(), "host_bug");
-  EXPECT_EQ(report.outcome(), Outcome::Refused);
-  EXPECT_EQ(Error{}.reason(), "host_bug");
-}
-
-TEST(ReportTest, ItsResultIsReadByItsTypeAndAnotherIsAnErrorWithBothNames) {
-  EXPECT_EQ(Report().as<std::int32_t>().error().reason(), "host_bug") << "why there is none";
-  Report report;
-  report.function = "run";
-  report.result.emplace(Value(std::int32_t{42}));
-  EXPECT_EQ(report.as<std::int32_t>(), 42);
-  EXPECT_EQ(report.as<std::uint32_t>().error().message, "the result of run is a s32, not a u32");
-  EXPECT_EQ(report.as<ByteList>().error().reason(), "bad_call");
-  Report nothing;
-  nothing.function = "run";
-  nothing.result.emplace(std::nullopt);
-  EXPECT_EQ(nothing.as<std::string>().error().message, "run has no result");
-}
-
-TEST(ValueTest, EveryIntegerOfCxxIsAValue) {
-  EXPECT_EQ(Value(7L), Value(std::int64_t{7}));
-  EXPECT_EQ(Value(7LL), Value(std::int64_t{7}));
-  EXPECT_EQ(Value(7UL), Value(std::uint64_t{7}));
-  EXPECT_EQ(Value(7ULL), Value(std::uint64_t{7}));
-  EXPECT_EQ(Value(7).kind(), "s32");
-  EXPECT_EQ(Value::kind_of<Handle>(), "handle");
-}
-
 using namespace std::chrono_literals;
 using Json = nlohmann::json;
 
@@ -83,7 +52,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
                            .output_lost = 213_B,
                            .slices = 212};
   report.load = LoadUsage{.wall_time = 219ns, .queued = 220ns, .from_cache = true};
-  report.denials = {{"filesystem", "/etc", 213}};
+  report.denials = {{Capability::Filesystem, "/etc", 213}};
   report.result.emplace(Value(std::int32_t{42}));
   auto json = Json::parse(to_json(report));
   EXPECT_EQ(json["id"], report.id.text());

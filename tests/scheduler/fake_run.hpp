@@ -45,7 +45,7 @@ class FakeRun final : public wasmtime::Run {
     return counters_;
   }
   [[nodiscard]] std::shared_ptr<wasmtime::HostCalls> host_calls() override { return nullptr; }
-  [[nodiscard]] std::vector<wasmtime::Denial> denials() const override { return {}; }
+  [[nodiscard]] std::vector<Denial> denials() const override { return {}; }
 
  private:
   std::vector<Step> script_;
@@ -65,7 +65,7 @@ class FakeCall final : public execution::Call {
   explicit FakeCall(std::vector<Step> script, const ledger::Amounts& needs = {})
       : script_(std::move(script)), needs_(needs) {}
   [[nodiscard]] const ledger::Amounts& needs() const override { return needs_; }
-  std::expected<wasmtime::RunPtr, wasmtime::Failure> begin(wasmtime::Budget&) override {
+  std::expected<wasmtime::RunPtr, wasmtime::Failure> make_run(wasmtime::Budget&) override {
     return wasmtime::RunPtr(new FakeRun(script_));
   }
   void host_call(const execution::MeteredRun&, const std::shared_ptr<wasmtime::HostCalls>&,

@@ -18,7 +18,7 @@ using Queue = scheduler::ReadyQueue<Entry>;
 
 std::shared_ptr<Entry> run(int number) { return std::make_shared<Entry>(number); }
 
-TEST(ReadyQueue, IsFirstInFirstOutAmongEquals) {
+TEST(ReadyQueueTest, IsFirstInFirstOutAmongEquals) {
   Queue queue;
   for (int i = 0; i < 5; ++i) {
     queue.push(run(i), 0ns);
@@ -30,7 +30,7 @@ TEST(ReadyQueue, IsFirstInFirstOutAmongEquals) {
 }
 
 // Ten loops that have run long, and one request that has not: it gets three turns of four.
-TEST(ReadyQueue, WhoHasUsedLittleGoesFirst) {
+TEST(ReadyQueueTest, WhoHasUsedLittleGoesFirst) {
   Queue queue;
   for (int i = 0; i < 10; ++i) {
     queue.push(run(1), 1s);
@@ -47,7 +47,7 @@ TEST(ReadyQueue, WhoHasUsedLittleGoesFirst) {
 }
 
 // A flood of short runs does not keep a long one from its turns, on whatever level it is.
-TEST(ReadyQueue, NobodyStarves) {
+TEST(ReadyQueueTest, NobodyStarves) {
   Queue queue;
   queue.push(run(1), Queue::kShort);
   queue.push(run(2), Queue::kMiddle);
@@ -65,7 +65,7 @@ TEST(ReadyQueue, NobodyStarves) {
   EXPECT_GE(std::ranges::count(turns, 2), 4);
 }
 
-TEST(ReadyQueue, NeverAnswersWithWhatIsNotThere) {
+TEST(ReadyQueueTest, NeverAnswersWithWhatIsNotThere) {
   for (const auto used : {0ns, Queue::kShort, Queue::kMiddle}) {
     Queue queue;
     for (int i = 0; i < 9; ++i) {
@@ -77,7 +77,7 @@ TEST(ReadyQueue, NeverAnswersWithWhatIsNotThere) {
 }
 
 // A chain of 100,000 that would be freed one inside the other is more than a stack holds.
-TEST(ReadyQueue, EndsWithManyInIt) {
+TEST(ReadyQueueTest, EndsWithManyInIt) {
   std::weak_ptr<Entry> last;
   {
     Queue queue;

@@ -21,7 +21,7 @@ using scheduler::SharedRun;
 
 class SchedulerTest : public ::testing::Test {
  protected:
-  void start(const SchedulerLimits& limits) { scheduler = Scheduler::start(limits); }
+  void start(const SchedulerLimits& limits) { scheduler = Scheduler::create(limits); }
   void TearDown() override {
     if (scheduler) {
       scheduler->shutdown();

@@ -25,7 +25,7 @@ class SchedulerLedgerTest : public SchedulerTest {
   void start(std::uint64_t capacity, SchedulerLimits limits = {.workers = 2}) {
     account = ledger::Account::simulated(memory(capacity));
     limits.place = memory(1);
-    scheduler = Scheduler::start(limits, account);
+    scheduler = Scheduler::create(limits, account);
   }
   void TearDown() override {
     SchedulerTest::TearDown();

@@ -13,7 +13,7 @@ packages_package=(dpkg-dev file python3)
 packages_test=(libgtest-dev libgmock-dev python3-jsonschema python3-dev "${packages_package[@]}")
 packages_fuzz=("clang-$llvm" "libclang-rt-$llvm-dev")
 packages_bench=(libbenchmark-dev python3)
-packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck)
+packages_lint=("clang-format-$llvm" "clang-tidy-$llvm" shellcheck python3)
 
 say() { printf '\033[2m== %s\033[0m\n' "$*" >&2; }
 die() {

@@ -160,6 +160,8 @@ task_lint() {
   ! git grep -nE "\b(ledger|report|wasmtime|compile|host|load|execution|scheduler|engine)::" -- "include/*.hpp" ":!include/airssys/wasm/detail/behind.hpp" ||
     die "public headers name what is behind them by detail::"
   ! git grep -n "no_mangle" -- "$bridge_source/src" ":!$bridge_source/src/abi" || die "what C++ calls is in $bridge_source/src/abi"
+  say "sizes and names"
+  python3 tools/dev/sizes_and_names.py
   say "shellcheck"
   shellcheck -x dev .ci/run tools/dev/tidy.sh
   set_up_build

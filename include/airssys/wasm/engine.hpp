@@ -56,16 +56,16 @@ class WasmEngine {
   /// Cancellation: `stop` ends the load with Cancelled.
   [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
                                                        std::string name = "component", const std::stop_token& stop = {},
-                                                       std::string principal = {});
+                                                       std::string principal = {}) const;
   [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component",
-                                                  const std::stop_token& stop = {}, std::string principal = {});
+                                                  const std::stop_token& stop = {}, std::string principal = {}) const;
   [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {},
-                                                  std::string principal = {});
+                                                  std::string principal = {}) const;
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
   /// only what you compiled yourself. The file is replaced, never rewritten, while a component of it lives.
   ///
   /// Errors: LoadFailed (no artefact, or of another version, machine or setting; a load limit), HostExhausted.
-  [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path);
+  [[nodiscard]] Result<ComponentHandle> load_precompiled(const std::filesystem::path& path) const;
 
   /// Compiles to a file for `load_precompiled`, under the same limits as a load, but for `max_type_nodes`, which
   /// `load_precompiled` looks at. Answers with the file's size. The file is written whole or not at all.
@@ -73,7 +73,7 @@ class WasmEngine {
   /// Errors: as `load_component`; BadCall for a path that cannot be written, HostExhausted where there is no room.
   /// Cancellation: `stop` ends the compiling with Cancelled.
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                              const std::stop_token& stop = {}, std::string principal = {});
+                                              const std::stop_token& stop = {}, std::string principal = {}) const;
 
   /// Offers host functions under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty
   /// name, to components that are loaded from then on, which may be between other loads and runs. One of the same name
@@ -90,10 +90,10 @@ class WasmEngine {
   /// Cost:         bench/run_bench.cpp, case `fresh_run`.
   [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
                            std::span<const Value> arguments, const ExecutionContext& context,
-                           const std::stop_token& stop = {});
+                           const std::stop_token& stop = {}) const;
   [[nodiscard]] Report run(const ComponentHandle& component, std::string_view function,
                            std::initializer_list<Value> arguments, const ExecutionContext& context,
-                           const std::stop_token& stop = {});
+                           const std::stop_token& stop = {}) const;
   /// Starts the same on the workers and returns at once; the arguments are copied.
   ///
   /// Errors:       in the report; QueueFull and QueueTimeout when there is no place, a refusal without waiting for one.
@@ -101,22 +101,22 @@ class WasmEngine {
   /// Cancellation: `Execution::cancel`; `stop`, also when the execution has been dropped.
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::span<const Value> arguments, const ExecutionContext& context,
-                                const std::stop_token& stop = {});
+                                const std::stop_token& stop = {}) const;
   [[nodiscard]] Execution start(const ComponentHandle& component, std::string_view function,
                                 std::initializer_list<Value> arguments, const ExecutionContext& context,
-                                const std::stop_token& stop = {});
+                                const std::stop_token& stop = {}) const;
 
   /// A typed function, its types compared once: `engine.bind<std::string(std::string_view)>(greet, "greet")`.
   /// Errors: BadCall with both types.
   template <class Signature>
-  [[nodiscard]] Result<Function<Signature>> bind(const ComponentHandle& component, std::string_view function) {
+  [[nodiscard]] Result<Function<Signature>> bind(const ComponentHandle& component, std::string_view function) const {
     return Function<Signature>::from(bind_to(component, function, typed::function_type_of<Signature>()));
   }
   /// Binds and runs: `engine.call<std::string>(greet, "greet", context, "world")`. For one call; a function that is
   /// called often is bound once.
   template <class R, class... A>
   [[nodiscard]] Result<R> call(const ComponentHandle& component, std::string_view function, const CallOptions& how,
-                               const A&... arguments) {
+                               const A&... arguments) const {
     return typed::call_once<R>([&]<class Signature>() { return bind<Signature>(component, function); }, how,
                                arguments...);
   }
@@ -124,38 +124,38 @@ class WasmEngine {
   /// Errors: as `run`; BadCall when codec or data do not fit the function's type.
   [[nodiscard]] Result<ComponentOutput> execute(const ComponentHandle& component, std::string_view function,
                                                 const ComponentInput& input, const ExecutionContext& context,
-                                                const std::stop_token& stop = {});
+                                                const std::stop_token& stop = {}) const;
 
   /// An instance that keeps its state. It holds one of `max_instances` places as long as a copy of it or one
   /// of its functions lives.
   ///
   /// Errors: as `run`; HostExhausted when all places are taken. Threads: blocks the caller, like `run`.
   [[nodiscard]] Result<Instance> instantiate(const ComponentHandle& component, const ExecutionContext& context,
-                                             const std::stop_token& stop = {});
+                                             const std::stop_token& stop = {}) const;
 
   /// Runs a WASI command (`wasi:cli/run`), as `run` does. A status other than 0 is reported as Exited.
   [[nodiscard]] Report run_command(const ComponentHandle& component, const ExecutionContext& context,
-                                   const std::stop_token& stop = {});
+                                   const std::stop_token& stop = {}) const;
   /// Starts one, as `start` does.
   [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context,
-                                        const std::stop_token& stop = {});
+                                        const std::stop_token& stop = {}) const;
 
   /// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.
   [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
-                                                      std::string_view arguments);
+                                                      std::string_view arguments) const;
 
   /// `[1, "x"]` as values for a function's parameters, in the JSON form of docs/values.md. Errors: as `parse_wave`.
   [[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
-                                                      std::string_view arguments);
+                                                      std::string_view arguments) const;
 
   /// Blocks until all output that guests wrote to inherited streams before this call is written or lost, but for no
   /// longer than `patience`. What they write meanwhile is not waited for. Threads: any. Errors: in the answer.
-  FlushedOutput flush_output(std::chrono::nanoseconds patience = std::chrono::hours{24 * 365});
+  [[nodiscard]] FlushedOutput flush_output(std::chrono::nanoseconds patience = std::chrono::hours{24 * 365}) const;
 
   /// Blocks until the components that were compiled so far are in the cache, which is written in the background.
   /// Returns why the last write that failed did, unless an earlier call has returned that. The end of the engine waits
   /// as well, for as long as the disk takes.
-  std::optional<std::string> flush_cache();
+  [[nodiscard]] std::optional<std::string> flush_cache() const;
 
   /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 40 loads
   /// and four locks.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/capability.hpp>
 #include <airssys/wasm/trap.hpp>
 #include <airssys/wasm/units.hpp>
 #include <array>
@@ -85,9 +86,9 @@ struct ResourceLimitExceeded {
 struct Trapped {
   TrapCode code = TrapCode::UnreachableCodeReached;
 };
-/// Something was asked for that was not granted, and `OnDenied::Stop` was set. By the names of `Denial::capability`.
+/// Something was asked for that was not granted, and `OnDenied::Stop` was set.
 struct CapabilityDenied {
-  std::string capability;
+  Capability capability = Capability::Filesystem;
 };
 /// A host function returned an error or threw. `function` is its path; `code` is the host function's own number.
 struct HostFailed {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/capability.hpp>
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/context.hpp>
 #include <airssys/wasm/error.hpp>
@@ -64,8 +65,7 @@ struct ResourceUsage {
 /// Something that was asked for and not granted. The first 32 different ones, and the first of each capability, are
 /// kept by name; further ones count with the last of their capability.
 struct Denial {
-  /// `filesystem`, `network.tcp`, `network.udp`, `network.name-lookup`, `http.outbound`.
-  std::string capability;
+  Capability capability = Capability::Filesystem;
   /// A path, a name, `GET https://host/path`: the guest's text, at most 256 bytes; may be empty.
   std::string target;
   std::uint64_t count = 0;

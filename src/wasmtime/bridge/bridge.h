@@ -28,6 +28,9 @@ constexpr static const uint64_t TABLE_ELEMENT_BYTES = 8;
 /// A poll that crosses into the host after this long ends at the guest's next check.
 constexpr static const uint64_t POLL_NS_MAX = 1000000;
 
+/// How many there are.
+constexpr static const uintptr_t CAPABILITIES = 5;
+
 constexpr static const uintptr_t HTTP_FIELDS_BYTES_MAX = (32 << 10);
 
 /// The cause as the bridge knows it. Reasons, which also need phase and numbers, are C++'s business.
@@ -64,7 +67,7 @@ enum class BridgeCause : uint32_t {
   Text = 15,
   /// A limit of loading was passed: `BridgeFailure::load_limit`. `code` is the figure.
   LoadLimit = 16,
-  /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
+  /// Something was asked for that was not granted, and the run was told to stop then; `code` is the `BridgeCapability`.
   Denied = 17,
   /// A handle that this instance did not hand out, or that was dropped.
   UnknownHandle = 18,
@@ -196,6 +199,15 @@ enum class BridgePhase : uint32_t {
   Call = 2,
   PostReturn = 3,
   Drop = 4,
+};
+
+/// What a guest may ask for, in the order of C++'s table.
+enum class BridgeCapability : uint32_t {
+  Filesystem,
+  NetworkTcp,
+  NetworkUdp,
+  NetworkNameLookup,
+  HttpOutbound,
 };
 
 /// The calls of one run as C++ holds them: they alone, since an answer may be waited for long after the run is gone.

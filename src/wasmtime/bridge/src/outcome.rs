@@ -51,7 +51,7 @@ pub enum BridgeCause {
     Text = 15,
     /// A limit of loading was passed: `BridgeFailure::load_limit`. `code` is the figure.
     LoadLimit = 16,
-    /// Something was asked for that was not granted, and the run was told to stop then; the message names it.
+    /// Something was asked for that was not granted, and the run was told to stop then; `code` is the `BridgeCapability`.
     Denied = 17,
     /// A handle that this instance did not hand out, or that was dropped.
     UnknownHandle = 18,

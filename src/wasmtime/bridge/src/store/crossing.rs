@@ -158,7 +158,7 @@ fn charge(cx: &mut StoreContextMut<'_, Data>) -> Result<()> {
     } else if data.budget.stop_on_denied
         && let Some(capability) = data.shared.denials.last()
     {
-        Stopped { why: BridgeCause::Denied.into(), code: 0, message: capability.into() }
+        Stopped { why: BridgeCause::Denied.into(), code: capability as u64, message: "something was denied".into() }
     } else {
         return Ok(());
     };

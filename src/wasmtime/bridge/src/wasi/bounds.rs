@@ -8,7 +8,7 @@ pub use held::{Listings, OpenFiles};
 use crate::limits::BridgeLimit;
 use crate::outcome::Stopped;
 use crate::store::Data;
-use crate::wasi::denied::{FILESYSTEM, NAMES, TCP, UDP};
+use crate::wasi::denied::BridgeCapability;
 use std::sync::Arc;
 use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceType};
 use wasmtime::{Result, StoreContextMut};
@@ -90,21 +90,21 @@ pub fn put_before(linker: &mut Linker<Data>, name: &str) -> Result<()> {
         "wasi:sockets/tcp-create-socket" => {
             type Answer = std::result::Result<Resource<TcpSocket>, SocketError>;
             linker.instance(TCP_CREATE)?.func_wrap("create-tcp-socket", |mut cx, (_,): (IpAddressFamily,)| {
-                deny(&mut cx, TCP, String::new());
+                deny(&mut cx, BridgeCapability::NetworkTcp, String::new());
                 Ok((Answer::Err(SocketError::AccessDenied),))
             })
         }
         "wasi:sockets/udp-create-socket" => {
             type Answer = std::result::Result<Resource<UdpSocket>, SocketError>;
             linker.instance(UDP_CREATE)?.func_wrap("create-udp-socket", |mut cx, (_,): (IpAddressFamily,)| {
-                deny(&mut cx, UDP, String::new());
+                deny(&mut cx, BridgeCapability::NetworkUdp, String::new());
                 Ok((Answer::Err(SocketError::AccessDenied),))
             })
         }
         "wasi:sockets/ip-name-lookup" => {
             type Answer = std::result::Result<Resource<ResolveAddressStream>, SocketError>;
             linker.instance(LOOKUP)?.func_wrap("resolve-addresses", |mut cx, (_, name): (Resource<Network>, String)| {
-                deny(&mut cx, NAMES, name);
+                deny(&mut cx, BridgeCapability::NetworkNameLookup, name);
                 Ok((Answer::Err(SocketError::AccessDenied),))
             })
         }
@@ -135,7 +135,7 @@ fn bound_random(data: &mut Data, n: u64) -> Result<&mut WasiRandomCtx> {
 }
 
 /// A denial inside a function of ours, which does not ask for WASI's context: it counts as a call here.
-fn deny(cx: &mut StoreContextMut<'_, Data>, capability: &'static str, target: String) {
+fn deny(cx: &mut StoreContextMut<'_, Data>, capability: BridgeCapability, target: String) {
     cx.data_mut().count_wasi_call();
     cx.data().shared.denials.add(capability, target);
 }
@@ -153,7 +153,7 @@ fn settle<T>(
         Err(error) => Err(error.downcast()?),
     };
     if matches!(answer, Err(ErrorCode::NotPermitted | ErrorCode::ReadOnly)) {
-        cx.data().shared.denials.add(FILESYSTEM, path);
+        cx.data().shared.denials.add(BridgeCapability::Filesystem, path);
     }
     Ok((answer,))
 }

@@ -8,14 +8,23 @@ use wasmtime_wasi_http::{Error as HttpError, RequestOptions, WasiBody, WasiHttpH
 const DISTINCT_MAX: usize = 32;
 const TARGET_BYTES_MAX: usize = 256;
 
-pub const FILESYSTEM: &str = "filesystem";
-pub const TCP: &str = "network.tcp";
-pub const UDP: &str = "network.udp";
-pub const NAMES: &str = "network.name-lookup";
-pub const HTTP: &str = "http.outbound";
+/// What a guest may ask for, in the order of C++'s table.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BridgeCapability {
+    Filesystem,
+    NetworkTcp,
+    NetworkUdp,
+    NetworkNameLookup,
+    HttpOutbound,
+}
+
+/// How many there are.
+pub const CAPABILITIES: usize = 5;
+const _: () = assert!(BridgeCapability::HttpOutbound as usize + 1 == CAPABILITIES);
 
 struct Denial {
-    capability: &'static str,
+    capability: BridgeCapability,
     target: String,
     count: u64,
 }
@@ -38,11 +47,11 @@ impl Denials {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    pub fn add(&self, capability: &'static str, mut target: String) {
+    pub fn add(&self, capability: BridgeCapability, mut target: String) {
         crate::outcome::truncate(&mut target, TARGET_BYTES_MAX);
         self.1.fetch_add(1, Relaxed);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // The first of each capability has its row in any case: there are five.
+        // The first of each capability has its row in any case: see `CAPABILITIES`.
         let enough = all.len() >= DISTINCT_MAX;
         if let Some(known) = all.iter_mut().find(|d| d.capability == capability && d.target == target) {
             known.count += 1;
@@ -55,16 +64,16 @@ impl Denials {
     }
 
     /// The capability that was denied last.
-    pub fn last(&self) -> Option<&'static str> {
+    pub fn last(&self) -> Option<BridgeCapability> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).last().map(|d| d.capability)
     }
 
-    /// `u32 n`, then each: capability, target (texts), `u64 count`.
+    /// `u32 n`, then each: `u32 capability`, the target (a text), `u64 count`.
     pub fn encode(&self) -> Vec<u8> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut out = (all.len() as u32).to_le_bytes().to_vec();
         for denial in all.iter() {
-            put_text(&mut out, denial.capability);
+            out.extend_from_slice(&(denial.capability as u32).to_le_bytes());
             put_text(&mut out, &denial.target);
             out.extend_from_slice(&denial.count.to_le_bytes());
         }
@@ -88,7 +97,7 @@ impl WasiHttpHooks for NoRequests {
         _options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = HttpResult<()>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        self.0.denials.add(HTTP, format!("{} {}", request.method(), request.uri()));
+        self.0.denials.add(BridgeCapability::HttpOutbound, format!("{} {}", request.method(), request.uri()));
         Box::new(std::future::ready(Err(HttpError::HttpRequestDenied)))
     }
 

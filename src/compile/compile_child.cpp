@@ -70,7 +70,6 @@ struct Descriptors {
   int input, output, status;
 };
 
-/// posix_spawn with exactly these descriptors and an empty environment: what the compiler does depends on nothing else.
 /// Something is there, but it does not do the helper's work.
 Error cannot_work(const fs::path& helper, std::string_view why, int os_error = 0) {
   return host_exhausted(
@@ -78,6 +77,7 @@ Error cannot_work(const fs::path& helper, std::string_view why, int os_error = 0
       fmt::format("the compile helper {} cannot work ({}): is it of this version?", helper.string(), why));
 }
 
+/// posix_spawn with exactly these descriptors and an empty environment: what the compiler does depends on nothing else.
 Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& words, const Descriptors& given) {
   // None may sit on another's final number: dup2 would then lose one of them.
   constexpr int kFree = protocol::kStatus + 1;
@@ -104,11 +104,11 @@ Result<pid_t> spawn(const fs::path& helper, const std::vector<std::string>& word
   ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  // A group of its own: Ctrl-C at a terminal reaches us, and we end the child.
   // What this program blocks, the child does not.
   sigset_t none;
   ::sigemptyset(&none);
   ::posix_spawnattr_setsigmask(&attributes, &none);
+  // A group of its own: Ctrl-C at a terminal reaches us, and we end the child.
   ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
   std::array<char*, 1> environment = {nullptr};
   pid_t child = -1;

@@ -15,15 +15,15 @@ namespace airssys::wasm::compile {
 
 namespace {
 
-constexpr std::string_view row_at(std::size_t place) {
+constexpr std::string_view name_at(std::size_t place) {
   return limits::name_at(place, [](const auto& visit) {
     const LoadLimits any;
     return each_load_limit(any, visit);
   });
 }
-constexpr std::string_view row_of(wasmtime::LoadLimit limit) { return row_at(static_cast<std::size_t>(limit)); }
+constexpr std::string_view row_of(wasmtime::LoadLimit limit) { return name_at(static_cast<std::size_t>(limit)); }
 
-static_assert(!row_at(bridge::LOAD_LIMITS - 1).empty() && row_at(bridge::LOAD_LIMITS).empty());
+static_assert(!name_at(bridge::LOAD_LIMITS - 1).empty() && name_at(bridge::LOAD_LIMITS).empty());
 using Named = wasmtime::LoadLimit;
 static_assert(row_of(Named::Nesting) == "nesting" && row_of(Named::Modules) == "modules" &&
               row_of(Named::Components) == "components" && row_of(Named::Instances) == "instances" &&
@@ -73,7 +73,7 @@ Error unwritable(const std::string& path, const base::FileError& why) {
     return full;
   }
   constexpr const char* kHelp = "name a new or a regular file in a directory that you may write";
-  return {BadCall{}, Phase::Load, std::move(message), kHelp, {}, {}};
+  return {BadCall{.cause = BadCallCause::Path}, Phase::Load, std::move(message), kHelp, {}, {}};
 }
 
 Error compiler_gave_up(std::string why) {

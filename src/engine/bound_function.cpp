@@ -16,7 +16,7 @@ const std::shared_ptr<load::LoadedComponent>& component_of(const BoundFunction::
 }
 
 Error too_late_to_grant(const std::string& function) {
-  return {BadCall{function, {}},
+  return {BadCall{function, {}, BadCallCause::Grant},
           Phase::Link,
           "an instance has the grants it was made with; this call brings others",
           "give the call a CallBudget, and the grants to WasmEngine::instantiate",

@@ -20,7 +20,7 @@ namespace {
 const load::LoadedComponent& behind(const ComponentHandle& component) { return *detail::Behind::of(component); }
 
 Error no_command(const ComponentHandle& component) {
-  return {BadCall{},
+  return {BadCall{.cause = BadCallCause::Function},
           Phase::Link,
           fmt::format("{} is no command: it does not export wasi:cli/run", component.name()),
           "name one of its functions: ComponentHandle::functions",

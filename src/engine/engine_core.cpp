@@ -20,7 +20,12 @@ constexpr unsigned kIoWorkers = 1;
 constexpr std::chrono::milliseconds kEpoch{1};
 
 Error setting(std::string_view field, std::string_view why) {
-  return {BadCall{}, Phase::Load, fmt::format("RuntimeConfig::{} {}", field, why), {}, {}, {}};
+  return {BadCall{.cause = BadCallCause::Setting},
+          Phase::Load,
+          fmt::format("RuntimeConfig::{} {}", field, why),
+          {},
+          {},
+          {}};
 }
 
 std::optional<Error> nonsense(const RuntimeConfig& config) {
@@ -80,7 +85,12 @@ std::optional<Error> nonsense(const RuntimeConfig& config) {
 
 /// Its code is metered as that engine does, and freed with it.
 Error not_ours() {
-  return {BadCall{}, Phase::Link, "the component was loaded by another engine", "load it with this one", {}, {}};
+  return {BadCall{.cause = BadCallCause::OtherEngine},
+          Phase::Link,
+          "the component was loaded by another engine",
+          "load it with this one",
+          {},
+          {}};
 }
 
 }  // namespace

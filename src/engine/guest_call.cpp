@@ -98,7 +98,7 @@ std::expected<std::optional<Value>, Error> GuestCall::result(wasmtime::Answer an
   }
   std::optional<Value> value = wit::decode(answer.first(), answer.second());
   if (!value) {
-    return std::unexpected(Error{HostBug{}, Phase::Call, "the result does not decode", {}, {}, {}});
+    return std::unexpected(typed::undecodable());
   }
   const auto* verdict = plan_.command ? value->get<ResultValue>() : nullptr;
   if (verdict == nullptr) {

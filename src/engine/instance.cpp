@@ -14,34 +14,34 @@ using execution::plan_call;
 Instance::Instance(std::shared_ptr<engine::KeptInstance> behind) noexcept : behind_(std::move(behind)) {}
 
 Report Instance::run(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
-                     const std::stop_token& stop) {
+                     const std::stop_token& stop) const {
   return behind_->run(plan_call(behind_->component(), function, arguments, Borrowing::UntilTheEnd), function, budget,
                       stop);
 }
 
 Report Instance::run(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget,
-                     const std::stop_token& stop) {
+                     const std::stop_token& stop) const {
   return run(function, std::span(arguments.begin(), arguments.size()), budget, stop);
 }
 
 Execution Instance::start(std::string_view function, std::span<const Value> arguments, const CallBudget& budget,
-                          const std::stop_token& stop) {
+                          const std::stop_token& stop) const {
   return detail::Behind::make<Execution>(
       behind_->start(plan_call(behind_->component(), function, arguments, Borrowing::No), function, budget, stop));
 }
 
 Execution Instance::start(std::string_view function, std::initializer_list<Value> arguments, const CallBudget& budget,
-                          const std::stop_token& stop) {
+                          const std::stop_token& stop) const {
   return start(function, std::span(arguments.begin(), arguments.size()), budget, stop);
 }
 
 Result<ComponentOutput> Instance::execute(std::string_view function, const ComponentInput& input,
-                                          const CallBudget& budget, const std::stop_token& stop) {
+                                          const CallBudget& budget, const std::stop_token& stop) const {
   return engine::execute(*behind_->component(), function, input,
                          [&](std::span<const Value> arguments) { return run(function, arguments, budget, stop); });
 }
 
-Report Instance::drop(Handle handle, const CallBudget& budget, const std::stop_token& stop) {
+Report Instance::drop(Handle handle, const CallBudget& budget, const std::stop_token& stop) const {
   auto plan = execution::plan(behind_->component());
   if (plan) {
     plan->dropped = handle.index;

@@ -7,8 +7,8 @@ namespace airssys::wasm::engine {
 
 namespace {
 
-Error refused(std::string_view function, std::string message, std::string help) {
-  return {BadCall{std::string(function), {}}, Phase::Link, std::move(message), std::move(help), {}, {}};
+Error refused(std::string_view function, BadCallCause cause, std::string message, std::string help) {
+  return {BadCall{std::string(function), {}, cause}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
 }  // namespace
@@ -30,10 +30,11 @@ Result<StoreInUse> KeptInstance::hand_out(std::string_view function) {
   if (state_.compare_exchange_strong(now, State::InUse, std::memory_order_acquire)) {
     return StoreInUse(shared_from_this(), std::move(idle_));
   }
-  return std::unexpected(now == State::InUse ? refused(function, "the instance is in the middle of another call",
-                                                       "wait for that call, or make another instance")
-                                             : refused(function, "the instance is spent: an earlier call was stopped",
-                                                       "make another instance with WasmEngine::instantiate"));
+  return std::unexpected(
+      now == State::InUse ? refused(function, BadCallCause::Busy, "the instance is in the middle of another call",
+                                    "wait for that call, or make another instance")
+                          : refused(function, BadCallCause::Spent, "the instance is spent: an earlier call was stopped",
+                                    "make another instance with WasmEngine::instantiate"));
 }
 
 StoreInUse KeptInstance::take_store(Report& report, Result<execution::CheckedCall>& plan, std::string_view function,

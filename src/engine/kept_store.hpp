@@ -37,8 +37,8 @@ class KeptStore {
   std::unique_ptr<wasmtime::Store> store_;
 };
 
-/// The store of a kept instance while one call has it. Unless its end is said, the next call may come if this one has
-/// not touched the guest; what it did is not known otherwise, and there is none.
+/// The store of a kept instance while one call has it. A call that does not say `end` gives the store back if it has
+/// not touched the guest. If it has, nobody knows what the guest did, and the store is freed.
 class StoreInUse {
  public:
   /// None: for a call in a fresh instance.
@@ -55,7 +55,8 @@ class StoreInUse {
   KeptStore* operator->() const noexcept { return store_.get(); }
   /// From now on it is not known what the guest has done.
   void touch() noexcept { touched_ = true; }
-  /// Gives the store back for the next call; `spent`: frees it, and there is none. Once; later ones do nothing.
+  /// Ends the use, once; later calls do nothing. `spent` false: the store goes back for the next call. True: it is
+  /// freed, and the instance is spent.
   void end(bool spent) noexcept;
 
  private:

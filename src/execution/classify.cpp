@@ -18,15 +18,15 @@ using wasmtime::Cause;
 using wasmtime::Failure;
 using wasmtime::Limit;
 
-constexpr std::string_view row_at(std::size_t place) {
+constexpr std::string_view name_at(std::size_t place) {
   return limits::name_at(place, [](const auto& visit) {
     const CallBudget any;
     return each_limit(any, visit);
   });
 }
-constexpr std::string_view row_of(Limit limit) { return row_at(static_cast<std::size_t>(limit)); }
+constexpr std::string_view row_of(Limit limit) { return name_at(static_cast<std::size_t>(limit)); }
 
-static_assert(!row_at(bridge::LIMITS - 1).empty() && row_at(bridge::LIMITS).empty());
+static_assert(!name_at(bridge::LIMITS - 1).empty() && name_at(bridge::LIMITS).empty());
 static_assert(row_of(Limit::Fuel) == "fuel" && row_of(Limit::Timeout) == "timeout" &&
               row_of(Limit::CpuTime) == "cpu_time" && row_of(Limit::Memory) == "memory" &&
               row_of(Limit::InstanceBytes) == "instance_bytes" && row_of(Limit::HostBuffer) == "host_buffer" &&
@@ -220,14 +220,18 @@ class Classifier {
       case Cause::Panic: return make(HostBug{}, "a bug in airssys-wasm ended this run; others are not touched");
       case Cause::Denied: return denied(static_cast<Capability>(failure.code));
       case Cause::UnknownHandle:
-        return make(BadCall{}, "the handle was not handed out by this instance, or was given away or dropped");
-      case Cause::HandleType: return make(BadCall{}, "the handle is of another resource type than the parameter");
+        return make(BadCall{.cause = BadCallCause::Handle},
+                    "the handle was not handed out by this instance, or was given away or dropped");
+      case Cause::HandleType:
+        return make(BadCall{.cause = BadCallCause::Handle},
+                    "the handle is of another resource type than the parameter");
       case Cause::HandleGivenTwice:
-        return make(BadCall{}, "one handle is given away twice, or given away and lent, in the same call");
+        return make(BadCall{.cause = BadCallCause::Handle},
+                    "one handle is given away twice, or given away and lent, in the same call");
       case Cause::Grant: {
         const bool directory = failure.code == 0;
-        auto error =
-            make(BadCall{}, directory ? "a directory cannot be granted" : "the file for stdin cannot be opened");
+        auto error = make(BadCall{.cause = BadCallCause::Grant},
+                          directory ? "a directory cannot be granted" : "the file for stdin cannot be opened");
         error.help = fmt::format("name a {} that is there and that you may read", directory ? "directory" : "file");
         return error;
       }
@@ -239,7 +243,7 @@ class Classifier {
         error.help = "read them, or do not let guests inherit them";
         return error;
       }
-      case Cause::NoFunction: return make(BadCall{}, "there is no such function");
+      case Cause::NoFunction: return make(BadCall{.cause = BadCallCause::Function}, "there is no such function");
       case Cause::Value: return make(BadCall{}, "a value does not fit");
       default: return untyped(failure);
     }

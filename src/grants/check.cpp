@@ -8,7 +8,8 @@ namespace airssys::wasm {
 namespace {
 
 Result<void> bad_grant(std::string message, std::string help) {
-  return std::unexpected(Error{BadCall{}, Phase::Queue, std::move(message), std::move(help), {}, {}});
+  return std::unexpected(
+      Error{BadCall{.cause = BadCallCause::Grant}, Phase::Queue, std::move(message), std::move(help), {}, {}});
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ Error nonsense(const Row& row, const Value& value) {
     why = limit_amount(value) == 0 ? "is zero" : "is larger than " + most;
   }
   const auto* least = bounds(row).least == 0 ? "" : "above zero and ";
-  return {BadCall{},
+  return {BadCall{.cause = BadCallCause::Setting},
           Phase::Queue,
           fmt::format("{} {}", told, why),
           fmt::format("give {} a value {}at most {}", told, least, most),

@@ -146,7 +146,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     const auto in_an_interface = std::ranges::find_if(
         names, [tail = "#" + std::string(path)](const std::string& name) { return name.ends_with(tail); });
     const bool alone = !path.contains('#') && in_an_interface != names.end();
-    Error error{BadCall{std::string(path), alone ? *in_an_interface : nearest(path, names)},
+    Error error{BadCall{std::string(path), alone ? *in_an_interface : nearest(path, names), BadCallCause::Function},
                 Phase::Link,
                 fmt::format("{} has no function {}", id().name(), path),
                 {},
@@ -160,7 +160,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
   }
   if (!can_cross(found->type, Handles::Yes)) {
     return std::unexpected(Error{
-        BadCall{std::string(path), {}},
+        BadCall{std::string(path), {}, BadCallCause::Function},
         Phase::Link,
         fmt::format("{} cannot be called: {} {}", path, to_wit(found->type),
                     found->type.async ? "is async, and calls from outside are not" : "has a type that does not cross"),
@@ -174,7 +174,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
   }
   auto handle = component_->function(names);
   if (!handle) {
-    return std::unexpected(Error{BadCall{std::string(path), {}},
+    return std::unexpected(Error{BadCall{std::string(path), {}, BadCallCause::Function},
                                  Phase::Link,
                                  fmt::format("{} has no function {}", id().name(), path),
                                  {},

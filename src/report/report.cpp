@@ -15,7 +15,8 @@ std::string_view name(Outcome outcome) noexcept {
   return kNames.at(static_cast<std::size_t>(outcome));
 }
 
-Report::Report() : result(std::unexpected(Error{HostBug{}, Phase::Queue, "nothing has run"})) {}
+// Made where it stays: every run begins with one.
+Report::Report() : result(std::unexpect, HostBug{}, Phase::Queue, "nothing has run") {}
 Report::Report(const Report& other) = default;
 Report::Report(Report&& other) noexcept = default;
 Report& Report::operator=(const Report& other) = default;
@@ -40,7 +41,8 @@ Error Report::no_such_result(std::string_view wanted) const {
   auto message = any == nullptr ? function + " has no result"
                                 : "the result of " + function + " is a " + std::string(any->kind()) + ", not a " +
                                       std::string(wanted);
-  return {BadCall{function, {}}, Phase::Call, std::move(message), "ask for the type that the function has", {}, {}};
+  return {BadCall{function, {}, BadCallCause::Result}, Phase::Call, std::move(message),
+          "ask for the type that the function has",    {},          {}};
 }
 
 }  // namespace airssys::wasm

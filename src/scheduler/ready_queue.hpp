@@ -10,8 +10,8 @@
 
 namespace airssys::wasm::scheduler {
 
-/// Who is polled next: those that have used little CPU so far go first, so a short request finishes among a thousand
-/// loops; every `kTurnsOfAll`-th turn goes to the others, so that nobody starves. First in, first out on each level.
+/// Who is polled next: those that have used little CPU time go first, so that a short request finishes among a thousand
+/// loops. Every `kTurnsOfAll`-th turn goes round all levels, so that nobody starves. First in, first out on each level.
 ///
 /// Each run is in it once at most, by its own `next_ready`: nothing is allocated here, so nothing fails.
 ///
@@ -55,7 +55,7 @@ class ReadyQueue {
     const bool of_all = ++turn_ % kTurnsOfAll == 0;
     auto* chosen = &levels_.front();
     if (of_all) {
-      // The levels below take their turns in turn.
+      // All levels in turn.
       for (std::size_t i = 0; i < levels_.size() && (i == 0 || chosen->first == nullptr); ++i) {
         chosen = &levels_[levels_.size() - 1 - (turn_ / kTurnsOfAll + i) % levels_.size()];
       }

@@ -49,7 +49,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   static constexpr std::chrono::milliseconds kLookAgain{10};
 
   [[nodiscard]] static std::shared_ptr<Scheduler> create(const SchedulerLimits& limits,
-                                                        std::shared_ptr<ledger::Account> account = nullptr);
+                                                         std::shared_ptr<ledger::Account> account = nullptr);
   ~Scheduler() override;
   void shutdown();
 

@@ -82,7 +82,7 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   [[nodiscard]] const RunId& id() const noexcept { return report_.id; }
   /// The report once it is complete, without a lock; null before.
   [[nodiscard]] const Report* finished() const noexcept { return done() ? &report_ : nullptr; }
-  /// Valid once a step has been made.
+  /// Far away until the run has begun.
   [[nodiscard]] Clock::time_point deadline() const noexcept { return run_->deadline(); }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return run_->cpu_time(); }
   [[nodiscard]] const ledger::Amounts& needs() const { return run_->needs(); }

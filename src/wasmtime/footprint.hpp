@@ -12,7 +12,7 @@ namespace airssys::wasm::wasmtime {
 
 /// What instantiating a component once makes, and what it keeps while it is loaded; counted by the pre-scan.
 ///
-/// Source: the layout of Wasmtime's instances; the bridge's prescan/ has the arithmetic.
+/// Source: the layout of Wasmtime's instances; scan/src/weights.rs and scan/src/linking.rs have the arithmetic.
 using Footprint = bridge::BridgeFootprint;
 
 /// What follows a compiled component in a file that is loaded without its source, so that it need not be scanned.

@@ -39,7 +39,7 @@ struct Describe {
   }
   std::string operator()(const HostFailed& k) const { return k.function + numbers("", k.code); }
   std::string operator()(const CapabilityDenied& k) const { return std::string(name(k.capability)); }
-  std::string operator()(const BadCall&) const { return "bad_call"; }
+  std::string operator()(const BadCall& k) const { return numbers("bad_call", static_cast<int>(k.cause)); }
   std::string operator()(const HostBug&) const { return "host_bug"; }
   std::string operator()(const Cancelled&) const { return "cancelled"; }
   template <class Other>
@@ -52,6 +52,8 @@ struct Describe {
     return head;
   }
 };
+
+std::string bad_call(BadCallCause cause) { return Describe()(BadCall{.cause = cause}); }
 
 CallBudget allowed() {
   CallBudget budget;
@@ -141,19 +143,19 @@ const std::vector<Row> kRows = {
     {Cause::RefusedGrowth, 0, refused(half()), "memory 4096 8192 2048"},
     {Cause::Panic, 0, half(), "host_bug"},
     {Cause::Denied, 3, half(), "network.name-lookup"},
-    {Cause::UnknownHandle, 0, in(RunPhase::Link), "bad_call"},
-    {Cause::HandleType, 0, in(RunPhase::Link), "bad_call"},
-    {Cause::HandleGivenTwice, 0, in(RunPhase::Link), "bad_call"},
+    {Cause::UnknownHandle, 0, in(RunPhase::Link), bad_call(BadCallCause::Handle)},
+    {Cause::HandleType, 0, in(RunPhase::Link), bad_call(BadCallCause::Handle)},
+    {Cause::HandleGivenTwice, 0, in(RunPhase::Link), bad_call(BadCallCause::Handle)},
     {Cause::GuestUnknownHandle, 0, half(), "trap unknown_handle"},
     {Cause::GuestUnknownHandle, 0, half(), "trap unknown_handle", true},
     {Cause::GuestUnknownHandle, 0, refused(in(RunPhase::Instantiate)), "trap unknown_handle", true},
     {Cause::GuestHandleType, 0, half(), "trap handle_type", true},
     {Cause::GuestHandleInUse, 0, half(), "trap handle_in_use", true},
     {Cause::GuestStreamMisuse, 0, half(), "trap stream_misuse", true},
-    {Cause::Grant, 0, in(RunPhase::Link), "bad_call"},
+    {Cause::Grant, 0, in(RunPhase::Link), bad_call(BadCallCause::Grant)},
     {Cause::OutputUnread, 64U << 20U, in(RunPhase::Link), "unread_output 0"},
-    {Cause::NoFunction, 0, in(RunPhase::Link), "bad_call"},
-    {Cause::Value, 0, in(RunPhase::Link), "bad_call"},
+    {Cause::NoFunction, 0, in(RunPhase::Link), bad_call(BadCallCause::Function)},
+    {Cause::Value, 0, in(RunPhase::Link), bad_call(BadCallCause::Arguments)},
     {Cause::Other, 0, half(), "trap canonical_abi"},
     {Cause::Other, 0, half(), "trap host", true},
     {Cause::Other, 0, in(RunPhase::Instantiate), "instance_allocation 0"},

@@ -35,7 +35,7 @@ TEST_F(ThreadsTest, AFaultIsATrapWhereSignalsAreBlocked) {
 TEST_F(ThreadsTest, AComponentOfAnotherEngineIsRefused) {
   auto other = with([](RuntimeConfig& c) { c.meter = Meter::Epoch; });
   const auto guest = other.load_text(answering(1)).value();
-  EXPECT_THAT(engine.run(guest, "run", {}, small()), Stops("bad_call"));
+  EXPECT_EQ(kind_of<BadCall>(engine.run(guest, "run", {}, small())).cause, BadCallCause::OtherEngine);
   EXPECT_THAT(engine.start(guest, "run", {}, small()).wait(), Stops("bad_call"));
   EXPECT_FALSE(engine.instantiate(guest, small()));
   EXPECT_THAT(engine.call<std::int32_t>(guest, "run", small()).error().message, ::testing::HasSubstr("another engine"));

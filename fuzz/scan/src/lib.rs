@@ -1,6 +1,6 @@
 //! Bytes and texts of components that nobody has looked at. The scan ends, within its limits, and finds the same again.
 
-use airssys_wasm_scan::{LoadLimit, Patience, Scan, Stopped, scan};
+use airssys_wasm_scan::{Ended, LoadLimit, Patience, Scan, scan};
 use wast::Wat;
 use wast::parser::ParseBuffer;
 
@@ -47,10 +47,10 @@ fn scanned(bytes: &[u8]) {
                 "{footprint:?}"
             );
         }
-        Err(Stopped::Limit { limit, found }) => {
+        Err(Ended::Limit { limit, found }) => {
             assert!(found > MOST[limit], "{limit:?} at {found}")
         }
-        Err(Stopped::Malformed { offset, .. }) => assert!(offset <= bytes.len() as u64, "{offset}"),
+        Err(Ended::Malformed { offset, .. }) => assert!(offset <= bytes.len() as u64, "{offset}"),
         Err(stopped) => panic!("{stopped:?}"),
     }
 }

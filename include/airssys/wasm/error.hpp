@@ -47,10 +47,34 @@ struct LinkFailed {
   /// Further ones of the same component, at most 8.
   std::vector<std::string> further;
 };
-/// The function does not exist, or the arguments do not fit its type.
+/// What was wrong about a call, or about another thing that was asked for.
+enum class BadCallCause : std::uint8_t {
+  /// There is no such function, or it cannot be called from outside.
+  Function,
+  /// They do not fit the function's type.
+  Arguments,
+  /// The instance did not hand it out, it is of another type, or it is given away twice.
+  Handle,
+  /// The result is of another type than it was asked for.
+  Result,
+  /// A limit or setting outside its range.
+  Setting,
+  /// A grant that makes no sense, or a file or directory that cannot be opened.
+  Grant,
+  /// A file that cannot be written there.
+  Path,
+  /// The instance is in the middle of another call: it may be repeated later.
+  Busy,
+  /// The instance was stopped in an earlier call: another is needed.
+  Spent,
+  /// The component was loaded by another engine.
+  OtherEngine
+};
+/// What was asked for makes no sense, or not now.
 struct BadCall {
-  std::string function;
-  std::string did_you_mean;
+  std::string function{};
+  std::string did_you_mean{};
+  BadCallCause cause = BadCallCause::Arguments;
 };
 /// The fuel budget is spent.
 struct FuelExhausted {
@@ -181,7 +205,7 @@ inline constexpr std::array kReasons = {
     ReasonInfo{"QueueTimeout", "queue_timeout", 101, "no place to run or to compile became free in time"},
     ReasonInfo{"LoadFailed", "load_failed", 102, "the component is malformed or passes a load limit"},
     ReasonInfo{"LinkFailed", "link_failed", 103, "an import cannot be satisfied"},
-    ReasonInfo{"BadCall", "bad_call", 104, "unknown function or wrong argument types"},
+    ReasonInfo{"BadCall", "bad_call", 104, "what was asked for makes no sense, or not now"},
     ReasonInfo{"FuelExhausted", "fuel_exhausted", 105, "the fuel budget is spent"},
     ReasonInfo{"CpuLimitExceeded", "cpu_limit", 106, "fuel and wall clock are both spent"},
     ReasonInfo{"CpuTimeExceeded", "cpu_time", 107, "the CPU time limit is spent"},

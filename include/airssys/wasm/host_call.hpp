@@ -69,6 +69,9 @@ class HostCompletion {
 /// Threads: valid during the call only, on the thread that runs it.
 class HostCall {
  public:
+  HostCall(const HostCall&) = delete;
+  HostCall& operator=(const HostCall&) = delete;
+  ~HostCall() = default;
   [[nodiscard]] const RunId& run_id() const noexcept { return run_id_; }
   [[nodiscard]] const ComponentId& component() const noexcept { return component_; }
   [[nodiscard]] std::chrono::steady_clock::time_point deadline() const noexcept { return deadline_; }

@@ -26,14 +26,14 @@ class Instance {
  public:
   /// As `WasmEngine::run`, in this instance.
   [[nodiscard]] Report run(std::string_view function, std::span<const Value> arguments, const CallBudget& budget = {},
-                           const std::stop_token& stop = {});
+                           const std::stop_token& stop = {}) const;
   [[nodiscard]] Report run(std::string_view function, std::initializer_list<Value> arguments,
-                           const CallBudget& budget = {}, const std::stop_token& stop = {});
+                           const CallBudget& budget = {}, const std::stop_token& stop = {}) const;
   /// As `WasmEngine::start`, in this instance, which is busy until the execution is done, also while that is queued.
   [[nodiscard]] Execution start(std::string_view function, std::span<const Value> arguments,
-                                const CallBudget& budget = {}, const std::stop_token& stop = {});
+                                const CallBudget& budget = {}, const std::stop_token& stop = {}) const;
   [[nodiscard]] Execution start(std::string_view function, std::initializer_list<Value> arguments,
-                                const CallBudget& budget = {}, const std::stop_token& stop = {});
+                                const CallBudget& budget = {}, const std::stop_token& stop = {}) const;
   /// As `WasmEngine::bind`: a typed function of this instance.
   template <class Signature>
   [[nodiscard]] Result<Function<Signature>> bind(std::string_view function) const {
@@ -41,16 +41,16 @@ class Instance {
   }
   /// As `WasmEngine::call`, in this instance: `counter.call<std::uint32_t>("add", budget, 3U)`.
   template <class R, class... A>
-  [[nodiscard]] Result<R> call(std::string_view function, const CallOptions& how, const A&... arguments) {
+  [[nodiscard]] Result<R> call(std::string_view function, const CallOptions& how, const A&... arguments) const {
     return typed::call_once<R>([&]<class Signature>() { return bind<Signature>(function); }, how, arguments...);
   }
   /// As `WasmEngine::execute`, in this instance.
   [[nodiscard]] Result<ComponentOutput> execute(std::string_view function, const ComponentInput& input,
-                                                const CallBudget& budget = {}, const std::stop_token& stop = {});
+                                                const CallBudget& budget = {}, const std::stop_token& stop = {}) const;
 
   /// Drops a handle that a call handed out. Its destructor is guest code, with a budget like any other; its phase is
   /// `drop`. Errors: BadCall for a handle that is not this instance's, or was given away or dropped.
-  [[nodiscard]] Report drop(Handle handle, const CallBudget& budget = {}, const std::stop_token& stop = {});
+  [[nodiscard]] Report drop(Handle handle, const CallBudget& budget = {}, const std::stop_token& stop = {}) const;
 
   [[nodiscard]] bool spent() const noexcept;
   /// What making it cost.

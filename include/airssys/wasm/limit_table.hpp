@@ -34,7 +34,7 @@ template <class Budget, class Visit>
 constexpr bool each_limit(Budget& budget, const Visit& visit) {
   auto& l = budget.limits;
   return visit(LimitRow{"fuel", "fuel", "Wasmtime fuel, about one unit an instruction"}, l.max_fuel) &&
-         visit(LimitRow{"timeout", "timeout_ns", "wall clock, from the first instruction"}, budget.timeout) &&
+         visit(LimitRow{"timeout", "timeout_ns", "wall clock, from the first slice"}, budget.timeout) &&
          visit(LimitRow{"cpu_time", "cpu_time_ns", "CPU time of the guest"}, l.max_cpu_time) &&
          visit(LimitRow{"memory", "memory_bytes", "linear memories and tables together"}, l.max_memory) &&
          visit(LimitRow{"instance_bytes", "instance_bytes", "host memory of the component's instances"},
@@ -42,7 +42,8 @@ constexpr bool each_limit(Budget& budget, const Visit& visit) {
          visit(LimitRow{"host_buffer", "host_buffer_bytes", "host memory for one call's arguments or result"},
                l.max_host_buffer) &&
          visit(LimitRow{"output", "output_bytes", "bytes written to stdout and stderr together"}, l.max_output) &&
-         visit(LimitRow{"random", "random_bytes", "random bytes of one call"}, l.max_random) &&
+         visit(LimitRow{"random", "random_bytes", "random bytes that one call of wasi:random asks for"},
+               l.max_random) &&
          visit(LimitRow{"handles", "handles", "live component handles"}, l.max_handles) &&
          visit(LimitRow{"wasi_resources", "wasi_resources", "live streams, descriptors, pollables (two for a timer)"},
                l.max_wasi_resources) &&

@@ -19,17 +19,17 @@ enum class OnDenied : std::uint8_t {
   Stop
 };
 
-/// What one execution may use. Every field has a finite default; there is no "unlimited". docs/limits.md says for each
-/// how exact it is and what it does not cover.
+/// What one execution may use. Every field has a finite default; there is no "unlimited". Each number is 1 to 2^62,
+/// each time 1 ns to a year. docs/limits.md says for each how exact it is and what it does not cover.
 struct ResourceLimits {
-  /// Wasmtime fuel. 1 to 2^62. Default: room for a Python guest to start (docs/limits.md, "Choosing numbers").
+  /// Wasmtime fuel. Default: room for a Python guest to start (docs/limits.md, "Choosing numbers").
   Fuel max_fuel{1'000'000'000};
   /// All linear memories and tables (8 bytes an element) of the run together.
   Bytes max_memory{128ULL << 20U};
   /// Host memory that the component's instances take (their globals, function references, tables' and memories'
   /// administration), known before they are made. Instances of more than 64 KiB count as the run's memory as well.
   Bytes max_instance_bytes{8ULL << 20U};
-  /// CPU time of the threads that run the guest. At most the wall clock limit is useful.
+  /// CPU time of the threads that run the guest. A value above the wall clock limit has no effect.
   std::chrono::nanoseconds max_cpu_time{std::chrono::seconds{10}};
   /// Host memory for what is read out of the guest in one go: a call's result, or a host function's arguments, as
   /// dynamic values (`string`, `list<u8>` and numbers that are results take their own size). An element of a list takes
@@ -39,7 +39,7 @@ struct ResourceLimits {
   Bytes max_host_buffer{16ULL << 20U};
   /// Bytes that the guest may write to stdout and stderr together, when captured or inherited.
   Bytes max_output{16ULL << 20U};
-  /// Random bytes of one call.
+  /// Random bytes that one call of wasi:random may ask for; how many such calls there may be is `max_host_calls`.
   Bytes max_random{64ULL << 10U};
   /// Live component-model handles.
   std::uint64_t max_handles = 10'000;
@@ -72,7 +72,8 @@ struct CallBudget {
 
 inline constexpr std::uint64_t kTypeDepthMost = 1'000;
 
-/// What a component may be before it is refused: see docs/limits.md, Loading, for when each is looked at.
+/// What a component may be before it is refused: see docs/limits.md, Loading, for when each is looked at. Counts of
+/// what a component holds may be 0; sizes are 1 to 2^62, times at most a year. `each_load_limit` has each range.
 struct LoadLimits {
   Bytes max_bytes{64ULL << 20U};
   /// Some texts take time with the square of their size: those beyond 32 KiB are parsed in a child too.
@@ -112,7 +113,7 @@ struct LoadLimits {
   Bytes max_artefact{256ULL << 20U};
 };
 
-/// Refuses zero, overflow and nonsense before anything starts: BadCall with the field's name.
+/// Refuses a limit outside its range before anything starts: BadCall with the field's name.
 [[nodiscard]] Result<void> validate(const CallBudget& budget);
 [[nodiscard]] Result<void> validate(const LoadLimits& limits);
 

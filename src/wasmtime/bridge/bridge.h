@@ -461,7 +461,6 @@ struct BridgeUsage {
   bool fuel_unwritten;
   uint64_t slices;
   uint64_t wasi_calls;
-  uint64_t memory_now;
   uint64_t memory_peak;
   uint64_t memory_refused;
   uint64_t refused_request;

@@ -1,7 +1,7 @@
 //! Host functions written in C++: a call parks its request, C++ answers from any thread, the run goes on.
 
 use crate::ffi::BridgeBytes;
-use crate::outcome::{BridgeCause, Failure, Stopped};
+use crate::outcome::{BridgeCause, Stopped};
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -74,9 +74,7 @@ impl Calls {
         })
         .await
     }
-}
 
-impl Calls {
     /// Takes the next parked call.
     pub fn next(&self) -> Option<BridgeHostCall> {
         let (function, ticket, arguments) = self.lock().parked.pop_front()?;
@@ -115,11 +113,5 @@ impl Drop for Withdraw<'_> {
         let mut state = self.calls.lock();
         state.slots.remove(&self.ticket);
         state.parked.retain(|(_, ticket, _)| *ticket != self.ticket);
-    }
-}
-
-impl From<Stopped> for Failure {
-    fn from(stopped: Stopped) -> Self {
-        Failure::new(stopped.why, stopped.message).with_code(stopped.code)
     }
 }

@@ -9,7 +9,7 @@ pub use frames::readable;
 use crate::ffi::BridgeBytes;
 use crate::ledger::BridgeShortage;
 use crate::limits::BridgeLimit;
-use airssys_wasm_scan::LoadLimit;
+use airssys_wasm_scan::{Ended, LoadLimit};
 use classify::{NO_THREAD, classify};
 use frames::encode_frames;
 use std::any::Any;
@@ -283,5 +283,22 @@ pub fn truncate(text: &mut String, bytes_max: usize) {
         text.truncate(end);
         // The guest chose its length: what is cut off is not kept either.
         text.shrink_to_fit();
+    }
+}
+
+impl From<Stopped> for Failure {
+    fn from(stopped: Stopped) -> Self {
+        Failure::new(stopped.why, stopped.message).with_code(stopped.code)
+    }
+}
+
+impl From<Ended> for Failure {
+    fn from(stopped: Ended) -> Self {
+        match stopped {
+            Ended::Limit { limit, found } => Self::new(limit, "more than may be loaded").with_code(found),
+            Ended::Malformed { message, offset } => Self::new(BridgeCause::Malformed, message).with_code(offset),
+            Ended::Late => Self::new(BridgeCause::Deadline, "the deadline has passed"),
+            Ended::Cancelled => Self::new(BridgeCause::Halted, "the scan was cancelled"),
+        }
     }
 }

@@ -46,7 +46,6 @@ pub struct BridgeUsage {
     pub fuel_unwritten: bool,
     pub slices: u64,
     pub wasi_calls: u64,
-    pub memory_now: u64,
     pub memory_peak: u64,
     pub memory_refused: u64,
     pub refused_request: u64,
@@ -202,9 +201,7 @@ impl BridgeRun {
             self.desk(|papers| papers.result = Some(Err(failure)));
         }
     }
-}
 
-impl BridgeRun {
     /// The outcome of what has ended, once.
     pub fn take_result(&mut self) -> Result<Answer, Failure> {
         let none = || Err(Failure::new(BridgeCause::Other, "no operation has ended"));
@@ -236,7 +233,6 @@ impl BridgeUsage {
             fuel_unwritten: shared.fuel_unwritten.load(Relaxed),
             slices: shared.slices.load(Relaxed),
             wasi_calls: shared.wasi_calls.load(Relaxed),
-            memory_now: shared.memory_now.load(Relaxed),
             memory_peak: shared.memory_peak.load(Relaxed),
             memory_refused: shared.memory_refused.load(Relaxed),
             refused_request: shared.refused_request.load(Relaxed),

@@ -1,7 +1,7 @@
 //! Components as they are written down, reduced to what matters for linking: which modules and components there are, which
 //! of them are instantiated, and how they get from one place to another.
 
-use super::footprint::Made;
+use crate::footprint::Made;
 use wasmparser::ComponentExternalKind;
 
 /// The index spaces that matter.
@@ -14,7 +14,7 @@ pub enum Kind {
 }
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 4;
+pub(crate) const KINDS: usize = 4;
 
 impl Kind {
     /// Nothing for types and values: what is instantiated does not depend on them.

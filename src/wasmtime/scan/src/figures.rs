@@ -65,7 +65,7 @@ impl std::ops::IndexMut<LoadLimit> for Scan {
 
 /// Why a scan ended early.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stopped {
+pub enum Ended {
     /// The figure `found` is more than `limit` lets it be.
     Limit {
         limit: LoadLimit,
@@ -81,28 +81,28 @@ pub enum Stopped {
     Cancelled,
 }
 
-impl From<wasmparser::BinaryReaderError> for Stopped {
+impl From<wasmparser::BinaryReaderError> for Ended {
     fn from(error: wasmparser::BinaryReaderError) -> Self {
         Self::Malformed { message: error.message().to_owned(), offset: error.offset() as u64 }
     }
 }
 
-/// Errors: `Stopped::Limit` when `found` is more than `most`.
-pub(crate) fn at_most(limit: LoadLimit, found: u64, most: u64) -> Result<(), Stopped> {
+/// Errors: `Ended::Limit` when `found` is more than `most`.
+pub(crate) fn at_most(limit: LoadLimit, found: u64, most: u64) -> Result<(), Ended> {
     if found > most {
-        return Err(Stopped::Limit { limit, found });
+        return Err(Ended::Limit { limit, found });
     }
     Ok(())
 }
 
 impl Scan {
-    /// The figure is `found` now, if it may be.
-    pub(crate) fn set(&mut self, limit: LoadLimit, found: u64, most: &Self) -> Result<(), Stopped> {
+    /// Sets the figure to `found`, also where that is more than `most` allows. Errors: as `at_most`.
+    pub(crate) fn set(&mut self, limit: LoadLimit, found: u64, most: &Self) -> Result<(), Ended> {
         self[limit] = found;
         at_most(limit, found, most[limit])
     }
 
-    pub(crate) fn count(&mut self, limit: LoadLimit, more: u32, most: &Self) -> Result<(), Stopped> {
+    pub(crate) fn count(&mut self, limit: LoadLimit, more: u32, most: &Self) -> Result<(), Ended> {
         self.set(limit, self[limit] + u64::from(more), most)
     }
 }

@@ -15,7 +15,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub use figures::{LOAD_LIMITS, LoadLimit, SCANNED_LIMITS, Scan, Stopped};
+pub use figures::{Ended, LOAD_LIMITS, LoadLimit, SCANNED_LIMITS, Scan};
 pub use footprint::Footprint;
 pub use watch::Patience;
 
@@ -29,14 +29,14 @@ use watch::Watch;
 /// early.
 ///
 /// Errors: the first limit that was passed, `Malformed` where the sections do not parse, `Late` and `Cancelled`.
-pub fn scan(bytes: &[u8], limits: &Scan, patience: Patience<'_>, found: &mut Scan) -> Result<Footprint, Stopped> {
+pub fn scan(bytes: &[u8], limits: &Scan, patience: Patience<'_>, found: &mut Scan) -> Result<Footprint, Ended> {
     let mut watch = Watch::new(patience, limits[LinkingSteps]);
     let outcome = read(bytes, limits, found, &mut watch);
     found[LinkingSteps] = watch.steps();
     Ok(Footprint { metadata_bytes: found[Metadata], ..outcome? })
 }
 
-fn read(bytes: &[u8], limits: &Scan, found: &mut Scan, watch: &mut Watch<'_>) -> Result<Footprint, Stopped> {
+fn read(bytes: &[u8], limits: &Scan, found: &mut Scan, watch: &mut Watch<'_>) -> Result<Footprint, Ended> {
     let mut depth = 0u64;
     let mut reader = Reader::new();
     for payload in Parser::new(0).parse_all(bytes) {

@@ -3,14 +3,12 @@
 //! twice become millions of instances, and Wasmtime would make them without a look at fuel or clock. Here a component
 //! that is instantiated with the same arguments again is looked up. The stack is a vector, so depth costs no recursion.
 
-use super::definitions::{Capture, Components, Definition, Items, KINDS, Kind, Operation};
-use super::figures::at_most;
-use super::footprint::{Footprint, Made, grow};
-use super::terms::{GIVEN, LIFTED, NOTHING, Shape, Term, Terms, words};
-use super::watch::Watch;
-use super::weights::*;
-use crate::figures::LoadLimit;
-use crate::figures::Stopped;
+use crate::definitions::{Capture, Components, Definition, Items, KINDS, Kind, Operation};
+use crate::figures::{Ended, LoadLimit, at_most};
+use crate::footprint::{Footprint, Made, grow};
+use crate::terms::{GIVEN, LIFTED, NOTHING, Shape, Term, Terms, words};
+use crate::watch::Watch;
+use crate::weights::*;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -67,7 +65,7 @@ struct Linking<'a, 'w, 'p> {
 }
 
 /// What instantiating the last of the components makes.
-pub fn link(components: &Components, watch: &mut Watch<'_>, instances_max: u64) -> Result<Made, Stopped> {
+pub fn link(components: &Components, watch: &mut Watch<'_>, instances_max: u64) -> Result<Made, Ended> {
     let Some(root) = components.definitions.len().checked_sub(1) else { return Ok(Made::default()) };
     let mut linking = Linking {
         components,
@@ -88,7 +86,7 @@ pub fn link(components: &Components, watch: &mut Watch<'_>, instances_max: u64) 
 
 impl<'a> Linking<'a, '_, '_> {
     /// Starts with the root, which the host gives whatever it asks for.
-    fn begin(&mut self, root: u32) -> Result<(), Stopped> {
+    fn begin(&mut self, root: u32) -> Result<(), Ended> {
         let imports = &self.components.definitions[root as usize].imports;
         self.watch.steps_more(imports.len() as u64)?;
         self.unknown = imports.iter().any(|(kind, _)| matches!(kind, Kind::Module | Kind::Component));
@@ -99,7 +97,7 @@ impl<'a> Linking<'a, '_, '_> {
     }
 
     /// Does one operation of the innermost component, or ends it. Answers with the total once the root has ended.
-    fn step(&mut self) -> Result<Option<Made>, Stopped> {
+    fn step(&mut self) -> Result<Option<Made>, Ended> {
         self.watch.steps_more(1)?;
         let Some(frame) = self.frames.last_mut() else { return Ok(Some(Made::default())) };
         let Some(operation) = frame.definition.operations.get(frame.operations) else { return self.close() };
@@ -160,19 +158,19 @@ impl<'a> Linking<'a, '_, '_> {
     }
 
     /// Counts for the innermost component what was made for it.
-    fn add(&mut self, made: &Made) -> Result<(), Stopped> {
+    fn add(&mut self, made: &Made) -> Result<(), Ended> {
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         frame.made.add(made);
         at_most(LoadLimit::Instances, frame.made.footprint.instances, self.instances_max)
     }
 
-    fn keep(&mut self, words: Vec<u32>) -> Result<Term, Stopped> {
+    fn keep(&mut self, words: Vec<u32>) -> Result<Term, Ended> {
         self.watch.steps_more(KEPT_STEPS + words.len() as u64)?;
         Ok(self.terms.keep(words, 0))
     }
 
     /// Makes the component that is written down here, with what it refers to in the components around it.
-    fn define(&mut self, number: u32) -> Result<(), Stopped> {
+    fn define(&mut self, number: u32) -> Result<(), Ended> {
         let captures = self.components.definitions.get(number as usize).map_or(&[][..], |found| &found.captures);
         let Some(frame) = self.frames.last() else { return Ok(()) };
         let captured = captures.iter().map(|capture| match *capture {
@@ -196,7 +194,7 @@ impl<'a> Linking<'a, '_, '_> {
     }
 
     /// Looks up what arguments or exports stand for.
-    fn resolve(&mut self, items: Items) -> Result<Vec<(u32, Term)>, Stopped> {
+    fn resolve(&mut self, items: Items) -> Result<Vec<(u32, Term)>, Ended> {
         let items = self.components.listed(items);
         self.watch.steps_more(items.len() as u64)?;
         let Some(frame) = self.frames.last() else { return Ok(Vec::new()) };
@@ -204,12 +202,12 @@ impl<'a> Linking<'a, '_, '_> {
         Ok(items.iter().map(|item| (item.name, value(item.kind, item.index))).collect())
     }
 
-    fn bundle(&mut self, exports: Vec<(u32, Term)>) -> Result<Term, Stopped> {
+    fn bundle(&mut self, exports: Vec<(u32, Term)>) -> Result<Term, Ended> {
         self.watch.steps_more(KEPT_STEPS + 2 * exports.len() as u64)?;
         Ok(self.terms.instance(exports, &self.components.name_bytes))
     }
 
-    fn instantiate(&mut self, component: Term, arguments: Items) -> Result<(), Stopped> {
+    fn instantiate(&mut self, component: Term, arguments: Items) -> Result<(), Ended> {
         let number = self.terms.get(component, Shape::Component).and_then(|words| words.first().copied());
         let definition = number.and_then(|number| self.components.definitions.get(number as usize));
         let (Some(number), Some(definition)) = (number, definition) else {
@@ -237,7 +235,7 @@ impl<'a> Linking<'a, '_, '_> {
         }
     }
 
-    fn open(&mut self, definition: u32, component: Term, call: Term) -> Result<(), Stopped> {
+    fn open(&mut self, definition: u32, component: Term, call: Term) -> Result<(), Ended> {
         self.watch.steps_more(LARGE_STEPS)?;
         let definition = &self.components.definitions[definition as usize];
         self.outcomes.insert(call, Outcome::Open);
@@ -257,7 +255,7 @@ impl<'a> Linking<'a, '_, '_> {
     }
 
     /// Ends the innermost component. Answers with the total if that is the root.
-    fn close(&mut self) -> Result<Option<Made>, Stopped> {
+    fn close(&mut self) -> Result<Option<Made>, Ended> {
         let Some(frame) = self.frames.last() else { return Ok(None) };
         let exports: &'a [_] = &frame.definition.exports;
         self.watch.steps_more(exports.len() as u64)?;

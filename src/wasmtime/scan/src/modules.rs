@@ -1,10 +1,10 @@
 //! Reads a core module down to what its instances take. Nothing is validated: counts are taken as the sections state
 //! them, and what contradicts itself is refused by Wasmtime later.
 
-use super::footprint::{Footprint, Made, grow};
-use super::watch::Watch;
-use super::weights::*;
-use crate::figures::Stopped;
+use crate::figures::Ended;
+use crate::footprint::{Footprint, Made, grow};
+use crate::watch::Watch;
+use crate::weights::*;
 use wasmparser::{
     CustomSectionReader, DataKind, DataSectionReader, ElementItems, ElementKind, ElementSectionReader,
     ExportSectionReader, ExternalKind, ImportSectionReader, KnownCustom, MemorySectionReader, Name, Payload, TableInit,
@@ -54,7 +54,7 @@ impl CoreModule {
         grow(&mut self.kept_bytes, count, each);
     }
 
-    pub fn read(&mut self, payload: &Payload<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    pub fn read(&mut self, payload: &Payload<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         match payload {
             Payload::TypeSection(types) => {
                 self.keep(types.count().into(), TYPE_KEPT);
@@ -86,7 +86,7 @@ impl CoreModule {
         Ok(())
     }
 
-    fn imports(&mut self, imports: &ImportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn imports(&mut self, imports: &ImportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for import in imports.clone().into_imports() {
             watch.items(1)?;
             let import = import?;
@@ -103,7 +103,7 @@ impl CoreModule {
         Ok(())
     }
 
-    fn tables(&mut self, tables: &TableSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn tables(&mut self, tables: &TableSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for table in tables.clone() {
             watch.items(1)?;
             let table = table?;
@@ -118,7 +118,7 @@ impl CoreModule {
         Ok(())
     }
 
-    fn memories(&mut self, memories: &MemorySectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn memories(&mut self, memories: &MemorySectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for memory in memories.clone() {
             watch.items(1)?;
             let memory = memory?;
@@ -130,7 +130,7 @@ impl CoreModule {
         Ok(())
     }
 
-    fn exports(&mut self, exports: &ExportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn exports(&mut self, exports: &ExportSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for export in exports.clone() {
             watch.items(1)?;
             let export = export?;
@@ -142,7 +142,7 @@ impl CoreModule {
         Ok(())
     }
 
-    fn elements(&mut self, elements: &ElementSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn elements(&mut self, elements: &ElementSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for element in elements.clone() {
             let element = element?;
             watch.items(1 + element.range.len() as u64)?;
@@ -173,7 +173,7 @@ impl CoreModule {
         self.keep(elements, TABLE_IMAGE_ELEMENT_KEPT);
     }
 
-    fn data(&mut self, data: &DataSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn data(&mut self, data: &DataSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         for segment in data.clone() {
             watch.items(1)?;
             let segment = segment?;
@@ -190,7 +190,7 @@ impl CoreModule {
     }
 
     /// Names that do not parse are no reason to refuse a module.
-    fn names(&mut self, section: &CustomSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn names(&mut self, section: &CustomSectionReader<'_>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         let KnownCustom::Name(names) = section.as_known() else { return Ok(()) };
         for name in names {
             watch.items(1)?;

@@ -1,13 +1,13 @@
 //! Turns the payloads of a component, in their order, into definitions and weights. Nothing is resolved here: linking.rs
 //! does that once everything is read.
 
-use super::definitions::{Capture, Components, Definition, Item, Items, Kind, Operation};
-use super::footprint::{Footprint, Made, grow};
-use super::modules::CoreModule;
-use super::types::TypesFound;
-use super::watch::Watch;
-use super::weights::*;
-use crate::figures::Stopped;
+use crate::definitions::{Capture, Components, Definition, Item, Items, Kind, Operation};
+use crate::figures::Ended;
+use crate::footprint::{Footprint, Made, grow};
+use crate::modules::CoreModule;
+use crate::types::TypesFound;
+use crate::watch::Watch;
+use crate::weights::*;
 use std::collections::HashMap;
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExport, ComponentInstance, ComponentInstantiationArg,
@@ -58,12 +58,12 @@ impl<'a> Reader<'a> {
         self.concurrency
     }
 
-    pub fn read(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    pub fn read(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         match payload {
             Payload::Version { encoding, range, .. } => {
                 if self.expected.take().is_some_and(|expected| expected != *encoding) {
                     let what = "a section of a component does not hold what it is for";
-                    return Err(Stopped::Malformed { message: what.to_owned(), offset: range.start as u64 });
+                    return Err(Ended::Malformed { message: what.to_owned(), offset: range.start as u64 });
                 }
             }
             Payload::ModuleSection { .. } => {
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn section(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn section(&mut self, payload: &Payload<'a>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         match payload {
             Payload::CoreTypeSection(types) => {
                 grow(&mut self.kept_bytes, types.count().into(), TYPE_KEPT);
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn alias(&mut self, alias: ComponentAlias<'a>, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn alias(&mut self, alias: ComponentAlias<'a>, watch: &mut Watch<'_>) -> Result<(), Ended> {
         match alias {
             ComponentAlias::InstanceExport { kind, instance_index, name } => {
                 if let Some(kind) = Kind::of(kind) {
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Makes each component from here to the one `count` outwards capture what that one has at `index`.
-    fn capture(&mut self, kind: Kind, count: u32, index: u32, watch: &mut Watch<'_>) -> Result<u32, Stopped> {
+    fn capture(&mut self, kind: Kind, count: u32, index: u32, watch: &mut Watch<'_>) -> Result<u32, Ended> {
         let mut slot = u32::MAX;
         // A count that leads out of the root finds nothing: the slots of the root stay empty.
         let first = (self.around.len() + 1).saturating_sub(count as usize);
@@ -207,7 +207,7 @@ impl<'a> Reader<'a> {
         Ok(slot)
     }
 
-    fn canonical(&mut self, function: &CanonicalFunction, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn canonical(&mut self, function: &CanonicalFunction, watch: &mut Watch<'_>) -> Result<(), Ended> {
         self.concurrency |= needs_concurrency(function);
         let own = &mut self.current.own;
         match function {
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn close(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn close(&mut self, watch: &mut Watch<'_>) -> Result<(), Ended> {
         watch.steps_more(LARGE_STEPS)?;
         if let Some(module) = self.module.take() {
             let index = self.components.modules.len() as u32;
@@ -239,18 +239,13 @@ impl<'a> Reader<'a> {
         self.operation(Operation::Component(index), watch)
     }
 
-    fn operation(&mut self, operation: Operation, watch: &mut Watch<'_>) -> Result<(), Stopped> {
+    fn operation(&mut self, operation: Operation, watch: &mut Watch<'_>) -> Result<(), Ended> {
         watch.steps_more(KEPT_STEPS)?;
         self.current.operations.push(operation);
         Ok(())
     }
 
-    fn items<T>(
-        &mut self,
-        list: &[T],
-        item: fn(&mut Self, &T) -> Item,
-        watch: &mut Watch<'_>,
-    ) -> Result<Items, Stopped> {
+    fn items<T>(&mut self, list: &[T], item: fn(&mut Self, &T) -> Item, watch: &mut Watch<'_>) -> Result<Items, Ended> {
         watch.steps_more(KEPT_STEPS.saturating_mul(list.len() as u64))?;
         let first = self.components.items.len() as u32;
         for each in list {

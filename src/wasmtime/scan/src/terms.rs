@@ -1,20 +1,20 @@
 //! The values that linking works with. Each is kept once, so two values are equal exactly when their numbers are: that
 //! makes it cheap to see that a component is instantiated with the same arguments again.
 
-use super::footprint::grow;
-use super::weights::{COMPONENT_EXPORT_KEPT, COMPONENT_NAME_BYTE_KEPT};
+use crate::footprint::grow;
+use crate::weights::{COMPONENT_EXPORT_KEPT, COMPONENT_NAME_BYTE_KEPT};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The number of a value.
-pub(super) type Term = u32;
+pub(crate) type Term = u32;
 
 /// What a malformed reference finds. Types stand for it too, because nothing here depends on them.
-pub(super) const NOTHING: Term = 0;
+pub(crate) const NOTHING: Term = 0;
 /// Whatever the host gives the root component: a function, an instance, a module or a component.
-pub(super) const GIVEN: Term = 1;
+pub(crate) const GIVEN: Term = 1;
 /// A function that a component lifts. Which one does not matter.
-pub(super) const LIFTED: Term = 2;
+pub(crate) const LIFTED: Term = 2;
 
 /// The first word of a value says what the others are.
 #[derive(Clone, Copy, PartialEq)]

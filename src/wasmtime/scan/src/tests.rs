@@ -1,9 +1,9 @@
-//! What the pre-scan counts, and where it stops. What instantiation makes is in scanning/linking.rs.
+//! What the pre-scan counts, and where it stops. What instantiation makes is in tests/linking.rs.
 
 mod linking;
 
 use crate::LoadLimit::{self, *};
-use crate::{Footprint, Patience, Scan, Stopped};
+use crate::{Ended, Footprint, Patience, Scan};
 use std::sync::atomic::AtomicBool;
 use wast::Wat;
 use wast::parser::ParseBuffer;
@@ -13,20 +13,20 @@ fn bytes_of_wat(text: &str) -> Vec<u8> {
     wast::parser::parse::<Wat>(&tokens).unwrap().encode().unwrap()
 }
 
-fn scan_bytes(bytes: &[u8], most: &Scan, patience: Patience<'_>) -> Result<(Scan, Footprint), Stopped> {
+fn scan_bytes(bytes: &[u8], most: &Scan, patience: Patience<'_>) -> Result<(Scan, Footprint), Ended> {
     let mut found = Scan::default();
     crate::scan(bytes, most, patience, &mut found).map(|footprint| (found, footprint))
 }
 
 /// Scans WAT within `most`.
-fn scan(wat: &str, most: &Scan) -> Result<Scan, Stopped> {
+fn scan(wat: &str, most: &Scan) -> Result<Scan, Ended> {
     scan_bytes(&bytes_of_wat(wat), most, Patience::ENDLESS).map(|(found, _)| found)
 }
 
 /// The limit that the scan of WAT passes.
 fn passed(wat: &str, most: &Scan) -> LoadLimit {
     match scan(wat, most).unwrap_err() {
-        Stopped::Limit { limit, .. } => limit,
+        Ended::Limit { limit, .. } => limit,
         other => panic!("{other:?}"),
     }
 }
@@ -144,8 +144,8 @@ fn a_scan_ends_at_its_deadline_and_when_it_is_cancelled() {
     };
     assert_eq!(ends(0, None), Ok(1));
     assert_eq!(ends(51, Some(&goes_on)), Ok(1));
-    assert_eq!(ends(50, Some(&goes_on)), Err(Stopped::Late));
-    assert_eq!(ends(0, Some(&is_cancelled)), Err(Stopped::Cancelled));
+    assert_eq!(ends(50, Some(&goes_on)), Err(Ended::Late));
+    assert_eq!(ends(0, Some(&is_cancelled)), Err(Ended::Cancelled));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_section_that_does_not_hold_what_it_is_for_is_malformed() {
         scan_bytes(&bytes, &MOST, Patience::ENDLESS).map(|(found, _)| found[Instances])
     };
     let where_it_is = |section, inside| match nested(section, inside) {
-        Err(Stopped::Malformed { offset, .. }) => offset,
+        Err(Ended::Malformed { offset, .. }) => offset,
         other => panic!("{other:?}"),
     };
     assert_eq!(nested(1, MODULE), Ok(1));

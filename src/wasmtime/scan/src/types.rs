@@ -1,7 +1,7 @@
 //! Component types of a section, read without recursion: `wasmparser` calls itself for each type inside a type, and three
 //! bytes are enough for another level.
 
-use crate::figures::Stopped;
+use crate::figures::Ended;
 use wasmparser::{
     BinaryReader, BinaryReaderError, ComponentDefinedType, ComponentType, ComponentTypeDeclaration, FromReader,
     InstanceTypeDeclaration,
@@ -35,8 +35,8 @@ const TYPE: u8 = 0x01;
 /// the rest is not looked at. It is asked after each type and each declaration.
 pub fn read(
     mut contents: BinaryReader<'_>,
-    mut go_on: impl FnMut(&TypesFound) -> Result<(), Stopped>,
-) -> Result<TypesFound, Stopped> {
+    mut go_on: impl FnMut(&TypesFound) -> Result<(), Ended>,
+) -> Result<TypesFound, Ended> {
     let mut found = TypesFound::default();
     // What is still to come in the types that are open; its length is bounded by `go_on`.
     let mut open: Vec<(Around, u32)> = Vec::new();

@@ -1,6 +1,6 @@
 //! Ends a scan that takes too long: at its deadline, when it is cancelled, or when linking takes more steps than granted.
 
-use crate::figures::{LoadLimit, Stopped, at_most};
+use crate::figures::{Ended, LoadLimit, at_most};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// Items between two looks at the clock: some ten microseconds, and reading the clock costs a thousandth of that.
@@ -38,7 +38,7 @@ impl<'a> Watch<'a> {
     }
 
     /// `n` items more were read or handled.
-    pub fn items(&mut self, n: u64) -> Result<(), Stopped> {
+    pub fn items(&mut self, n: u64) -> Result<(), Ended> {
         self.items = self.items.saturating_add(n);
         if self.items < ITEMS_PER_LOOK {
             return Ok(());
@@ -48,20 +48,20 @@ impl<'a> Watch<'a> {
     }
 
     /// `n` items more that count as steps of linking.
-    pub fn steps_more(&mut self, n: u64) -> Result<(), Stopped> {
+    pub fn steps_more(&mut self, n: u64) -> Result<(), Ended> {
         self.steps = self.steps.saturating_add(n);
         at_most(LoadLimit::LinkingSteps, self.steps, self.steps_max)?;
         self.items(n)
     }
 
     #[cold]
-    fn look(&self) -> Result<(), Stopped> {
+    fn look(&self) -> Result<(), Ended> {
         let Patience { deadline_ns, now_ns, cancelled } = self.patience;
         if cancelled.is_some_and(|flag| flag.load(Relaxed)) {
-            return Err(Stopped::Cancelled);
+            return Err(Ended::Cancelled);
         }
         if deadline_ns != 0 && now_ns() >= deadline_ns {
-            return Err(Stopped::Late);
+            return Err(Ended::Late);
         }
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! The pre-scan, a crate of its own.
 
 use crate::ffi::{BridgeSlice, answers};
-use crate::outcome::{BridgeCause, BridgeFailure, Failure};
+use crate::outcome::BridgeFailure;
 use crate::store::now_ns;
-use airssys_wasm_scan::{Footprint, Patience, Scan, Stopped, scan};
+use airssys_wasm_scan::{Footprint, Patience, Scan, scan};
 use std::sync::atomic::AtomicBool;
 
 /// Scans `bytes`, and stops with `LoadLimit` (code: the figure) at the first limit passed, with
@@ -27,15 +27,4 @@ pub unsafe extern "C" fn bridge_prescan(
         let bytes = unsafe { bytes.bytes() };
         Ok(scan(bytes, limits, Patience { deadline_ns, now_ns, cancelled }, found)?)
     })
-}
-
-impl From<Stopped> for Failure {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Limit { limit, found } => Self::new(limit, "more than may be loaded").with_code(found),
-            Stopped::Malformed { message, offset } => Self::new(BridgeCause::Malformed, message).with_code(offset),
-            Stopped::Late => Self::new(BridgeCause::Deadline, "the deadline has passed"),
-            Stopped::Cancelled => Self::new(BridgeCause::Halted, "the scan was cancelled"),
-        }
-    }
 }

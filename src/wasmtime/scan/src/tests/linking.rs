@@ -3,7 +3,7 @@
 
 use super::{MOST, but, bytes_of_wat, scan_bytes};
 use crate::LoadLimit::{self, *};
-use crate::{Footprint, Patience, Scan, Stopped};
+use crate::{Ended, Footprint, Patience, Scan};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Limits that nothing here passes.
@@ -21,7 +21,7 @@ fn instances(wat: &str) -> u64 {
 /// The limit that is passed, and the figure.
 fn refused(wat: &str, most: &Scan) -> (LoadLimit, u64) {
     match scan_bytes(&bytes_of_wat(wat), most, Patience::ENDLESS).unwrap_err() {
-        Stopped::Limit { limit, found } => (limit, found),
+        Ended::Limit { limit, found } => (limit, found),
         other => panic!("{other:?}"),
     }
 }
@@ -271,7 +271,7 @@ fn an_exponential_tree_of_different_calls_ends_at_the_deadline() {
     let bytes = bytes_of_wat(&tree(30));
     static LOOKS: AtomicU64 = AtomicU64::new(0);
     let patience = Patience { deadline_ns: 100, now_ns: || LOOKS.fetch_add(1, Relaxed), cancelled: None };
-    assert_eq!(scan_bytes(&bytes, &most, patience).unwrap_err(), Stopped::Late);
+    assert_eq!(scan_bytes(&bytes, &most, patience).unwrap_err(), Ended::Late);
 }
 
 #[test]

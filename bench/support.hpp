@@ -51,7 +51,7 @@ inline std::string runs(std::string_view core) {
 inline const std::string kHello = runs(R"((func (export "run") (result i32) i32.const 42))");
 inline const std::string kLoop = runs(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))");
 
-/// Raw Wasmtime in the same process and mode: bench/raw/src/lib.rs.
+/// Raw Wasmtime in the same process and mode: src/wasmtime/bench/src/lib.rs.
 struct Raw;
 struct RawWarm;
 /// What the peer does beside running the guest: nothing, what a run of ours promises, or not even count fuel.

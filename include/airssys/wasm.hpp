@@ -4,6 +4,7 @@
 #if __cplusplus <= 202002L
 #error "airssys-wasm needs C++23: compile with -std=c++23 or later"
 #else
+#include <airssys/wasm/capability.hpp>
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/component_io.hpp>
 #include <airssys/wasm/config.hpp>

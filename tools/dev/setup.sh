@@ -120,7 +120,7 @@ show_progress() {
 # Everything that makes one Wasmtime build differ from another.
 bridge_key() {
   {
-    cat "$rust_source/Cargo.lock" "$rust_source/Cargo.toml" "$bridge_source/Cargo.toml"
+    cat "$rust_source/Cargo.lock" "$rust_source/Cargo.toml" "$bridge_source/Cargo.toml" "$rust_source/scan/Cargo.toml"
     rustc --version --verbose
   } | sha256sum | cut -c 1-16
 }
@@ -135,7 +135,7 @@ build_bridge() {
   CARGO_TARGET_DIR="$cache/bridge/$(bridge_key)"
   export CARGO_TARGET_DIR
   mkdir -p "$CARGO_TARGET_DIR"
-  [ -d "$CARGO_TARGET_DIR/release" ] ||
+  [ -e "$CARGO_TARGET_DIR/release/libairssys_wasm_bridge.rlib" ] ||
     say "building Wasmtime once for this machine (5 to 10 minutes on 2 cores), into $CARGO_TARGET_DIR"
   log="$CARGO_TARGET_DIR/last-build-$$.log"
   # Two clones share this directory: one at a time, and each takes its own archive away.

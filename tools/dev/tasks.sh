@@ -24,12 +24,19 @@ TEXT
 
 jobs=$(nproc)
 
+# A build directory that was configured with another archive would go on linking that one.
+links_another_bridge() {
+  local linked
+  linked=$(sed -n 's/^AIRSSYS_WASM_BRIDGE:[A-Z]*=//p' "build/$1/CMakeCache.txt")
+  [ "$linked" != none ] && [ "$linked" != "${AIRSSYS_WASM_BRIDGE:-}" ]
+}
+
 # Configures once and builds. $1: preset; then targets, if not all.
 compile() {
   local preset="$1"
   shift
   export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-  if [ ! -e "build/$preset/build.ninja" ] || [ CMakePresets.json -nt "build/$preset/build.ninja" ]; then
+  if [ ! -e "build/$preset/build.ninja" ] || [ CMakePresets.json -nt "build/$preset/build.ninja" ] || links_another_bridge "$preset"; then
     cmake --preset "$preset" -DCMAKE_CXX_COMPILER_LAUNCHER=ccache >"/tmp/airssys-wasm-cmake.$$" 2>&1 ||
       { cat "/tmp/airssys-wasm-cmake.$$" >&2; rm -f "/tmp/airssys-wasm-cmake.$$"; exit 1; }
     rm -f "/tmp/airssys-wasm-cmake.$$"
@@ -159,7 +166,7 @@ task_lint() {
   # What users read names no room; detail/behind.hpp is where the two meet.
   ! git grep -nE "\b(ledger|report|wasmtime|compile|host|load|execution|scheduler|engine)::" -- "include/*.hpp" ":!include/airssys/wasm/detail/behind.hpp" ||
     die "public headers name what is behind them by detail::"
-  ! git grep -n "no_mangle" -- "$bridge_source/src" ":!$bridge_source/src/abi" || die "what C++ calls is in $bridge_source/src/abi"
+  ! git grep -nE "no_mangle|export_name" -- "$bridge_source/src" "$rust_source/scan" ":!$bridge_source/src/abi" || die "what C++ calls is in $bridge_source/src/abi"
   say "sizes and names"
   python3 tools/dev/sizes_and_names.py
   say "shellcheck"

@@ -1,5 +1,5 @@
-//! Every entry that C++ calls, and nothing else: what crosses is read here, a panic ends here (`ffi::guarded`), and the
-//! work is done by what each module is called after.
+//! Every entry that C++ calls, and nothing else. An entry reads what crosses and calls the module that does the work. A panic
+//! ends here: each entry catches it (`ffi::guarded`, `ffi::free`) or does nothing that can panic.
 
 pub mod bytes;
 pub mod calls;

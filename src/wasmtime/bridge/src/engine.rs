@@ -4,7 +4,7 @@ use crate::ledger::Ledger;
 use crate::outcome::Failure;
 use crate::stacks::Stacks;
 use crate::wasi::lanes::Lanes;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Strategy};
 
 /// Deeper stacks are cut: nobody reads more, and collecting them costs time after the stop.
@@ -18,9 +18,6 @@ pub struct Host {
 
 impl Host {
     pub fn start(settings: BridgeHostConfig, ledger: Arc<Ledger>) -> Result<Self, Failure> {
-        // A panic is caught and told by its payload; the default hook would write to this process's stderr.
-        static SILENCE: Once = Once::new();
-        SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
         Ok(Self { lanes: Lanes::start(settings, ledger.clone())?, ledger })
     }
 }

@@ -4,7 +4,7 @@ use crate::engine::{BridgeEngine, BridgeEngineConfig, BridgeHost, BridgeHostConf
 use crate::ffi::{BridgeBytes, BridgeSlice, answers, free, guarded, raw};
 use crate::ledger::{BridgeLedger, Ledger};
 use crate::outcome::BridgeFailure;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 /// Starts the host. Null and `failure` when threads cannot be had; `ledger` is released either way.
 ///
@@ -16,6 +16,9 @@ pub unsafe extern "C" fn bridge_host_new(
     ledger: BridgeLedger,
     failure: &mut BridgeFailure,
 ) -> *mut BridgeHost {
+    // A panic is caught and told by its payload; the default hook would write to this process's stderr.
+    static SILENCE: Once = Once::new();
+    SILENCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
     // SAFETY: the caller's promise above.
     let ledger = Arc::new(unsafe { Ledger::new(ledger) });
     raw(guarded(failure, || Ok(BridgeHost(Arc::new(Host::start(*settings, ledger)?)))))

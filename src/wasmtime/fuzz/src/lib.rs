@@ -6,21 +6,7 @@ use wast::parser::ParseBuffer;
 
 /// In the order of the table of load limits.
 const MOST: Scan = Scan {
-    figures: [
-        20,
-        100,
-        100,
-        100,
-        1_000,
-        10_000,
-        1_000,
-        100,
-        100,
-        10,
-        10,
-        100_000,
-        16 << 20,
-    ],
+    figures: [20, 100, 100, 100, 1_000, 10_000, 1_000, 100, 100, 10, 10, 100_000, 16 << 20],
     concurrency: false,
 };
 
@@ -28,24 +14,11 @@ fn scanned(bytes: &[u8]) {
     let (mut found, mut again) = (Scan::default(), Scan::default());
     let outcome = scan(bytes, &MOST, Patience::ENDLESS, &mut found);
     assert_eq!(outcome, scan(bytes, &MOST, Patience::ENDLESS, &mut again));
-    assert_eq!(
-        (found.figures, found.concurrency),
-        (again.figures, again.concurrency)
-    );
+    assert_eq!((found.figures, found.concurrency), (again.figures, again.concurrency));
     match outcome {
         Ok(footprint) => {
-            assert!(
-                found
-                    .figures
-                    .iter()
-                    .zip(MOST.figures)
-                    .all(|(found, most)| *found <= most),
-                "{found:?}"
-            );
-            assert!(
-                footprint.instances <= found[LoadLimit::Instances],
-                "{footprint:?}"
-            );
+            assert!(found.figures.iter().zip(MOST.figures).all(|(found, most)| *found <= most), "{found:?}");
+            assert!(footprint.instances <= found[LoadLimit::Instances], "{footprint:?}");
         }
         Err(Ended::Limit { limit, found }) => {
             assert!(found > MOST[limit], "{limit:?} at {found}")
@@ -60,11 +33,7 @@ fn scanned(bytes: &[u8]) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn LLVMFuzzerTestOneInput(data: *const u8, size: usize) -> i32 {
     // SAFETY: the caller's promise above; without bytes the pointer is not looked at.
-    let bytes = if size == 0 {
-        &[]
-    } else {
-        unsafe { std::slice::from_raw_parts(data, size) }
-    };
+    let bytes = if size == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, size) } };
     scanned(bytes);
     if let Ok(text) = std::str::from_utf8(bytes)
         && let Ok(tokens) = ParseBuffer::new(text)

@@ -43,12 +43,7 @@ const MEMORY_MAX: usize = 1 << 30;
 const TIMEOUT_NS: u64 = 60_000_000_000;
 
 impl ResourceLimiter for Watch {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> Result<bool> {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
         let next = self.memory + (desired - current);
         if next > MEMORY_MAX {
             self.refused += 1;
@@ -59,12 +54,7 @@ impl ResourceLimiter for Watch {
         Ok(true)
     }
 
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        _desired: usize,
-        _maximum: Option<usize>,
-    ) -> Result<bool> {
+    fn table_growing(&mut self, _current: usize, _desired: usize, _maximum: Option<usize>) -> Result<bool> {
         Ok(true)
     }
 }
@@ -96,15 +86,8 @@ fn new(settings: &BridgeEngineConfig, wat: &str, name: &str, duty: Duty) -> Resu
     let engine = Engine::new(&config)?;
     let component = Component::from_binary(&engine, &bytes_of_wat(wat).expect("the guest parses"))?;
     let pre = Linker::new(&engine).instantiate_pre(&component)?;
-    let function = component
-        .get_export_index(None, name)
-        .expect("the guest exports it");
-    Ok(BenchRaw {
-        engine,
-        pre,
-        function,
-        duty,
-    })
+    let function = component.get_export_index(None, name).expect("the guest exports it");
+    Ok(BenchRaw { engine, pre, function, duty })
 }
 
 impl BenchRaw {
@@ -118,11 +101,7 @@ impl BenchRaw {
     }
 
     /// `work` under a budget of its own, and what it used.
-    fn budgeted(
-        &self,
-        store: &mut Store<Watch>,
-        work: impl FnOnce(&mut Store<Watch>) -> Result<i32>,
-    ) -> Result<i32> {
+    fn budgeted(&self, store: &mut Store<Watch>, work: impl FnOnce(&mut Store<Watch>) -> Result<i32>) -> Result<i32> {
         if self.duty != Duty::Unmetered {
             store.set_fuel(FUEL)?;
             store.fuel_async_yield_interval(Some(SLICE))?;
@@ -148,9 +127,7 @@ impl BenchRaw {
     }
 
     fn call(&self, store: &mut Store<Watch>, instance: Instance) -> Result<i32> {
-        let function = instance
-            .get_func(&mut *store, self.function)
-            .expect("it was found in the component");
+        let function = instance.get_func(&mut *store, self.function).expect("it was found in the component");
         let mut results = [Val::Bool(false)];
         finish(function.call_async(&mut *store, &[], &mut results))?;
         Ok(if let Val::S32(n) = results[0] { n } else { -1 })
@@ -169,8 +146,9 @@ pub unsafe extern "C" fn bench_raw_new(
     // SAFETY: the caller's promise above.
     let (wat, name) = unsafe { (wat.text(), name.text()) };
     match (wat, name) {
-        (Ok(wat), Ok(name)) => new(settings, wat, name, duty)
-            .map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw))),
+        (Ok(wat), Ok(name)) => {
+            new(settings, wat, name, duty).map_or(std::ptr::null_mut(), |raw| Box::into_raw(Box::new(raw)))
+        }
         _ => std::ptr::null_mut(),
     }
 }
@@ -203,6 +181,5 @@ pub extern "C" fn bench_raw_warm_new(raw: &BenchRaw) -> *mut BenchRawWarm {
 #[unsafe(no_mangle)]
 pub extern "C" fn bench_raw_warm_call(raw: &BenchRaw, warm: &mut BenchRawWarm) -> i32 {
     let instance = warm.instance;
-    raw.budgeted(&mut warm.store, |store| raw.call(store, instance))
-        .unwrap_or(-1)
+    raw.budgeted(&mut warm.store, |store| raw.call(store, instance)).unwrap_or(-1)
 }

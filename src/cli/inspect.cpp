@@ -92,7 +92,7 @@ int compile(const Session& session) {
   const auto name = component_name(options);
   const auto size = [&] {
     const Progress progress(compiling(name, "it is written to " + options.output));
-    return session.engine.compile_to_file(*bytes, options.output, session.interrupted);
+    return session.engine.compile_to_file(*bytes, options.output, {.stop = session.interrupted});
   }();
   if (!size) {
     if (std::holds_alternative<BadCall>(size.error().kind)) {

@@ -44,7 +44,7 @@ Result<ComponentHandle> load(const Session& session) {
   }
   const auto name = component_name(options);
   const Progress progress(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
-  auto component = named(session.engine.load_component(*bytes, name, session.interrupted), name);
+  auto component = named(session.engine.load_component(*bytes, {.name = name, .stop = session.interrupted}), name);
   if (component) {
     for (const auto& note : component->notes()) {
       std::cerr << "note: " << harmless(note) << '\n';

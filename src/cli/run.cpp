@@ -31,17 +31,17 @@ Error bad_call(std::string message, std::string help) {
   return {BadCall{}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
-Result<Call> parse_call(WasmEngine& engine, const ComponentHandle& component, const Options& options) {
+Result<Call> parse_call(const ComponentHandle& component, const Options& options) {
   const auto open = options.invoke.find('(');
   Call call{options.invoke.substr(0, open), {}};
   call.function.erase(call.function.find_last_not_of(' ') + 1);
   call.function.erase(0, call.function.find_first_not_of(' '));
   auto arguments =
       options.args_json
-          ? engine.parse_json(component, call.function, *options.args_json)
-          : engine.parse_wave(component, call.function,
-                              // Blanks for the name: places count from what was typed.
-                              open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
+          ? parse_json(component, call.function, *options.args_json)
+          : parse_wave(component, call.function,
+                       // Blanks for the name: places count from what was typed.
+                       open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
   if (!arguments) {
     return std::unexpected(std::move(arguments.error()));
   }
@@ -270,7 +270,7 @@ int run(const Session& session) {
   const auto& context = options.context;
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
-    const auto call = parse_call(engine, *component, options);
+    const auto call = parse_call(*component, options);
     if (!call) {
       return refuse(call.error(), &*component, options, file);
     }

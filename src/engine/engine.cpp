@@ -19,6 +19,11 @@ namespace {
 
 const load::LoadedComponent& behind(const ComponentHandle& component) { return *detail::Behind::of(component); }
 
+std::string name_of(const LoadOptions& how, std::string usual) {
+  return how.name.empty() ? std::move(usual) : how.name;
+}
+load::LoadCaller caller_of(const LoadOptions& how) { return {.stop = how.stop, .principal = how.principal}; }
+
 Error no_command(const ComponentHandle& component) {
   return {BadCall{.cause = BadCallCause::Function},
           Phase::Link,
@@ -77,33 +82,31 @@ WasmEngine::WasmEngine(WasmEngine&&) noexcept = default;
 WasmEngine& WasmEngine::operator=(WasmEngine&&) noexcept = default;
 WasmEngine::~WasmEngine() = default;
 
-Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, std::string name,
-                                                   const std::stop_token& stop, std::string principal) const {
+Result<ComponentHandle> WasmEngine::load_component(std::span<const std::uint8_t> bytes, const LoadOptions& how) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
-  return core_->load(bytes, std::move(name), {stop, std::move(principal)});
+  return core_->load(bytes, name_of(how, "component"), caller_of(how));
 }
 
-Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, std::string name, const std::stop_token& stop,
-                                              std::string principal) const {
+Result<ComponentHandle> WasmEngine::load_text(std::string_view wat, const LoadOptions& how) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
-  return core_->load_text(wat, std::move(name), {stop, std::move(principal)});
+  return core_->load_text(wat, name_of(how, "component"), caller_of(how));
 }
 
-Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const std::stop_token& stop,
-                                              std::string principal) const {
+Result<ComponentHandle> WasmEngine::load_file(const std::filesystem::path& path, const LoadOptions& how) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
-  const load::LoadCaller caller{stop, std::move(principal)};
-  const auto bytes = read_component(path, core_->load_limits(), stop);
+  // The time that loading may take begins before the file is read.
+  const auto caller = caller_of(how);
+  const auto bytes = read_component(path, core_->load_limits(), how.stop);
   if (!bytes) {
     return std::unexpected(bytes.error());
   }
-  return core_->load(*bytes, path.filename().string(), caller);
+  return core_->load(*bytes, name_of(how, path.filename().string()), caller);
 }
 
 Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path& path) const {
@@ -114,11 +117,11 @@ Result<ComponentHandle> WasmEngine::load_precompiled(const std::filesystem::path
 }
 
 Result<Bytes> WasmEngine::compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                          const std::stop_token& stop, std::string principal) const {
+                                          const LoadOptions& how) const {
   if (base::forked()) {
     return std::unexpected(base::forked_error());
   }
-  const auto compiled = core_->compile(bytes, {stop, std::move(principal)});
+  const auto compiled = core_->compile(bytes, caller_of(how));
   if (!compiled) {
     return std::unexpected(compiled.error());
   }

@@ -3,7 +3,6 @@
 
 #include <airssys/wasm/engine.hpp>
 
-#include "base/forked.hpp"
 #include "load/loaded_component.hpp"
 #include "wasmtime/door.hpp"
 #include "wit/codec.hpp"
@@ -12,8 +11,8 @@
 /// Values that come and go as text.
 namespace airssys::wasm {
 
-Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) const {
+Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
+                                      std::string_view arguments) {
   const auto callable = detail::Behind::of(component)->function(function);
   if (!callable) {
     return std::unexpected(callable.error());
@@ -35,11 +34,8 @@ Result<std::vector<Value>> WasmEngine::parse_wave(const ComponentHandle& compone
   return std::move(*values);
 }
 
-Result<std::vector<Value>> WasmEngine::parse_json(const ComponentHandle& component, std::string_view function,
-                                                  std::string_view arguments) const {
-  if (base::forked()) {
-    return std::unexpected(base::forked_error());
-  }
+Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
+                                      std::string_view arguments) {
   const auto found = detail::Behind::of(component)->function(function);
   if (!found) {
     return std::unexpected(found.error());

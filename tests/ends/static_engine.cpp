@@ -33,7 +33,7 @@ wasm::ComponentHandle spin() {
       (core module $m (import "" "inside" (func $inside)) (func (export "run") (result i32) (call $inside) (loop $l (br $l)) i32.const 0))
       (core instance $i (instantiate $m (with "" (instance (export "inside" (func $inside))))))
       (func (export "run") (result s32) (canon lift (core func $i "run")))))",
-                 "spin")
+                 {.name = "spin"})
       .value();
 }
 

@@ -42,7 +42,7 @@ class EngineWorld {
           const std::lock_guard lock(mutex_);
           kept_.push_back(std::move(completion));
         });
-    guest_ = engine_->load_text("(component)", "guest").value();
+    guest_ = engine_->load_text("(component)", {.name = "guest"}).value();
   }
 
   void live() {
@@ -170,7 +170,7 @@ class EngineWorld {
       case 8: stop(actor.dice); break;
       default:
         if (actor.dice.one_in(2)) {
-          actor.guest = engine_->load_text("(component)", "another").value();
+          actor.guest = engine_->load_text("(component)", {.name = "another"}).value();
         } else {
           static_cast<void>(engine_->flush_output());
         }

@@ -56,7 +56,7 @@ class FakeDoorTest : public ::testing::Test {
     const std::lock_guard lock(mutex_);
     return std::exchange(kept_, {});
   }
-  ComponentHandle load() { return engine->load_text("(component)", "guest").value(); }
+  ComponentHandle load() { return engine->load_text("(component)", {.name = "guest"}).value(); }
 
   std::optional<WasmEngine> engine = WasmEngine::create(config()).value();
 

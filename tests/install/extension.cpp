@@ -29,7 +29,7 @@ PyObject* run(PyObject* /*self*/, PyObject* arguments) {
     }
     engine.emplace(std::move(*made));
   }
-  const auto hello = engine->load_text(wat, "hello");
+  const auto hello = engine->load_text(wat, {.name = "hello"});
   if (!hello) {
     return PyUnicode_FromString(hello.error().message.c_str());
   }

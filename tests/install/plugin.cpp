@@ -13,7 +13,7 @@ extern "C" int plugin_run(const char* wat, const char* helper) {
   if (!engine) {
     return -1;
   }
-  const auto hello = engine->load_text(wat, "hello");
+  const auto hello = engine->load_text(wat, {.name = "hello"});
   if (!hello) {
     return -1;
   }

@@ -15,7 +15,7 @@ TEST_F(AsyncTest, TasksOfOneGuestTakeNoPlaceOfAnother) {
   settings.max_concurrent = kPlaces;
   settings.max_instances = 0;
   auto narrow = WasmEngine::create(settings).value();
-  const auto tasks = narrow.load_text(waiting_tasks(), "tasks").value();
+  const auto tasks = narrow.load_text(waiting_tasks(), {.name = "tasks"}).value();
   auto context = with_deadline(100ms);
   context.limits.max_async_resources = 30;
   const auto report = narrow.run(tasks, "run", {}, context);

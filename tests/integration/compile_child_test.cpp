@@ -71,7 +71,7 @@ TEST_F(CompileChildTest, ALongTextIsParsedInAChildThatCanBeStopped) {
     std::this_thread::sleep_for(50ms);
     stop.request_stop();
   });
-  const auto cancelled = engine.load_text(slow_text(), "x", stop.get_token());
+  const auto cancelled = engine.load_text(slow_text(), {.name = "x", .stop = stop.get_token()});
   ASSERT_FALSE(cancelled);
   EXPECT_EQ(cancelled.error().reason(), "cancelled");
 }
@@ -104,9 +104,9 @@ TEST_F(CompileChildTest, ALoadCanBeCancelled) {
   std::stop_source stop;
   stop.request_stop();
   const auto text = component(R"((func (export "run") (result i32) i32.const 4711))", kRun);
-  const auto loaded =
-      with([](auto&) {
-      }).load_component({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()}, "x", stop.get_token());
+  const auto loaded = with([](auto&) {})
+                          .load_component({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()},
+                                          {.name = "x", .stop = stop.get_token()});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(loaded.error().reason(), "cancelled");
 }
@@ -135,7 +135,8 @@ TEST_F(CompileChildTest, ALoadIsCancelledWhileItCompilesAndWhileItWaitsForAPlace
   std::stop_source stop;
   std::vector<std::future<Result<ComponentHandle>>> loads;
   for (int i = 0; i < 3; ++i) {
-    loads.push_back(std::async(std::launch::async, [&] { return host.load_component(bytes, "x", stop.get_token()); }));
+    loads.push_back(std::async(std::launch::async,
+                               [&] { return host.load_component(bytes, {.name = "x", .stop = stop.get_token()}); }));
   }
   for (const auto& load : loads) {
     EXPECT_EQ(load.wait_for(50ms), std::future_status::timeout);
@@ -164,7 +165,7 @@ TEST_F(CompileChildTest, AHelperThatIsNoProgramIsNamed) {
   settings.compile.helper = scratch.path() / "helper";
   std::ofstream(settings.compile.helper) << "";
   std::filesystem::permissions(settings.compile.helper, std::filesystem::perms::owner_all);
-  const auto loaded = WasmEngine::create(settings).value().load_text("(component)", "guest");
+  const auto loaded = WasmEngine::create(settings).value().load_text("(component)", {.name = "guest"});
   ASSERT_FALSE(loaded);
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).resource, HostResource::CompileHelper);
   EXPECT_EQ(std::get<HostExhausted>(loaded.error().kind).os_error, ENOEXEC);

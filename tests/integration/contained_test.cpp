@@ -39,8 +39,8 @@ TEST_F(ContainedTest, AnHonestRequestFinishesAmongAThousandLoops) {
   settings.max_concurrent = 1'100;
   settings.pool = false;
   auto besieged = WasmEngine::create(settings).value();
-  const auto loop = besieged.load_text(in_run(kLoop), "loop").value();
-  const auto honest = besieged.load_text(in_run("i32.const 42"), "honest").value();
+  const auto loop = besieged.load_text(in_run(kLoop), {.name = "loop"}).value();
+  const auto honest = besieged.load_text(in_run("i32.const 42"), {.name = "honest"}).value();
   std::vector<Execution> loops;
   for (int i = 0; i < 1'000; ++i) {
     loops.push_back(besieged.start(loop, "run", {}, with_deadline(60s)));
@@ -92,7 +92,7 @@ TEST_F(ContainedTest, NoSlotOfThePoolRemembersItsLastGuest) {
       (core instance $i (instantiate $m (with "" (instance (export "meet" (func $meet))))))
       (func (export "write") (result s32) (canon lift (core func $i "write")))
       (func (export "read") (result s32) (canon lift (core func $i "read")))))",
-                   "canary")
+                   {.name = "canary"})
         .value();
   };
   // One component: the pool gives a module the slots that it had before.

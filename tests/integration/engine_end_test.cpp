@@ -74,7 +74,7 @@ TEST_F(EngineEndTest, WhoAsksWhileARunEndsIsToldOnce) {
 
 TEST_F(EngineEndTest, TheEndOfAnEngineCancelsWhatWaitsLoopsAndQueues) {
   std::optional<WasmEngine> ending = with([](auto& settings) { settings.max_concurrent = 4; });
-  const auto guest = ending->load_text(asking(), "guest").value();
+  const auto guest = ending->load_text(asking(), {.name = "guest"}).value();
   std::vector<Execution> runs;
   for (const auto* function : {"wait", "spin", "wait", "spin", "quick", "wait", "spin", "quick"}) {
     runs.push_back(ending->start(guest, function, {}, with_deadline(10s)));
@@ -111,7 +111,8 @@ TEST_F(EngineEndTest, TheEndOfAnEngineCancelsWhatWaitsLoopsAndQueues) {
 
 TEST_F(EngineEndTest, AnInstanceWithoutItsEngineAnswersCancelled) {
   std::optional<WasmEngine> ending = with([](auto&) {});
-  std::optional<Instance> instance = ending->instantiate(ending->load_text(asking(), "guest").value(), small()).value();
+  std::optional<Instance> instance =
+      ending->instantiate(ending->load_text(asking(), {.name = "guest"}).value(), small()).value();
   const auto quick = instance->bind<std::uint32_t()>("quick").value();
   ASSERT_EQ(quick(patient()).value(), 42U);
   const auto waiting = instance->start("wait", {}, patient());
@@ -123,7 +124,8 @@ TEST_F(EngineEndTest, AnInstanceWithoutItsEngineAnswersCancelled) {
 
 TEST_F(EngineEndTest, AnIdleInstanceWithoutItsEngineAnswersCancelledHoweverItIsCalled) {
   std::optional<WasmEngine> ending = with([](auto&) {});
-  std::optional<Instance> instance = ending->instantiate(ending->load_text(asking(), "guest").value(), small()).value();
+  std::optional<Instance> instance =
+      ending->instantiate(ending->load_text(asking(), {.name = "guest"}).value(), small()).value();
   const auto quick = instance->bind<std::uint32_t()>("quick").value();
   ending.reset();
   std::jthread([&] {

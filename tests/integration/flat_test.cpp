@@ -91,9 +91,8 @@ TEST_F(FlatTest, ZeroKeepsItsSign) {
                                            "(param \"v\" " + type + ") (result " + type + ")"));
     const Value value = zero;
     EXPECT_TRUE(negative_zero<Number>(*engine.run(guest, "echo", {value}, small()).value()));
-    EXPECT_TRUE(negative_zero<Number>(engine.parse_json(guest, "echo", "[" + to_json(value) + "]").value().at(0)));
-    EXPECT_TRUE(
-        negative_zero<Number>(engine.parse_wave(guest, "echo", "(" + to_wave(value).value() + ")").value().at(0)));
+    EXPECT_TRUE(negative_zero<Number>(parse_json(guest, "echo", "[" + to_json(value) + "]").value().at(0)));
+    EXPECT_TRUE(negative_zero<Number>(parse_wave(guest, "echo", "(" + to_wave(value).value() + ")").value().at(0)));
   };
   check("f32", -0.0F);
   check("f64", -0.0);

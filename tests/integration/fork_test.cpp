@@ -46,9 +46,9 @@ struct Holdings {
       const std::lock_guard lock(mutex);
       completion = call.later();
     });
-    quick = engine->load_text(kQuick, "quick").value();
-    spin = engine->load_text(kSpin, "spin").value();
-    ask = engine->load_text(kAsk, "ask").value();
+    quick = engine->load_text(kQuick, {.name = "quick"}).value();
+    spin = engine->load_text(kSpin, {.name = "spin"}).value();
+    ask = engine->load_text(kAsk, {.name = "ask"}).value();
     instance = engine->instantiate(*quick, small()).value();
     bound = engine->bind<std::int32_t()>(*quick, "run").value();
     for (int i = 0; i < 4; ++i) {
@@ -78,10 +78,10 @@ int what_is_wrong(Holdings& had, std::ptrdiff_t first_end) {
   const auto told = [&](const auto& result) { return ++number, !result && is_forked(result.error()); };
   if (!told(engine.run(*had.quick, "run", {}, small())) || !told(engine.start(*had.quick, "run", {}, small()).wait()) ||
       !told(had.runs.front().wait()) || !told(*had.runs.back().wait_for(1s)) || !told((*had.bound)(small())) ||
-      !told(engine.load_text(kQuick, "again")) || !told(engine.instantiate(*had.quick, small())) ||
+      !told(engine.load_text(kQuick, {.name = "again"})) || !told(engine.instantiate(*had.quick, small())) ||
       !told(had.instance->run("run", {}, budget)) || !told(had.instance->start("run", {}, budget).wait()) ||
-      !told(engine.parse_wave(*had.quick, "run", "()")) || !told(engine.parse_json(*had.quick, "run", "[]")) ||
-      !told(engine.load_component({}, "again")) || !told(WasmEngine::create(config()))) {
+      !told(parse_wave(*had.quick, "run", "()")) || !told(parse_json(*had.quick, "run", "[]")) ||
+      !told(engine.load_component({}, {.name = "again"})) || !told(WasmEngine::create(config()))) {
     return number;
   }
   // One that was over when the process was forked, while others were looking at it.

@@ -131,7 +131,7 @@ TEST_F(InstanceTest, AKeptExecutionKeepsNoInstance) {
   auto settings = test::config();
   settings.max_instances = 1;
   auto one = WasmEngine::create(settings).value();
-  const auto guest = one.load_text(kCounter, "guest").value();
+  const auto guest = one.load_text(kCounter, {.name = "guest"}).value();
   std::optional<Instance> counter = one.instantiate(guest, small()).value();
   const auto call = counter->start("add", std::vector<Value>{std::uint32_t{1}}, budget());
   ASSERT_TRUE(call.wait());
@@ -145,7 +145,7 @@ TEST_F(InstanceTest, DestroyingTheEngineCancelsABlockingCall) {
   std::promise<HostCompletion> asked;
   short_lived->host("").async_function("ask",
                                        [&](HostCall& call, std::span<const Value>) { asked.set_value(call.later()); });
-  const auto guest = short_lived->load_text(calling("ask"), "guest").value();
+  const auto guest = short_lived->load_text(calling("ask"), {.name = "guest"}).value();
   auto instance = short_lived->instantiate(guest, small()).value();
   std::jthread caller([&] { EXPECT_THAT(instance.run("run", {}, {small().limits, 60s}), Stops("cancelled")); });
   const auto never = asked.get_future().get();
@@ -172,7 +172,7 @@ TEST_F(InstanceTest, PlacesAreBoundedAndComeBack) {
   auto config = test::config();
   config.max_instances = 2;
   auto few = WasmEngine::create(config).value();
-  const auto guest = few.load_text(kCounter, "guest").value();
+  const auto guest = few.load_text(kCounter, {.name = "guest"}).value();
   auto first = few.instantiate(guest, small());
   {
     auto second = few.instantiate(guest, small());
@@ -299,7 +299,7 @@ TEST_F(InstanceTest, LendingOneHandleTooManyIsTheHandleLimit) {
 
 TEST_F(InstanceTest, OutlivesItsEngineButAnswersNoMore) {
   std::optional<WasmEngine> short_lived = WasmEngine::create(test::config()).value();
-  auto counter = short_lived->instantiate(short_lived->load_text(kCounter, "guest").value(), small()).value();
+  auto counter = short_lived->instantiate(short_lived->load_text(kCounter, {.name = "guest"}).value(), small()).value();
   short_lived.reset();
   EXPECT_THAT(counter.run("add", {std::uint32_t{1}}, budget()), Stops("cancelled"));
 }

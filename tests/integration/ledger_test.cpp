@@ -228,7 +228,7 @@ TEST_F(LedgerTest, EnginesWithoutRoomForAPoolRunAllTheSame) {
     auto made = WasmEngine::create(settings);
     ASSERT_TRUE(made) << i << made.error();
     engines.push_back(std::move(*made));
-    const auto guest = engines.back().load_text(kQuick, "guest");
+    const auto guest = engines.back().load_text(kQuick, {.name = "guest"});
     ASSERT_TRUE(guest) << i << guest.error() << guest.error().guest_text;
     EXPECT_TRUE(engines.back().run(*guest, "run", {}, small())) << i;
   }

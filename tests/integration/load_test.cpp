@@ -223,8 +223,8 @@ TEST_F(LoadTest, AStopThatCameBeforeTheLoadEndsIt) {
   static_cast<void>(load(component(R"((func (export "run") (result i32) i32.const 42))", kRun)));
   std::stop_source stop;
   stop.request_stop();
-  const auto kept = engine.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun), "guest",
-                                     stop.get_token());
+  const auto kept = engine.load_text(component(R"((func (export "run") (result i32) i32.const 42))", kRun),
+                                     {.name = "guest", .stop = stop.get_token()});
   ASSERT_FALSE(kept);
   EXPECT_EQ(kept.error().reason(), "cancelled");
 }

@@ -88,8 +88,8 @@ class PathsTest : public HostTest {
     take(engine.start(guest, path, arguments, small()).wait());
     take(instance.run(path, arguments, budget));
     take(instance.start(path, arguments, budget).wait());
-    take(engine.parse_wave(guest, path, wave));
-    take(engine.parse_json(guest, path, json));
+    take(parse_wave(guest, path, wave));
+    take(parse_json(guest, path, json));
     EXPECT_FALSE(instance.spent());
     return out;
   }
@@ -116,8 +116,8 @@ TEST_F(PathsTest, AFunctionIsCalledByItsPathWhereverItIs) {
   }
   EXPECT_EQ((engine.call<std::int32_t>(guest, kAdd, small(), std::int32_t{2}, std::int32_t{3}).value()), 5);
   EXPECT_EQ(engine.call<std::uint32_t>(guest, "outer#inner#f", small()).value(), 42U);
-  EXPECT_EQ(engine.parse_wave(guest, kAdd, "(2, 3)").value(), kTwoAndThree);
-  EXPECT_EQ(engine.parse_json(guest, kAdd, "[2, 3]").value(), kTwoAndThree);
+  EXPECT_EQ(parse_wave(guest, kAdd, "(2, 3)").value(), kTwoAndThree);
+  EXPECT_EQ(parse_json(guest, kAdd, "[2, 3]").value(), kTwoAndThree);
 }
 
 TEST_F(PathsTest, EachVersionOfAnInterfaceIsAnInterfaceOfItsOwn) {
@@ -265,7 +265,7 @@ TEST_F(PathsTest, WhatInstantiatingNeedsIsSaid) {
 TEST_F(PathsTest, TheDigestIsBlake2b256OfTheBytes) {
   constexpr std::array<std::uint8_t, 8> kEmptyComponent = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
   constexpr const char* kDigest = "d3461d417b7de05c1d175f524c580582339724b8b74f680a0868492bf4a9b63c";
-  const auto guest = engine.load_component(kEmptyComponent, "from bytes").value();
+  const auto guest = engine.load_component(kEmptyComponent, {.name = "from bytes"}).value();
   EXPECT_EQ(guest.digest(), kDigest);
   EXPECT_EQ(guest.size(), 8_B);
   EXPECT_EQ(guest.name(), "from bytes");

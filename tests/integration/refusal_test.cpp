@@ -26,10 +26,10 @@ class RefusalTest : public HostTest {
     EXPECT_THAT(values.error().help, ::testing::HasSubstr("func(v: list<")) << text;
   }
   Result<std::vector<Value>> json(const ComponentHandle& guest, const std::string& text) {
-    return engine.parse_json(guest, "echo", "[[" + text + "]]");
+    return parse_json(guest, "echo", "[[" + text + "]]");
   }
   Result<std::vector<Value>> wave(const ComponentHandle& guest, const std::string& text) {
-    return engine.parse_wave(guest, "echo", "([" + text + "])");
+    return parse_wave(guest, "echo", "([" + text + "])");
   }
   /// A call with such a value, in any way, is refused and harms no instance.
   void never_reaches(const std::string& defined, const std::string& type, const std::vector<Value>& refused) {

@@ -29,7 +29,7 @@ class SlowCompilerTest : public LoadTest {
   }
   std::future<Result<ComponentHandle>> start(WasmEngine& host, std::size_t size, std::string principal = {}) {
     return std::async(std::launch::async, [&host, size, principal] {
-      return host.load_component(padded(size), "component", {}, principal);
+      return host.load_component(padded(size), {.name = "component", .principal = principal});
     });
   }
   /// The same, known to compile or to wait when this returns: one compiles, and so many wait.
@@ -145,8 +145,9 @@ TEST_F(SlowCompilerTest, ALoadThatWaitsForAPlaceCanBeStopped) {
   auto host = WasmEngine::create(settings).value();
   auto slow = start_before(host, kSlowOne, 0);
   std::stop_source stop;
-  auto waiting = std::async(std::launch::async,
-                            [&] { return host.load_component(padded(kSmallOne), "component", stop.get_token()); });
+  auto waiting = std::async(std::launch::async, [&] {
+    return host.load_component(padded(kSmallOne), {.name = "component", .stop = stop.get_token()});
+  });
   wait_until_one_compiles(host, 1);
   stop.request_stop();
   const auto stopped = waiting.get();

@@ -21,13 +21,13 @@ class TextTest : public HostTest {
 
 TEST_F(TextTest, WaveAndJsonMeanTheSameValues) {
   const auto guest = taking("$item");
-  const auto wave = engine.parse_wave(guest, "take", R"(({a: 1, b: "x"}))");
-  const auto json = engine.parse_json(guest, "take", R"([{"a": 1, "b": "x"}])");
+  const auto wave = parse_wave(guest, "take", R"(({a: 1, b: "x"}))");
+  const auto json = parse_json(guest, "take", R"([{"a": 1, "b": "x"}])");
   ASSERT_TRUE(wave) << wave.error();
   ASSERT_TRUE(json) << json.error();
   EXPECT_EQ(*wave, *json);
   EXPECT_EQ(to_wave(wave->at(0)).value(), R"({a: 1, b: some("x")})");
-  EXPECT_EQ(engine.parse_json(guest, "take", "[" + to_json(wave->at(0)) + "]").value(), *wave);
+  EXPECT_EQ(parse_json(guest, "take", "[" + to_json(wave->at(0)) + "]").value(), *wave);
 }
 
 TEST_F(TextTest, AFieldThatIsNotThereIsRefusedWhereverItIs) {
@@ -47,11 +47,11 @@ TEST_F(TextTest, AFieldThatIsNotThereIsRefusedWhereverItIs) {
     SCOPED_TRACE(row.type + " " + row.wave);
     core_parameters = row.core;
     const auto guest = taking(row.type);
-    const auto wave = engine.parse_wave(guest, "take", "(" + row.wave + ")");
+    const auto wave = parse_wave(guest, "take", "(" + row.wave + ")");
     ASSERT_FALSE(wave);
     EXPECT_EQ(wave.error().reason(), "bad_call");
     EXPECT_THAT(wave.error().guest_text, ::testing::HasSubstr("there is no field bb"));
-    const auto json = engine.parse_json(guest, "take", "[" + row.json + "]");
+    const auto json = parse_json(guest, "take", "[" + row.json + "]");
     ASSERT_FALSE(json);
     EXPECT_EQ(json.error().reason(), "bad_call");
     EXPECT_THAT(json.error().message, ::testing::HasSubstr("there is no field bb"));
@@ -66,7 +66,7 @@ TEST_F(TextTest, JsonThatCannotBeTakenSaysWhy) {
         std::pair{std::string("["), "unexpected end of input"}, std::pair{std::string("[1e400]"), "number overflow"},
         std::pair{std::string("{}"), "no JSON array"}, std::pair{std::string("[1, 2]"), "takes 1 argument, got 2"},
         std::pair{std::string("[3]"), "argument v"}}) {
-    const auto values = engine.parse_json(guest, "take", text);
+    const auto values = parse_json(guest, "take", text);
     ASSERT_FALSE(values) << why;
     EXPECT_EQ(values.error().reason(), "bad_call");
     EXPECT_THAT(values.error().message, ::testing::HasSubstr(why));

@@ -131,7 +131,7 @@ TEST_F(ThreadsTest, TheSameAndOthersAreLoadedAtOnce) {
   std::vector<std::string> digests(kThreads);
   at_once(kThreads, [&](int i) {
     const int number = i / 2;
-    const auto guest = fresh.load_text(answering(number), "guest " + std::to_string(i));
+    const auto guest = fresh.load_text(answering(number), {.name = "guest " + std::to_string(i)});
     ASSERT_TRUE(guest) << guest.error();
     EXPECT_EQ(guest->name(), "guest " + std::to_string(i));
     EXPECT_THAT(guest->notes(), ::testing::IsEmpty());
@@ -152,7 +152,7 @@ TEST_F(ThreadsTest, RunsGoOnWhileOthersLoad) {
   at_once(4, [&](int i) {
     for (int j = 0; j < 3; ++j) {
       const int number = 10 * i + j;
-      const auto guest = fresh.load_text(answering(number), "guest");
+      const auto guest = fresh.load_text(answering(number), {.name = "guest"});
       ASSERT_TRUE(guest) << guest.error();
       EXPECT_EQ(fresh.run(*guest, "run", {}, small()).value(), Value(std::int32_t{number}));
     }

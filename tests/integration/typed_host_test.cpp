@@ -122,7 +122,7 @@ TEST_F(TypedHostTest, HostFunctionsHaveAPriceInFuel) {
   auto dear = WasmEngine::create(config).value();
   const auto rate = [](HostCall&, std::string_view) { return 1.0; };
   dear.host(kRates).function("rate", rate);
-  const auto expensive = dear.run(dear.load_text(kRate, "guest").value(), "run", {}, small());
+  const auto expensive = dear.run(dear.load_text(kRate, {.name = "guest"}).value(), "run", {}, small());
   ASSERT_TRUE(expensive) << expensive.error();
   engine.host(kRates).function("rate", rate);
   const auto usual = engine.run(load(kRate), "run", {}, small());

@@ -145,12 +145,12 @@ TEST_P(ValueTest, SurvivesItsTextForms) {
   for (const auto& value : GetParam().values) {
     const Value list = List{{value}};
     const auto json = to_json(list);
-    const auto from_json = engine.parse_json(guest, "echo", "[" + json + "]");
+    const auto from_json = parse_json(guest, "echo", "[" + json + "]");
     ASSERT_TRUE(from_json) << json << ": " << from_json.error();
     EXPECT_EQ(from_json->at(0), list) << json;
     const auto wave = to_wave(list);
     ASSERT_TRUE(wave) << json << ": " << wave.error();
-    const auto from_wave = engine.parse_wave(guest, "echo", "(" + *wave + ")");
+    const auto from_wave = parse_wave(guest, "echo", "(" + *wave + ")");
     ASSERT_TRUE(from_wave) << *wave << ": " << from_wave.error();
     EXPECT_EQ(from_wave->at(0), list) << *wave;
   }

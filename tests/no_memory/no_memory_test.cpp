@@ -49,7 +49,7 @@ class NoMemoryTest : public ::testing::Test {
     engine->host(kInterface).function("ask", [](HostCall&, std::span<const Value> arguments) -> HostAnswer {
       return std::vector<Value>{Value(*arguments[0].get<std::uint32_t>() * 6)};
     });
-    echo = engine->load_text(kEcho, "echo").value();
+    echo = engine->load_text(kEcho, {.name = "echo"}).value();
   }
 
   /// Does `work` with one failing allocation after the other, until none fails any more.
@@ -118,7 +118,7 @@ TEST_F(NoMemoryTest, AStartedRunEndsWithAReport) {
 }
 
 TEST_F(NoMemoryTest, ACallOfTheHostFails) {
-  const auto ask = engine->load_text(kAsk, "ask").value();
+  const auto ask = engine->load_text(kAsk, {.name = "ask"}).value();
   for_each_allocation([&] {
     note(engine->run(ask, "run", {}, small()));
     note(engine->start(ask, "run", {}, small()).wait());
@@ -127,7 +127,7 @@ TEST_F(NoMemoryTest, ACallOfTheHostFails) {
 }
 
 TEST_F(NoMemoryTest, ARunThatIsCancelledEnds) {
-  const auto spin = engine->load_text(kSpin, "spin").value();
+  const auto spin = engine->load_text(kSpin, {.name = "spin"}).value();
   for_each_allocation([&] {
     const auto run = engine->start(spin, "run", {}, with_deadline(10s));
     while (run.state() == ExecutionState::Queued) {
@@ -141,7 +141,8 @@ TEST_F(NoMemoryTest, ARunThatIsCancelledEnds) {
 
 TEST_F(NoMemoryTest, ARunThatPrintsEnds) {
   const auto greet =
-      engine->load_text(command(R"((call $line (i32.const 64) (i32.const 5)) (i32.const 0))", "hello"), "greet")
+      engine
+          ->load_text(command(R"((call $line (i32.const 64) (i32.const 5)) (i32.const 0))", "hello"), {.name = "greet"})
           .value();
   auto context = small();
   context.limits.max_fuel = 1'000'000_fuel;
@@ -205,7 +206,7 @@ TEST_F(NoMemoryTest, ARunThatFindsNoPlaceEnds) {
   narrow.max_queued = 1;
   narrow.queue_timeout = 2ms;
   auto other = WasmEngine::create(narrow).value();
-  const auto spin = other.load_text(kSpin, "spin").value();
+  const auto spin = other.load_text(kSpin, {.name = "spin"}).value();
   const auto blocker = other.start(spin, "run", {}, with_deadline(60s));
   while (blocker.state() == ExecutionState::Queued) {
     std::this_thread::sleep_for(1ms);
@@ -228,7 +229,7 @@ TEST_F(NoMemoryTest, ARunThatFindsNoPlaceEnds) {
 
 TEST_F(NoMemoryTest, ALoadEnds) {
   for_each_allocation([&] {
-    const auto loaded = engine->load_text(kAsk, "another");
+    const auto loaded = engine->load_text(kAsk, {.name = "another"});
     EXPECT_TRUE(loaded || is_told(loaded.error())) << loaded.error();
   });
   EXPECT_GT(thrown, 0);
@@ -245,7 +246,7 @@ TEST_F(NoMemoryTest, ALoadInAChildEnds) {
   for_each_allocation([&] {
     const auto text =
         component("(func (export \"run\") (result i32) i32.const " + std::to_string(unique++ / 4) + ")", kRun);
-    const auto loaded = other.load_text(text, "another");
+    const auto loaded = other.load_text(text, {.name = "another"});
     EXPECT_TRUE(loaded || is_told(loaded.error())) << loaded.error();
   });
   EXPECT_EQ(other.statistics().compiling, 0U);
@@ -267,7 +268,7 @@ TEST_F(NoMemoryTest, AnEngineEndsUnderItsRuns) {
     if (!other) {
       return;
     }
-    const auto spin = other->load_text(kSpin, "spin");
+    const auto spin = other->load_text(kSpin, {.name = "spin"});
     if (!spin) {
       return;
     }

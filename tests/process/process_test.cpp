@@ -36,7 +36,7 @@ const std::string kTraps = component(R"((memory 1)
 const std::string kQuick = component(R"((func (export "run") (result i32) i32.const 42))", kRun);
 
 void every_fault_of_a_guest_is_a_trap(WasmEngine& engine) {
-  const auto guest = engine.load_text(kTraps, "traps").value();
+  const auto guest = engine.load_text(kTraps, {.name = "traps"}).value();
   for (const auto* function : {"memory", "division", "unreachable"}) {
     EXPECT_THAT(engine.run(guest, function, {}, small()), Stops("trap"));
     EXPECT_THAT(engine.start(guest, function, {}, small()).wait(), Stops("trap"));
@@ -185,7 +185,7 @@ std::size_t threads_here() {
 TEST(ProcessTest, TheLastHandleOfAnEngineTakesItsThreadsWithIt) {
   const auto before = threads_here();
   std::optional<WasmEngine> engine = WasmEngine::create(config()).value();
-  std::optional<ComponentHandle> guest = engine->load_text(kQuick, "quick").value();
+  std::optional<ComponentHandle> guest = engine->load_text(kQuick, {.name = "quick"}).value();
   EXPECT_TRUE(engine->start(*guest, "run", {}, small()).wait());
   EXPECT_GT(threads_here(), before + 2);
   engine.reset();
@@ -219,7 +219,7 @@ TEST(ProcessTest, AChildThatWasForkedBeforeTheFirstEngineMakesItsOwn) {
     if (!engine) {
       return 1;
     }
-    const auto guest = engine->load_text(kQuick, "quick");
+    const auto guest = engine->load_text(kQuick, {.name = "quick"});
     return guest && engine->run(*guest, "run", {}, small()) && engine->start(*guest, "run", {}, small()).wait() ? 7 : 2;
   };
   EXPECT_EQ(in_a_child(runs), 7);

@@ -69,7 +69,7 @@ inline std::string calling(const std::string& name, const std::string& interface
 class HostTest : public ::testing::Test {
  protected:
   ComponentHandle load(std::string_view wat) {
-    auto loaded = engine.load_text(wat, "guest");
+    auto loaded = engine.load_text(wat, {.name = "guest"});
     if (!loaded) {
       ADD_FAILURE() << loaded.error() << "\n" << loaded.error().guest_text;
       std::abort();

@@ -38,7 +38,7 @@ class LedgerTest : public ::testing::Test {
     settings.queue_timeout = 60s;
     engine = WasmEngine::create(settings).value();
   }
-  ComponentHandle load(std::string_view wat) { return engine->load_text(wat, "guest").value(); }
+  ComponentHandle load(std::string_view wat) { return engine->load_text(wat, {.name = "guest"}).value(); }
   std::vector<Execution> start(const ComponentHandle& guest, int times, const ExecutionContext& context) {
     std::vector<Execution> all;
     for (int i = 0; i < times; ++i) {

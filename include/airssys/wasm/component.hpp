@@ -93,6 +93,16 @@ class ComponentHandle {
 /// `indent`: blanks for each level; -1 for one line. What steers a display is escaped.
 [[nodiscard]] std::string to_json(const ComponentHandle& component, int indent = -1);
 
+/// How a component is loaded: `engine.load_text(wat, {.name = "greeter", .principal = "tenant-7"})`.
+struct LoadOptions {
+  /// In reports and errors. Empty: `component`, or the file's name.
+  std::string name{};
+  /// In whose name: where loads wait for a place to compile, places go round by principal.
+  std::string principal{};
+  /// A request ends the load with Cancelled.
+  std::stop_token stop{};
+};
+
 /// A component's bytes, for `WasmEngine::load_component`, from a regular file or from a descriptor (stdin, a pipe),
 /// which stays open and is called `name` in errors.
 ///

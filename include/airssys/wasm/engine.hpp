@@ -48,19 +48,15 @@ class WasmEngine {
   WasmEngine& operator=(WasmEngine&&) noexcept;
   ~WasmEngine();
 
-  /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content. `principal`: in whose name; where loads
-  /// wait for places to compile (`CompileIsolation`), those go round by principal.
+  /// Loads a component: `.wasm` bytes or `.wat` text, told apart by content.
   ///
   /// Errors: LoadFailed with the limit or the offset; QueueFull and QueueTimeout when there is no place to compile;
   /// HostExhausted.
-  /// Cancellation: `stop` ends the load with Cancelled.
+  /// Cancellation: `LoadOptions::stop`.
   [[nodiscard]] Result<ComponentHandle> load_component(std::span<const std::uint8_t> bytes,
-                                                       std::string name = "component", const std::stop_token& stop = {},
-                                                       std::string principal = {}) const;
-  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, std::string name = "component",
-                                                  const std::stop_token& stop = {}, std::string principal = {}) const;
-  [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const std::stop_token& stop = {},
-                                                  std::string principal = {}) const;
+                                                       const LoadOptions& how = {}) const;
+  [[nodiscard]] Result<ComponentHandle> load_text(std::string_view wat, const LoadOptions& how = {}) const;
+  [[nodiscard]] Result<ComponentHandle> load_file(const std::filesystem::path& path, const LoadOptions& how = {}) const;
   /// Maps an artefact that `airssys-wasm compile` wrote. It is native code: a forged one runs with your rights, so load
   /// only what you compiled yourself. The file is replaced, never rewritten, while a component of it lives.
   ///
@@ -71,9 +67,9 @@ class WasmEngine {
   /// `load_precompiled` looks at. Answers with the file's size. The file is written whole or not at all.
   ///
   /// Errors: as `load_component`; BadCall for a path that cannot be written, HostExhausted where there is no room.
-  /// Cancellation: `stop` ends the compiling with Cancelled.
+  /// Cancellation: `LoadOptions::stop`; its name is not used.
   [[nodiscard]] Result<Bytes> compile_to_file(std::span<const std::uint8_t> bytes, const std::filesystem::path& path,
-                                              const std::stop_token& stop = {}, std::string principal = {}) const;
+                                              const LoadOptions& how = {}) const;
 
   /// Offers host functions under an interface name (`acme:billing/rates@1.0.0`), or directly in the world for an empty
   /// name, to components that are loaded from then on, which may be between other loads and runs. One of the same name
@@ -140,14 +136,6 @@ class WasmEngine {
   [[nodiscard]] Execution start_command(const ComponentHandle& component, const ExecutionContext& context,
                                         const std::stop_token& stop = {}) const;
 
-  /// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.
-  [[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
-                                                      std::string_view arguments) const;
-
-  /// `[1, "x"]` as values for a function's parameters, in the JSON form of docs/values.md. Errors: as `parse_wave`.
-  [[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
-                                                      std::string_view arguments) const;
-
   /// Blocks until all output that guests wrote to inherited streams before this call is written or lost, but for no
   /// longer than `patience`. What they write meanwhile is not waited for. Threads: any. Errors: in the answer.
   [[nodiscard]] FlushedOutput flush_output(std::chrono::nanoseconds patience = std::chrono::hours{24 * 365}) const;
@@ -173,6 +161,13 @@ class WasmEngine {
   std::unique_ptr<detail::EngineCore, End> core_;
 };
 
+/// `(1, "x")` as values for a function's parameters. Errors: BadCall with what does not fit and where.
+[[nodiscard]] Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
+                                                    std::string_view arguments);
+
+/// `[1, "x"]` as values for a function's parameters, in the JSON form of docs/values.md. Errors: as `parse_wave`.
+[[nodiscard]] Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::string_view function,
+                                                    std::string_view arguments);
 /// A value as WAVE: `{name: "x", size: some(3)}`. Errors: BadCall for a value that holds a handle.
 [[nodiscard]] Result<std::string> to_wave(const Value& value);
 /// A value in the JSON form of docs/values.md, on one line. Text that is not UTF-8 has its bad bytes replaced.

@@ -47,6 +47,29 @@ Result<std::vector<std::uint8_t>> read_input(const std::string& path, const Load
   return bytes;
 }
 
+std::expected<std::string, std::string> read_text(const std::string& path) {
+  constexpr std::size_t kMost = std::size_t{256} << 20U, kPiece = std::size_t{64} << 10U;
+  const File opened(path == "-" ? nullptr : std::fopen(path.c_str(), "rbe"));
+  auto* const file = path == "-" ? stdin : opened.get();
+  std::string text;
+  while (file != nullptr && text.size() <= kMost) {
+    const auto had = text.size();
+    text.resize(had + kPiece);
+    const auto got = std::fread(text.data() + had, 1, kPiece, file);
+    text.resize(had + got);
+    if (got < kPiece) {
+      break;
+    }
+  }
+  if (file == nullptr || std::ferror(file) != 0) {
+    return std::unexpected(std::strerror(errno));
+  }
+  if (text.size() > kMost) {
+    return std::unexpected("it is larger than 256 MiB");
+  }
+  return text;
+}
+
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code absent;
   return std::filesystem::is_regular_file(a, absent) && std::filesystem::equivalent(a, b, absent);

@@ -24,6 +24,8 @@ inline constexpr const char* kNameAComponent = "give the path of a component: ls
 /// The component's bytes; `-` is stdin.
 [[nodiscard]] Result<std::vector<std::uint8_t>> read_input(const std::string& path, const LoadLimits& limits,
                                                            const std::stop_token& interrupted);
+/// All of a text, at most 256 MiB; `-` is stdin. Errors: why it cannot be read.
+[[nodiscard]] std::expected<std::string, std::string> read_text(const std::string& path);
 /// To write to; made where there is none. A FIFO is waited for until somebody reads it. Errors: why it cannot be
 /// opened, also that it was interrupted.
 [[nodiscard]] std::expected<File, std::string> open_output(const std::string& path, const std::stop_token& interrupted);

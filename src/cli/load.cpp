@@ -4,6 +4,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
@@ -43,9 +44,12 @@ Result<ComponentHandle> load(const Session& session) {
     return std::unexpected(bytes.error());
   }
   const auto name = component_name(options);
-  const Progress progress(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
+  std::optional<Progress> progress;
+  if (!options.quiet) {
+    progress.emplace(compiling(name, options.no_cache ? "" : "the result is kept, so this happens once"));
+  }
   auto component = named(session.engine.load_component(*bytes, {.name = name, .stop = session.interrupted}), name);
-  if (component) {
+  if (component && !options.quiet) {
     for (const auto& note : component->notes()) {
       std::cerr << "note: " << harmless(note) << '\n';
     }

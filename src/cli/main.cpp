@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
       return cli::complain(engine.error(), *options);
     }
     const int status = dispatch(*engine, *options, interrupts);
-    if (const auto why = engine->flush_cache()) {
+    if (const auto why = engine->flush_cache(); why && !options->quiet) {
       std::cerr << "note: the compiled component was not kept: " << harmless(*why) << '\n';
     }
     return status;

@@ -16,6 +16,8 @@
 #include <type_traits>
 
 #include "cli/commands.hpp"
+#include "cli/grant_options.hpp"
+#include "cli/habits.hpp"
 #include "cli/terminal.hpp"
 #include "cli/unit_options.hpp"
 #include "cli/usage_error.hpp"
@@ -119,81 +121,17 @@ void precompiled(CLI::App& app, Options& options) {
   app.add_flag("--precompiled", options.precompiled, "COMPONENT is output of 'compile': native code that you trust");
 }
 
-DirectoryGrant directory(const std::string& text) {
-  const auto first = text.find("::");
-  if (first == std::string::npos || first == 0) {
-    throw CLI::ValidationError("--dir",
-                               fmt::format("'{}' is not HOST::GUEST; write it like --dir data::/data:ro", text));
-  }
-  DirectoryGrant grant{text.substr(0, first), text.substr(first + 2), false};
-  if (const auto mode = grant.guest.rfind(':'); mode != std::string::npos) {
-    const auto word = grant.guest.substr(mode + 1);
-    if (word != "ro" && word != "rw") {
-      throw CLI::ValidationError("--dir", fmt::format("'{}' ends in '{}'; use :ro or :rw", text, word));
-    }
-    grant.writable = word == "rw";
-    grant.guest.resize(mode);
-  }
-  if (grant.guest.empty()) {
-    throw CLI::ValidationError(
-        "--dir", fmt::format("'{}' names no directory for the guest; write it like --dir data::/data:ro", text));
-  }
-  std::error_code why;
-  if (!std::filesystem::is_directory(grant.host, why)) {
-    throw CLI::ValidationError(
-        "--dir", fmt::format("{}: {}", grant.host, why ? why.message() : "it is there, and no directory"));
-  }
-  return grant;
-}
-
-std::pair<std::string, std::string> variable(const std::string& text) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    throw CLI::ValidationError("--env", fmt::format("'{}' is not NAME=VALUE; write it like --env LANG=C", text));
-  }
-  if (!is_utf8(text)) {
-    throw CLI::ValidationError("--env", fmt::format("'{}' is not UTF-8", text));
-  }
-  return {text.substr(0, equals), text.substr(equals + 1)};
-}
-
-void grants(CLI::App& app, Options& options) {
-  auto& wasi = options.context.wasi;
-  wasi.stdout_target = OutputGrant::Inherited;
-  wasi.stderr_target = OutputGrant::Inherited;
-  wasi.stdin_source = StdinInherited{};
-  app.add_option_function<std::vector<std::string>>(
-         "--env",
-         [&wasi](const auto& all) {
-           for (const auto& text : all) {
-             auto next = variable(text);
-             std::erase_if(wasi.environment, [&](const auto& one) { return one.first == next.first; });
-             wasi.environment.push_back(std::move(next));
-           }
-         },
-         "environment variable for the guest, NAME=VALUE; the last of a name counts")
-      ->type_name("")
-      ->allow_extra_args(false);
-  app.add_option_function<std::vector<std::string>>(
-         "--dir",
-         [&wasi](const auto& all) { std::ranges::transform(all, std::back_inserter(wasi.directories), directory); },
-         "directory for the guest, HOST::GUEST[:ro|rw] [ro]")
-      ->type_name("")
-      ->allow_extra_args(false);
-  app.add_option_function<std::string>(
-         "--stdin", [&wasi](const auto& file) { wasi.stdin_source = StdinFile{file}; },
-         "file for the guest's stdin [this program's stdin]")
-      ->type_name("FILE");
-}
-
 void run_options(CLI::App& run, Options& options) {
-  run.add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
+  run.add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->type_name("");
   run.add_option("arguments", options.arguments, "arguments of a command component")->type_name("");
   run.add_option("--invoke", options.invoke, "the call, in WAVE: 'greet(\"x\", 3)'")->type_name("CALL");
-  run.add_option("--args-json", options.args_json, "arguments as a JSON array, with --invoke NAME")->type_name("JSON");
+  run.add_option("--args-json", options.args_json,
+                 "arguments as a JSON array, or @FILE, or - for stdin; with --invoke NAME")
+      ->type_name("JSON");
   run.add_flag("--json", options.json, "print the result as JSON instead of WAVE");
   run.add_option("--report", options.report_file, "write the report as one JSON object; - for stdout")
       ->type_name("FILE");
+  run.add_flag("-q,--quiet", options.quiet, "print nothing but the guest's output, the result and errors");
   run.add_flag("--show-report", options.report_text, "print the report to stderr also when that is no terminal");
   precompiled(run, options);
   run.add_flag("--no-cache", options.no_cache, "do not keep or use compiled components on disk");
@@ -220,7 +158,7 @@ void run_options(CLI::App& run, Options& options) {
       ->type_name("STEP");
   limits(run, options);
   load_limits(run, options.load);
-  grants(run, options);
+  grant_options(run, options);
   run.positionals_at_end(false);
   run.prefix_command(false);
 }
@@ -240,6 +178,12 @@ std::optional<std::string> contradiction(const Options& options, const CLI::App&
   }
   if (!options.invoke.empty() && !options.arguments.empty()) {
     return fmt::format("there is no use for '{}': --invoke has its arguments in the call", options.arguments.front());
+  }
+  if (options.quiet && options.report_text) {
+    return "--quiet and --show-report want opposite things";
+  }
+  if (options.args_json == "-" && options.component == "-") {
+    return "the component and --args-json cannot both be read from stdin";
   }
   if (options.args_json && options.invoke.empty()) {
     return "--args-json goes with --invoke NAME";
@@ -274,7 +218,7 @@ std::expected<Options, int> parse(int argc, char** argv) {
   const std::array commands = {Subcommand{run, Run}, Subcommand{inspect, Inspect}, Subcommand{compile, Compile},
                                Subcommand{validate, Validate}};
   for (auto* sub : {inspect, compile, validate}) {
-    sub->add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->required()->type_name("");
+    sub->add_option("component", options.component, "a .wasm or .wat file, or - for stdin")->type_name("");
     load_limits(*sub, options.load);
   }
   inspect->add_flag("--json", options.json, "as one JSON object");
@@ -285,12 +229,19 @@ std::expected<Options, int> parse(int argc, char** argv) {
   // What follows -- is the guest's, whatever it looks like.
   const std::vector<std::string> words(argv + 1, argv + argc);
   const auto ours_end = std::ranges::find(words, "--");
-  const std::vector<std::string> ours(words.begin(), ours_end);
+  const auto ours = as_meant({words.begin(), ours_end}, options.load);
   std::vector<std::string> guests(ours_end == words.end() ? ours_end : ours_end + 1, words.end());
   try {
     app.parse(std::vector(ours.rbegin(), ours.rend()));
     if (const auto why = parted_unit(*run, ours)) {
       throw CLI::ValidationError(*why);
+    }
+    if (options.component.empty() && !guests.empty()) {
+      options.component = std::move(guests.front());
+      guests.erase(guests.begin());
+    }
+    if (options.component.empty()) {
+      throw CLI::RequiredError("component");
     }
     if (!guests.empty() && !run->parsed()) {
       throw CLI::ExtrasError(guests);
@@ -318,8 +269,9 @@ std::expected<Options, int> parse(int argc, char** argv) {
   std::ranges::move(guests, std::back_inserter(options.arguments));
   options.context.wasi.arguments = options.arguments;
   // Not the path, which is the host's business. A file name need not be UTF-8, what a guest is given must.
-  options.context.wasi.arguments.insert(options.context.wasi.arguments.begin(),
-                                        repaired_utf8(std::filesystem::path(options.component).filename().string()));
+  options.context.wasi.arguments.insert(
+      options.context.wasi.arguments.begin(),
+      options.argv0 ? *options.argv0 : repaired_utf8(std::filesystem::path(options.component).filename().string()));
   return options;
 }
 

@@ -16,8 +16,11 @@ struct Options {
   std::vector<std::string> arguments;
   std::string invoke;
   std::optional<std::string> args_json;
+  /// The first of the guest's arguments, where it is not the component's file name.
+  std::optional<std::string> argv0;
   bool json = false;
   bool report_text = false;
+  bool quiet = false;
   std::string report_file;
   std::string output;
   bool precompiled = false;

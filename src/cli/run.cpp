@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 #include <airssys/wasm/quantity.hpp>
 
@@ -31,17 +32,47 @@ Error bad_call(std::string message, std::string help) {
   return {BadCall{}, Phase::Link, std::move(message), std::move(help), {}, {}};
 }
 
-Result<Call> parse_call(const ComponentHandle& component, const Options& options) {
+/// The path of the function that `name` means: as it stands, or of the only interface that has one of this name.
+/// Errors: BadCall when several have.
+Result<std::string> path_of(const ComponentHandle& component, const std::string& name) {
+  std::vector<std::string> in_interfaces;
+  for (const auto& function : component.functions()) {
+    if (function.path == name) {
+      return name;
+    }
+    if (function.path.ends_with("#" + name)) {
+      in_interfaces.push_back(function.path);
+    }
+  }
+  if (in_interfaces.size() > 1) {
+    return std::unexpected(
+        Error{BadCall{.function = name, .cause = BadCallCause::Function},
+              Phase::Link,
+              fmt::format("{} interfaces of {} have a function {}", in_interfaces.size(), component.name(), name),
+              fmt::format("give it whole: {}", fmt::join(in_interfaces, " or ")),
+              {},
+              {}});
+  }
+  return in_interfaces.empty() ? name : in_interfaces.front();
+}
+
+/// `json`: the arguments, if they come as JSON.
+Result<Call> parse_call(const ComponentHandle& component, const Options& options,
+                        const std::optional<std::string>& json) {
   const auto open = options.invoke.find('(');
   Call call{options.invoke.substr(0, open), {}};
   call.function.erase(call.function.find_last_not_of(' ') + 1);
   call.function.erase(0, call.function.find_first_not_of(' '));
+  auto path = path_of(component, call.function);
+  if (!path) {
+    return std::unexpected(std::move(path.error()));
+  }
+  call.function = std::move(*path);
   auto arguments =
-      options.args_json
-          ? parse_json(component, call.function, *options.args_json)
-          : parse_wave(component, call.function,
-                       // Blanks for the name: places count from what was typed.
-                       open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
+      json ? parse_json(component, call.function, *json)
+           : parse_wave(component, call.function,
+                        // Blanks for the name: places count from what was typed.
+                        open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
   if (!arguments) {
     return std::unexpected(std::move(arguments.error()));
   }
@@ -200,6 +231,20 @@ std::string stdin_problem(const std::string& file) {
                             : std::string();
 }
 
+/// What --args-json says, or the file that it names has. `problem`: why that cannot be read.
+std::optional<std::string> json_arguments(const Options& options, std::string& problem) {
+  const auto& given = options.args_json;
+  if (!given || (*given != "-" && !given->starts_with('@'))) {
+    return given;
+  }
+  auto text = read_text(*given == "-" ? *given : given->substr(1));
+  if (!text) {
+    problem = fmt::format("--args-json {}: {}", *given, text.error());
+    return {};
+  }
+  return std::move(*text);
+}
+
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
   const auto usage = execution.usage();
   const auto fuel =
@@ -251,6 +296,7 @@ int run(const Session& session) {
   }
   ReportFile file(options.report_file, interrupted);
   auto problem = file.problem();
+  const auto json = problem.empty() ? json_arguments(options, problem) : std::nullopt;
   const auto component = problem.empty() ? load(session) : std::unexpected(Error{});
   if (component && stdin_file != nullptr) {
     problem = stdin_problem(stdin_path);
@@ -270,7 +316,7 @@ int run(const Session& session) {
   const auto& context = options.context;
   std::optional<Execution> execution;
   if (!options.invoke.empty()) {
-    const auto call = parse_call(*component, options);
+    const auto call = parse_call(*component, options, json);
     if (!call) {
       return refuse(call.error(), &*component, options, file);
     }
@@ -281,7 +327,7 @@ int run(const Session& session) {
     return refuse(nothing_to_invoke(*component, options), &*component, options, file);
   }
   // A command owns the terminal; a line of ours would run into its output.
-  Report report = await(*execution, context, session, !options.invoke.empty());
+  Report report = await(*execution, context, session, !options.invoke.empty() && !options.quiet);
   // A file does not wait for long until somebody reads what the guest has written; on stdout it is the last line.
   auto flushed = engine.flush_output(kOutputPatience);
   report.resource_usage.output_lost = flushed.lost;
@@ -305,7 +351,7 @@ int run(const Session& session) {
   }
   good = (!file.is_stdout() || file.write(report)) && good;
   const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
-  if (options.report_text || stderr_is_terminal() || (!report && !silent)) {
+  if (options.report_text || (stderr_is_terminal() && !options.quiet) || (!report && !silent)) {
     const bool in_line = flushed.stderr_in_line || (flushed.stdout_in_line && one_terminal());
     std::cerr << (in_line ? "\n" : "") << screen(report, options, colour_wanted());
   }

@@ -63,7 +63,8 @@ class Units {
   template <class Time>
   void time(const std::string& name, Time& target, const std::string& help) {
     const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
-      auto t = parse_duration(text);
+      const bool bare = !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos;
+      auto t = parse_duration(bare ? text + "s" : text);
       if (t && *t != std::chrono::floor<Time>(*t)) {
         return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
       }

@@ -165,13 +165,16 @@ TEST_F(CommandTest, ARefusalIsReported) {
 
 TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
   write("hello.wat", kHello);
+  write("hello", kHello);
   for (const auto& [words, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
            {{"frob"}, "error: "},
            {{"run"}, "component is required"},
            {{"run", "hello.wat", "--fuel", "3x"}, "'3x' has no known unit; write it like"},
-           {{"run", "hello.wat", "--timeout", "10"}, "'10' has no known unit; write it like 500us"},
-           {{"run", "hello.wat", "--env", "X"}, "'X' is not NAME=VALUE"},
-           {{"run", "hello.wat", "--dir", "here"}, "'here' is not HOST::GUEST"},
+           {{"run", "hello.wat", "--timeout", "10x"}, "'10x' has no known unit; write it like 500us"},
+           {{"run", "hello.wat", "--env", "=X"}, "'=X' has no name"},
+           {{"run", "hello.wat", "--dir", "here"}, "here: No such file or directory"},
+           {{"run", "hello.wat", "--dir", "::/d"}, "names no directory of this machine"},
+           {{"run", "hello.wat", "--dir", "a::"}, "names no directory for the guest"},
            {{"run", "hello.wat", "--dir", "a::b:rx"}, "use :ro or :rw"},
            {{"run", "hello.wat", "--dir", "nowhere::/d"}, "nowhere: No such file or directory"},
            {{"run", "hello.wat", "--dir", "hello.wat::/d"}, "hello.wat: it is there, and no directory"},
@@ -183,7 +186,7 @@ TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
            {{"run", "hello.wat", "--fuel"}, "--fuel needs a value"},
            {{"run", "hello.wat", "--fuel", "1", "--fuel=2"}, "--fuel is given 2 times"},
            {{"run", "hello.wat", "-v"}, "there is no option -v"},
-           {{"hello.wat"}, "did you mean run hello.wat?"},
+           {{"hello"}, "did you mean run hello?"},
            {{"compile", "hello.wat", "-o", "-"}, "--output writes to a file"},
            {{"run", "-", "--precompiled"}, "read from a file, not from stdin"}}) {
     const auto ended = run(words);

@@ -19,9 +19,7 @@ namespace {
 
 const load::LoadedComponent& behind(const ComponentHandle& component) { return *detail::Behind::of(component); }
 
-std::string name_of(const LoadOptions& how, std::string usual) {
-  return how.name.empty() ? std::move(usual) : how.name;
-}
+std::string name_of(const LoadOptions& how, const std::string& usual) { return how.name.empty() ? usual : how.name; }
 load::LoadCaller caller_of(const LoadOptions& how) { return {.stop = how.stop, .principal = how.principal}; }
 
 Error no_command(const ComponentHandle& component) {

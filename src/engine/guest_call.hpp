@@ -66,7 +66,7 @@ class GuestCall final : public execution::Call {
   std::uint64_t bytes_out_ = 0;
 };
 
-/// A base of `StartedRun`, so that the core is gone before what it works with.
+/// A base of `StartedRun`, so that its SharedRun is gone before what that works with.
 struct ExecutionParts {
   ExecutionParts(Result<execution::CheckedCall>&& plan, StoreInUse&& store, const CallSurroundings& around,
                  Report begun);

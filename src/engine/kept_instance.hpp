@@ -54,7 +54,7 @@ class KeptInstance final : public std::enable_shared_from_this<KeptInstance> {
   /// Of the store, for its whole life.
   Bytes max_random_{};
   base::Atomic<State> state_ = State::Idle;
-  /// There while it is idle; whoever makes it InUse takes it.
+  /// Present while the state is Idle. The call that sets InUse takes it.
   std::unique_ptr<KeptStore> idle_;
   Report instantiation_;
 };

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <thread>
 
+#include "support/at_once.hpp"
+
 namespace airssys::wasm::test {
 namespace {
 
@@ -28,18 +30,6 @@ ExecutionContext patient() {
   return context;
 }
 CallBudget patient_call() { return {patient().limits, patient().timeout}; }
-
-/// Calls `what(0)` ... `what(kThreads - 1)` on threads of their own, all at once. All are back when it is.
-void at_once(const std::function<void(int)>& what) {
-  std::latch all(kThreads);
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < kThreads; ++i) {
-    threads.emplace_back([&, i] {
-      all.arrive_and_wait();
-      what(i);
-    });
-  }
-}
 
 /// The whole library on a door without Wasmtime: under the thread sanitizer.
 class FakeDoorTest : public ::testing::Test {
@@ -67,7 +57,7 @@ class FakeDoorTest : public ::testing::Test {
 
 TEST_F(FakeDoorTest, ComponentsAreLoadedLinkedAndRunFromManyThreads) {
   const auto shared = load();
-  at_once([&](int i) {
+  at_once(kThreads, [&](int i) {
     for (int round = 0; round < 20; ++round) {
       const auto guest = round % 2 == 0 ? shared : load();
       const auto blocking = engine->run(guest, "now", {}, patient());
@@ -89,7 +79,7 @@ TEST_F(FakeDoorTest, OneExecutionIsWatchedAndCancelledFromManyThreads) {
   constexpr int kRounds = 20;
   for (int round = 0; round < kRounds; ++round) {
     const auto run = engine->start(guest, "spin", {}, patient());
-    at_once([&](int) {
+    at_once(kThreads, [&](int) {
       run.on_done([&](const Report& report) {
         EXPECT_FALSE(report);
         ++told;
@@ -111,7 +101,7 @@ TEST_F(FakeDoorTest, HostCallsAreCountedUnderTheEyesOfOthers) {
   const auto guest = load();
   for (int round = 0; round < 10; ++round) {
     const auto run = engine->start(guest, "often", {}, patient());
-    at_once([&](int) {
+    at_once(kThreads, [&](int) {
       std::uint64_t last = 0;
       while (run.state() != ExecutionState::Done) {
         const auto counts = run.usage().host_calls;
@@ -139,7 +129,7 @@ TEST_F(FakeDoorTest, LateAnswersComeWhileRunsAreCancelledAndEnd) {
     }
   });
   std::atomic<int> returned = 0;
-  at_once([&](int i) {
+  at_once(kThreads, [&](int i) {
     for (int round = 0; round < 40; ++round) {
       const auto run = engine->start(guest, "later", {}, patient());
       if ((i + round) % 3 == 0) {
@@ -158,7 +148,7 @@ TEST_F(FakeDoorTest, LateAnswersComeWhileRunsAreCancelledAndEnd) {
 
 TEST_F(FakeDoorTest, BlockingRunsAreStoppedFromOtherThreads) {
   const auto guest = load();
-  at_once([&](int i) {
+  at_once(kThreads, [&](int i) {
     for (int round = 0; round < 10; ++round) {
       std::stop_source source;
       const std::jthread stopper([&] { source.request_stop(); });
@@ -172,7 +162,7 @@ TEST_F(FakeDoorTest, OneInstanceIsCalledFromManyThreads) {
   auto instance = engine->instantiate(load(), patient()).value();
   const auto quick = instance.bind<std::uint32_t()>("quick").value();
   std::atomic<int> returned = 0;
-  at_once([&](int) {
+  at_once(kThreads, [&](int) {
     for (int round = 0; round < 40; ++round) {
       for (const auto& report : {instance.run("quick", {}, patient_call()), quick.run(patient_call()).report,
                                  instance.start("now", {}, patient_call()).wait()}) {
@@ -184,7 +174,7 @@ TEST_F(FakeDoorTest, OneInstanceIsCalledFromManyThreads) {
   EXPECT_GT(returned, 0);
   EXPECT_FALSE(instance.spent());
   const auto last = instance.start("spin", {}, patient_call());
-  at_once([&](int) { last.cancel(); });
+  at_once(kThreads, [&](int) { last.cancel(); });
   EXPECT_EQ(last.wait().error().reason(), "cancelled");
   EXPECT_TRUE(instance.spent());
 }

@@ -8,6 +8,7 @@
 #include <semaphore>
 #include <set>
 
+#include "support/at_once.hpp"
 #include "support/host.hpp"
 #include "support/scratch.hpp"
 
@@ -43,18 +44,6 @@ inline std::string asking() {
          lifted + ")";
 }
 const Value k42 = std::uint32_t{42};
-
-/// Calls `what(0)` ... `what(count - 1)` on threads of their own, all at once. All are back when it is.
-inline void at_once(int count, const std::function<void(int)>& what) {
-  std::latch all(count);
-  std::vector<std::jthread> threads;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      all.arrive_and_wait();
-      what(i);
-    });
-  }
-}
 
 /// What happens on other threads, counted: `expect(n)` waits for n more of it.
 class Seen {

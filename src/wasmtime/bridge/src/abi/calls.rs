@@ -7,12 +7,7 @@ use crate::outcome::{BridgeCause, Stopped};
 /// Takes the next parked call; false when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn bridge_calls_next(calls: &BridgeCalls, out: &mut BridgeHostCall) -> bool {
-    let next = calls.0.next();
-    let any = next.is_some();
-    if let Some(call) = next {
-        *out = call;
-    }
-    any
+    calls.0.next().map(|call| *out = call).is_some()
 }
 
 /// Whether the run still waits for this call. Any thread.

@@ -5,6 +5,25 @@ include(CMakePackageConfigHelpers)
 set(document_directory ${CMAKE_INSTALL_DATAROOTDIR}/doc/airssys-wasm)
 if(AIRSSYS_WASM_PROGRAM)
   install(TARGETS airssys-wasm-program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT airssys-wasm-program)
+  # The command writes them itself, from its table of options.
+  set(shell_files ${CMAKE_CURRENT_BINARY_DIR}/shell)
+  find_program(GZIP gzip REQUIRED)
+  add_custom_command(TARGET airssys-wasm-program POST_BUILD
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${shell_files}
+    COMMAND airssys-wasm-program completion bash > ${shell_files}/airssys-wasm
+    COMMAND airssys-wasm-program completion zsh > ${shell_files}/_airssys-wasm
+    COMMAND airssys-wasm-program completion fish > ${shell_files}/airssys-wasm.fish
+    COMMAND airssys-wasm-program manual > ${shell_files}/airssys-wasm.1
+    COMMAND ${GZIP} -9nf ${shell_files}/airssys-wasm.1
+    VERBATIM)
+  set(share ${CMAKE_INSTALL_DATAROOTDIR})
+  foreach(pair airssys-wasm:${share}/bash-completion/completions _airssys-wasm:${share}/zsh/vendor-completions
+      airssys-wasm.fish:${share}/fish/vendor_completions.d airssys-wasm.1.gz:${CMAKE_INSTALL_MANDIR}/man1)
+    string(REPLACE ":" ";" pair ${pair})
+    list(GET pair 0 file)
+    list(GET pair 1 destination)
+    install(FILES ${shell_files}/${file} DESTINATION ${destination} COMPONENT airssys-wasm-program)
+  endforeach()
 endif()
 install(TARGETS airssys-wasm-compile RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/airssys-wasm COMPONENT airssys-wasm-program)
 install(FILES LICENSE README.md SECURITY.md DESTINATION ${document_directory} COMPONENT airssys-wasm-program)

@@ -27,4 +27,6 @@ std::optional<std::uint64_t> checksum(int descriptor, std::uint64_t size) {
   return XXH3_64bits_digest(&state);
 }
 
+std::uint64_t checksum(std::span<const std::uint8_t> bytes) { return XXH3_64bits(bytes.data(), bytes.size()); }
+
 }  // namespace airssys::wasm::base

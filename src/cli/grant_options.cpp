@@ -116,10 +116,10 @@ void grant_options(CLI::App& app, Options& options) {
   wasi.stdout_target = OutputGrant::Inherited;
   wasi.stderr_target = OutputGrant::Inherited;
   wasi.stdin_source = StdinInherited{};
-  repeated(app, "--env", "environment variable for the guest; NAME alone: as it is here; the last of a name counts",
-           "NAME[=VALUE]", [&wasi](const std::string& text) { add_variable(wasi.environment, text); });
-  repeated(app, "--dir", "directory for the guest, under the same name unless ::GUEST says another [ro]",
-           "HOST[::GUEST][:ro|rw]", [&wasi](const std::string& text) { add_directory(wasi.directories, text); });
+  repeated(app, "--env", "variable for the guest; NAME alone: as it is here", "NAME[=VALUE]",
+           [&wasi](const std::string& text) { add_variable(wasi.environment, text); });
+  repeated(app, "--dir", "directory for the guest, read-only unless :rw", "DIR[::GUEST][:rw]",
+           [&wasi](const std::string& text) { add_directory(wasi.directories, text); });
   app.add_option_function<std::string>(
          "--stdin", [&wasi](const auto& file) { wasi.stdin_source = StdinFile{file}; },
          "file for the guest's stdin [this program's stdin]")

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "cli/call.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/terminal.hpp"
@@ -28,20 +29,26 @@ std::string needs(const RequiredResources& r) {
   return text;
 }
 
-/// What there is to know of a component whose WIT cannot be written: one that exports types outside any interface, say.
-std::string listing(const std::vector<ImportedItem>& imports, const std::vector<FunctionExport>& functions) {
-  std::string text;
-  for (const auto& import : imports) {
-    if (import.functions.empty()) {
-      text += fmt::format("import {};\n", harmless(import.name));
-    }
-    for (const auto& [name, type] : import.functions) {
-      const auto path = name == import.name ? name : import.name + "#" + name;
-      text += fmt::format("import {}: {};\n", harmless(path), to_wit(type));
-    }
+/// What can be typed after `run`, as comments.
+std::string to_type(const ComponentHandle& component, const Options& options) {
+  const auto run =
+      fmt::format("airssys-wasm run {}{}", options.precompiled ? "--precompiled " : "", shell_word(options.component));
+  if (component.is_command()) {
+    return fmt::format("//\n// a command: {}\n", run);
   }
+  std::string text;
+  for (const auto& [path, signature] : component.signatures()) {
+    text += fmt::format("//   {}: {}\n", harmless(path), harmless(signature));
+  }
+  if (text.empty()) {
+    return "//\n// no function can be called\n";
+  }
+  text.insert(0, "//\n// what can be called:\n");
+  const auto functions = component.functions();
   for (const auto& function : functions) {
-    text += fmt::format("export {}: {};\n", harmless(function.path), to_wit(function.type));
+    if (const auto call = sample_call(function)) {
+      return text + fmt::format("// for example: {} --invoke {}\n", run, shell_word(*call));
+    }
   }
   return text;
 }
@@ -68,14 +75,9 @@ int inspect(const Session& session) {
   if (const auto linked = component->check_imports(); !linked) {
     std::cout << fmt::format("// cannot be run by this command: {}\n", harmless(linked.error().message));
   }
-  if (const auto wit = component->wit()) {
-    std::cout << harmless_lines(*wit) << std::flush;
-  } else {
-    const auto& why = wit.error();
-    std::cout << "// not to be written as a WIT package: "
-              << harmless(why.guest_text.empty() ? why.message : why.guest_text) << "\n"
-              << harmless_lines(listing(component->imports(), component->functions())) << std::flush;
-  }
+  std::cout << to_type(*component, options)
+            << harmless_lines(component->wit(options.with_wasi ? WitPackages::All : WitPackages::WithoutWasi))
+            << std::flush;
   return written() ? 0 : 1;
 }
 

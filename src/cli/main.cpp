@@ -7,7 +7,10 @@
 #include <string>
 #include <system_error>
 
+#include "cli/cache_commands.hpp"
+#include "cli/calibrate.hpp"
 #include "cli/commands.hpp"
+#include "cli/doctor.hpp"
 #include "cli/options.hpp"
 #include "cli/terminal.hpp"
 
@@ -50,9 +53,16 @@ int dispatch(WasmEngine& engine, const cli::Options& options, const cli::Interru
     case cli::Options::Command::Run: return cli::run(session);
     case cli::Options::Command::Inspect: return cli::inspect(session);
     case cli::Options::Command::Compile: return cli::compile(session);
-    case cli::Options::Command::Validate: break;
+    case cli::Options::Command::Validate: return cli::validate(session);
+    case cli::Options::Command::Calibrate: return cli::calibrate(session);
+    case cli::Options::Command::Cache: return cli::cache(session);
+    case cli::Options::Command::Stats: return cli::stats(session);
+    // These work without an engine.
+    case cli::Options::Command::Doctor:
+    case cli::Options::Command::Completion:
+    case cli::Options::Command::Manual: break;
   }
-  return cli::validate(session);
+  return cli::kUsageError;
 }
 
 }  // namespace
@@ -66,6 +76,9 @@ int main(int argc, char** argv) {
     const auto options = cli::parse(argc, argv);
     if (!options) {
       return options.error();
+    }
+    if (options->command == cli::Options::Command::Doctor) {
+      return cli::doctor(*options);
     }
     // Before any other thread: those inherit that the signals are blocked.
     const cli::Interrupts interrupts;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <airssys/wasm/engine.hpp>
+#include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
@@ -10,7 +11,18 @@ namespace airssys::wasm::cli {
 
 /// What the words on the command line ask for; only syntax and units are checked.
 struct Options {
-  enum class Command { Run, Inspect, Compile, Validate };
+  enum class Command : std::uint8_t {
+    Run,
+    Inspect,
+    Compile,
+    Validate,
+    Calibrate,
+    Doctor,
+    Cache,
+    Stats,
+    Completion,
+    Manual
+  };
   Command command = Command::Run;
   std::string component;
   std::vector<std::string> arguments;
@@ -26,6 +38,14 @@ struct Options {
   bool precompiled = false;
   bool no_cache = false;
   bool epochs = false;
+  /// Of `inspect`: the packages of WASI too.
+  bool with_wasi = false;
+  /// Of `calibrate`.
+  std::uint32_t runs = 50;
+  /// Of `cache`: list, size or clear.
+  std::string cache_action = "list";
+  /// Of `completion`: bash, zsh or fish.
+  std::string shell;
   Bytes stack = RuntimeConfig{}.wasm_stack;
   LoadLimits load;
   ExecutionContext context;

@@ -1,16 +1,15 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <unistd.h>
 #include <airssys/wasm/quantity.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <iostream>
 
+#include "cli/call.hpp"
 #include "cli/commands.hpp"
 #include "cli/files.hpp"
 #include "cli/terminal.hpp"
@@ -21,145 +20,6 @@ namespace {
 
 /// How long a report that is written to a file waits for what the guest has written.
 constexpr std::chrono::milliseconds kOutputPatience{300};
-
-/// The function and its arguments, as asked for.
-struct Call {
-  std::string function;
-  std::vector<Value> arguments;
-};
-
-Error bad_call(std::string message, std::string help) {
-  return {BadCall{}, Phase::Link, std::move(message), std::move(help), {}, {}};
-}
-
-/// The path of the function that `name` means: as it stands, or of the only interface that has one of this name.
-/// Errors: BadCall when several have.
-Result<std::string> path_of(const ComponentHandle& component, const std::string& name) {
-  std::vector<std::string> in_interfaces;
-  for (const auto& function : component.functions()) {
-    if (function.path == name) {
-      return name;
-    }
-    if (function.path.ends_with("#" + name)) {
-      in_interfaces.push_back(function.path);
-    }
-  }
-  if (in_interfaces.size() > 1) {
-    return std::unexpected(
-        Error{BadCall{.function = name, .cause = BadCallCause::Function},
-              Phase::Link,
-              fmt::format("{} interfaces of {} have a function {}", in_interfaces.size(), component.name(), name),
-              fmt::format("give it whole: {}", fmt::join(in_interfaces, " or ")),
-              {},
-              {}});
-  }
-  return in_interfaces.empty() ? name : in_interfaces.front();
-}
-
-/// `json`: the arguments, if they come as JSON.
-Result<Call> parse_call(const ComponentHandle& component, const Options& options,
-                        const std::optional<std::string>& json) {
-  const auto open = options.invoke.find('(');
-  Call call{options.invoke.substr(0, open), {}};
-  call.function.erase(call.function.find_last_not_of(' ') + 1);
-  call.function.erase(0, call.function.find_first_not_of(' '));
-  auto path = path_of(component, call.function);
-  if (!path) {
-    return std::unexpected(std::move(path.error()));
-  }
-  call.function = std::move(*path);
-  auto arguments =
-      json ? parse_json(component, call.function, *json)
-           : parse_wave(component, call.function,
-                        // Blanks for the name: places count from what was typed.
-                        open == std::string::npos ? "()" : std::string(open, ' ') + options.invoke.substr(open));
-  if (!arguments) {
-    return std::unexpected(std::move(arguments.error()));
-  }
-  call.arguments = std::move(*arguments);
-  return call;
-}
-
-/// A name as WAVE takes it: its own words need a mark.
-std::string label(const std::string& name) {
-  constexpr std::array<std::string_view, 8> kWords = {"true", "false", "some", "none", "ok", "err", "inf", "nan"};
-  return std::ranges::find(kWords, name) != kWords.end() ? "%" + name : name;
-}
-
-/// A value of this type as one would type it, so that a suggested call works as it stands.
-std::string sample(const Type& type) {
-  using Kind = Type::Kind;
-  const auto list = [&](std::string_view open, std::string_view close, bool named) {
-    std::string text(open);
-    for (const auto& member : type.members) {
-      text += text.size() > 1 ? ", " : "";
-      text += (named ? label(member.name) + ": " : "") + sample(*member.type);
-    }
-    return text.append(close);
-  };
-  const auto payload = [](std::string_view name, const std::shared_ptr<const Type>& inner) {
-    return inner ? fmt::format("{}({})", name, sample(*inner)) : std::string(name);
-  };
-  switch (type.kind) {
-    case Kind::Bool: return "true";
-    case Kind::F32:
-    case Kind::F64: return "1.0";
-    case Kind::Char: return "'x'";
-    case Kind::String: return "\"x\"";
-    case Kind::List: return "[" + sample(*type.members.at(0).type) + "]";
-    case Kind::Record: return list("{", "}", true);
-    case Kind::Tuple: return list("(", ")", false);
-    case Kind::Variant:
-    case Kind::Enum: return payload(label(type.members.at(0).name), type.members.at(0).type);
-    case Kind::Option: return payload("some", type.members.at(0).type);
-    case Kind::Result: return payload("ok", type.members.at(0).type);
-    case Kind::Flags: return "{" + type.members.at(0).name + "}";
-    default: return "1";
-  }
-}
-
-/// Whether a value of this type can be written down and read.
-bool can_be_typed(const Type& type) {
-  // The last kinds are those that do not cross, or mean something in their own instance only.
-  return type.kind < Type::Kind::Own &&
-         std::ranges::all_of(
-             type.members,
-             [](const Type::Member& member) { return member.type == nullptr || can_be_typed(*member.type); });
-}
-bool can_be_called(const FunctionExport& function) {
-  return !function.type.async && (!function.type.result || can_be_typed(*function.type.result)) &&
-         std::ranges::all_of(function.type.parameters,
-                             [](const auto& parameter) { return can_be_typed(parameter.type); });
-}
-
-std::string sample_call(const FunctionExport& function) {
-  std::string text = function.path + "(";
-  for (const auto& parameter : function.type.parameters) {
-    text += (text.back() == '(' ? "" : ", ") + sample(parameter.type);
-  }
-  return text + ")";
-}
-
-/// The error for a component that is no command when no function was named, with what could be named.
-Error nothing_to_invoke(const ComponentHandle& component, const Options& options) {
-  const auto functions = component.functions();
-  if (functions.empty()) {
-    return bad_call(fmt::format("{} exports no function and is no command", component.name()),
-                    fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
-  }
-  for (const auto& function : functions) {
-    std::cerr << fmt::format("{}: {}\n", harmless(function.path), to_wit(function.type));
-  }
-  const auto typed = std::ranges::find_if(functions, can_be_called);
-  if (typed == functions.end()) {
-    return bad_call(
-        fmt::format("{} is no command, and none of its functions can be called from a shell", component.name()),
-        "handles, futures and streams cannot be typed: call it from a program that embeds the library");
-  }
-  return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", component.name()),
-                  fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
-                              shell_word(options.component), shell_word(sample_call(*typed))));
-}
 
 /// The result on stdout; false when it could not be written or shown.
 bool print_result(const Report& report, bool json) {
@@ -231,20 +91,6 @@ std::string stdin_problem(const std::string& file) {
                             : std::string();
 }
 
-/// What --args-json says, or the file that it names has. `problem`: why that cannot be read.
-std::optional<std::string> json_arguments(const Options& options, std::string& problem) {
-  const auto& given = options.args_json;
-  if (!given || (*given != "-" && !given->starts_with('@'))) {
-    return given;
-  }
-  auto text = read_text(*given == "-" ? *given : given->substr(1));
-  if (!text) {
-    problem = fmt::format("--args-json {}: {}", *given, text.error());
-    return {};
-  }
-  return std::move(*text);
-}
-
 std::string running_line(const Execution& execution, const ExecutionContext& context) {
   const auto usage = execution.usage();
   const auto fuel =
@@ -312,6 +158,10 @@ int run(const Session& session) {
   if (!component) {
     return refuse(component.error(), nullptr, options, file);
   }
+  // Whatever is called: it could not be.
+  if (const auto linked = component->check_imports(); !linked) {
+    return refuse(linked.error(), &*component, options, file);
+  }
   file.clear();
   const auto& context = options.context;
   std::optional<Execution> execution;
@@ -350,8 +200,10 @@ int run(const Session& session) {
     good = good && !report;
   }
   good = (!file.is_stdout() || file.write(report)) && good;
-  const bool silent = !report && std::holds_alternative<Exited>(report.error().kind) && options.invoke.empty();
-  if (options.report_text || (stderr_is_terminal() && !options.quiet) || (!report && !silent)) {
+  // A command's terminal and its failures are its own: grep's 1 says that nothing was found.
+  const bool command = options.invoke.empty();
+  const bool its_own_end = report || (command && std::holds_alternative<Exited>(report.error().kind));
+  if (options.report_text || !its_own_end || (stderr_is_terminal() && !options.quiet && !command)) {
     const bool in_line = flushed.stderr_in_line || (flushed.stdout_in_line && one_terminal());
     std::cerr << (in_line ? "\n" : "") << screen(report, options, colour_wanted());
   }

@@ -35,6 +35,31 @@ std::string fuel(const Report& r) {
                      show_count(r.budget.limits.max_fuel.units), percent(u.fuel.units, r.budget.limits.max_fuel.units));
 }
 
+std::string option_of(std::string_view resource) {
+  std::string option;
+  const CallBudget usual;
+  each_limit(usual, [&](const LimitRow& row, const auto&) {
+    option = row.key == resource ? row.option() : "";
+    return option.empty();
+  });
+  return option;
+}
+
+/// The limits that it nearly met: `92 % of --fuel 10K`.
+std::string near(const Report& r) {
+  std::string text;
+  for (const auto& use : near_limits(r)) {
+    const auto limit = use.unit == "bytes" ? show_bytes(use.limit)
+                       : use.unit == "ns"  ? show_duration(std::chrono::nanoseconds(use.limit))
+                                           : show_count(use.limit);
+    const bool refused = use.name == "memory" && r.usage().memory_refused > 0;
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : " · ",
+                        refused ? std::string("a growth was refused:") : percent(use.used, use.limit) + " of",
+                        option_of(use.key), one_word(limit));
+  }
+  return text;
+}
+
 std::string used(const Report& r) {
   const auto& u = r.usage();
   auto text = fmt::format("{} · cpu {} · memory {} of {}", fuel(r), show_duration(u.cpu_time),
@@ -42,8 +67,14 @@ std::string used(const Report& r) {
   if (u.memory_refused > 0) {
     text += fmt::format(" ({} growth{} refused)", u.memory_refused, u.memory_refused == 1 ? "" : "s");
   }
+  if (u.terminal_wait.count() > 0) {
+    text += fmt::format(" · {} at the terminal", show_duration(u.terminal_wait));
+  }
   for (const auto& [interface, calls] : u.host_calls) {
     text += fmt::format(" · {} call{} of {}", show_count(calls), calls == 1 ? "" : "s", interface);
+  }
+  if (const auto close = near(r); !close.empty()) {
+    text += "\n  near    " + close;
   }
   for (const auto& denial : r.denials) {
     text += fmt::format("\n  denied  {}{}{}{}", name(denial.capability), denial.target.empty() ? "" : " ",
@@ -73,16 +104,6 @@ std::string more_bytes(std::uint64_t n) {
   return n >= kMiB ? fmt::format("{}MiB", (n - 1) / kMiB + 1) : fmt::format("{}KiB", (n - 1) / kKiB + 1);
 }
 std::string more_count(std::uint64_t n) { return one_word(show_count(n)); }
-
-std::string option_of(std::string_view resource) {
-  std::string option;
-  const CallBudget usual;
-  each_limit(usual, [&](const LimitRow& row, const auto&) {
-    option = row.key == resource ? row.option() : "";
-    return option.empty();
-  });
-  return option;
-}
 
 struct Advice {
   const Options& options;

@@ -21,6 +21,12 @@ namespace airssys::wasm::cli {
 /// What the values of such options are called.
 inline constexpr const char *kCount = "N", *kSize = "SIZE", *kTime = "TIME";
 
+/// A time with its unit; a bare number is in seconds.
+[[nodiscard]] inline std::expected<std::chrono::nanoseconds, std::string> parse_time(const std::string& text) {
+  const bool bare = !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos;
+  return parse_duration(bare ? text + "s" : text);
+}
+
 /// Adds options whose values are text with units; what does not parse is a usage error that shows a good value.
 class Units {
  public:
@@ -63,8 +69,7 @@ class Units {
   template <class Time>
   void time(const std::string& name, Time& target, const std::string& help) {
     const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
-      const bool bare = !text.empty() && text.find_first_not_of("0123456789.") == std::string::npos;
-      auto t = parse_duration(bare ? text + "s" : text);
+      auto t = parse_time(text);
       if (t && *t != std::chrono::floor<Time>(*t)) {
         return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
       }

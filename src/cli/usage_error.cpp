@@ -39,7 +39,7 @@ bool is_unit_of(std::string_view type, std::string_view word) {
 /// `any_dash`: what begins with a single one is no option's value.
 std::optional<std::string> unknown_word(const CLI::App& app, const std::vector<std::string>& words, bool any_dash) {
   const bool top = app.get_parent() == nullptr;
-  std::vector<std::string> known;
+  std::vector<std::string> known = {"--help", "-h", "--version"};
   if (top) {
     for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; })) {
       known.push_back(command->get_name());
@@ -94,7 +94,7 @@ UsageError usage_error(const CLI::App& app, const CLI::ParseError& error, const 
     return {miscounted(app, error.what(), words), false};
   }
   const bool no_command = too_few && app.get_parent() == nullptr;
-  return {no_command ? "name a command: run, inspect, compile or validate" : error.what(), false};
+  return {no_command ? "name a command, or a component: airssys-wasm COMPONENT" : error.what(), false};
 }
 
 }  // namespace airssys::wasm::cli

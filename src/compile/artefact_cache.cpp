@@ -36,12 +36,52 @@ fs::path user_cache() {
 
 bool mine_alone(const struct stat& s) { return s.st_uid == ::geteuid() && (s.st_mode & (S_IWGRP | S_IWOTH)) == 0; }
 
-/// What follows an artefact in its file.
+/// What follows an artefact in its file: its checksum, what it is called, how many bytes that takes, and the checksum
+/// of these three.
 using Sum = std::array<std::uint8_t, sizeof(std::uint64_t)>;
+using AboutSize = std::uint16_t;
+constexpr std::size_t kNameMost = 256;
 
 std::optional<Sum> sum_of(int file, std::uint64_t size) {
   const auto sum = base::checksum(file, size);
   return sum ? std::optional(std::bit_cast<Sum>(*sum)) : std::nullopt;
+}
+
+std::vector<std::uint8_t> trailer(const Sum& sum, const ArtefactCache::About& about) {
+  std::vector<std::uint8_t> out(sum.begin(), sum.end());
+  const auto text = about.digest + '\n' + about.name.substr(0, kNameMost);
+  out.insert(out.end(), text.begin(), text.end());
+  const auto size = std::bit_cast<std::array<std::uint8_t, sizeof(AboutSize)>>(static_cast<AboutSize>(text.size()));
+  out.insert(out.end(), size.begin(), size.end());
+  const auto of_these = std::bit_cast<Sum>(base::checksum(out));
+  out.insert(out.end(), of_these.begin(), of_these.end());
+  return out;
+}
+
+/// The end of a file of `size` bytes, taken apart; nothing for a file that this version has not written as it is.
+struct Trailer {
+  std::uint64_t artefact_bytes = 0;
+  Sum sum{};
+  std::string about;
+};
+std::optional<Trailer> trailer_of(int file, std::uint64_t size) {
+  constexpr std::size_t kEnd = sizeof(AboutSize) + sizeof(Sum);
+  std::array<std::uint8_t, sizeof(AboutSize)> raw{};
+  if (size < kEnd || !base::read_all(file, raw, size - kEnd)) {
+    return {};
+  }
+  std::vector<std::uint8_t> all(sizeof(Sum) + std::bit_cast<AboutSize>(raw) + kEnd);
+  if (size < all.size() || !base::read_all(file, all, size - all.size())) {
+    return {};
+  }
+  const auto summed = std::span(all).first(all.size() - sizeof(Sum));
+  const auto expected = std::bit_cast<Sum>(base::checksum(summed));
+  if (!std::ranges::equal(std::span(all).last(sizeof(Sum)), expected)) {
+    return {};
+  }
+  Trailer out{size - all.size(), {}, {summed.begin() + sizeof(Sum), summed.end() - sizeof(AboutSize)}};
+  std::ranges::copy(summed.first(sizeof(Sum)), out.sum.begin());
+  return out;
 }
 
 /// A directory of this user's that nobody else can write to. The cache's own may be a link, which the user has made;
@@ -87,6 +127,18 @@ std::vector<Kept> kept_in(const fs::path& directory) {
   return kept;
 }
 
+/// Those of them that are compiled components: the directory may be one that a user has named, with files of others.
+std::vector<Kept> components_in(const fs::path& directory) {
+  constexpr std::size_t kKeyDigits = 64;
+  auto kept = directory.empty() ? std::vector<Kept>() : kept_in(directory);
+  std::erase_if(kept, [](const Kept& one) {
+    const auto name = one.path.filename().string();
+    const bool key = name.size() == kKeyDigits && name.find_first_not_of("0123456789abcdef") == std::string::npos;
+    return !key && !name.starts_with(kUnfinished);
+  });
+  return kept;
+}
+
 std::uint64_t size_of(const std::vector<Kept>& files) {
   return std::accumulate(files.begin(), files.end(), std::uint64_t{0},
                          [](auto sum, const auto& file) { return sum + file.size; });
@@ -120,10 +172,13 @@ std::optional<ArtefactCache::Found> ArtefactCache::find(const std::string& key) 
     if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode) || !mine_alone(found)) {
       continue;
     }
-    const auto size = static_cast<std::uint64_t>(found.st_size);
+    const auto end = trailer_of(file.get(), static_cast<std::uint64_t>(found.st_size));
+    if (!end) {
+      continue;
+    }
     const auto noted = std::chrono::system_clock::from_time_t(found.st_mtim.tv_sec);
     const bool old = std::chrono::abs(std::chrono::system_clock::now() - noted) > kNotedFor;
-    return Found{Artefact{std::move(file), size - std::min(size, sizeof(Sum))}, old || path == once(key)};
+    return Found{Artefact{std::move(file), end->artefact_bytes}, old || path == once(key)};
   }
   return {};
 }
@@ -207,13 +262,14 @@ void ArtefactCache::evict(std::uint64_t coming) const {
 }
 
 std::optional<std::string> ArtefactCache::refusal(std::uint64_t artefact_bytes) const {
-  if (artefact_bytes + sizeof(Sum) > size_max_.count) {
+  if (artefact_bytes > size_max_.count) {
     return fmt::format("the compiled component is larger than the whole cache may be ({} bytes)", size_max_.count);
   }
   return prepare_directory();
 }
 
-std::optional<std::string> ArtefactCache::store(const std::string& key, const Artefact& artefact) const {
+std::optional<std::string> ArtefactCache::store(const std::string& key, const Artefact& artefact,
+                                                const About& about) const {
   if (auto why = refusal(artefact.size)) {
     return why;
   }
@@ -221,8 +277,9 @@ std::optional<std::string> ArtefactCache::store(const std::string& key, const Ar
   if (!sum) {
     return os_text("the compiled component");
   }
-  evict(artefact.size + sizeof(Sum));
-  const auto bad = copy_to(artefact, once(key), *sum);
+  const auto after = trailer(*sum, about);
+  evict(artefact.size + after.size());
+  const auto bad = copy_to(artefact, once(key), after);
   return bad ? std::optional(bad->why) : std::nullopt;
 }
 
@@ -263,6 +320,52 @@ void ArtefactCache::forget(const std::string& key) const {
     std::error_code gone;
     fs::remove(path, gone);
   }
+}
+
+namespace {
+
+/// Empty for a file of another version.
+ArtefactCache::About about_in(const fs::path& path) {
+  const base::Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat found{};
+  if (!file || ::fstat(file.get(), &found) != 0 || !S_ISREG(found.st_mode)) {
+    return {};
+  }
+  const auto end = trailer_of(file.get(), static_cast<std::uint64_t>(found.st_size));
+  const auto line = end ? end->about.find('\n') : std::string::npos;
+  return line == std::string::npos ? ArtefactCache::About{}
+                                   : ArtefactCache::About{end->about.substr(line + 1), end->about.substr(0, line)};
+}
+
+}  // namespace
+
+CacheContents ArtefactCache::contents() const {
+  CacheContents out{directory_, {}, size_max_, {}};
+  for (const auto& segment : {directory_, protected_}) {
+    for (const auto& file : components_in(segment)) {
+      auto [name, digest] = about_in(file.path);
+      out.size.count += file.size;
+      out.components.push_back({std::move(name), std::move(digest), Bytes{file.size},
+                                fs::file_time_type::clock::to_sys(file.used), segment == protected_});
+    }
+  }
+  std::ranges::sort(out.components, std::ranges::greater(), &CachedComponent::last_used);
+  return out;
+}
+
+std::expected<CacheCleared, base::FileError> ArtefactCache::clear() const {
+  CacheCleared out;
+  for (const auto& segment : {directory_, protected_}) {
+    for (const auto& file : components_in(segment)) {
+      if (::unlink(file.path.c_str()) == 0) {
+        ++out.components;
+        out.size.count += file.size;
+      } else if (errno != ENOENT) {
+        return std::unexpected(base::FileError{os_text(file.path.string())});
+      }
+    }
+  }
+  return out;
 }
 
 }  // namespace airssys::wasm::compile

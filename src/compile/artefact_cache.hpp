@@ -1,6 +1,8 @@
 #pragma once
 
+#include <airssys/wasm/cache.hpp>
 #include <airssys/wasm/units.hpp>
+#include <expected>
 #include <filesystem>
 #include <optional>
 #include <span>
@@ -13,8 +15,8 @@ namespace airssys::wasm::compile {
 
 /// Compiled components on disk. They are native code, so what is read back is trusted only because nobody but this user
 /// can have written it: the directory is the user's and closed to others, each file a plain file of the user's that
-/// nobody else may write, put there whole by a rename. Behind the artefact follows its checksum, since native code that
-/// a disk has changed would end the process or give a false reason.
+/// nobody else may write, put there whole by a rename. Behind the artefact follow its checksum, since native code that
+/// a disk has changed would end the process or give a false reason, and what people call it.
 ///
 /// A segmented LRU (Karedla, Love and Wherry, "Caching strategies to improve disk system performance", 1994): what was
 /// used once lies in the directory itself, what was used again in `again` below it, where four fifths of the room are.
@@ -26,6 +28,10 @@ class ArtefactCache {
   /// Empty `directory`: `$XDG_CACHE_HOME/airssys-wasm/artefacts`, or `~/.cache/...`.
   ArtefactCache(std::filesystem::path directory, Bytes size_max);
 
+  /// What people call it, for `contents`.
+  struct About {
+    std::string name, digest;
+  };
   struct Found {
     Artefact artefact;
     /// That it was used is not written down, or was long ago: `used` would do so.
@@ -38,11 +44,16 @@ class ArtefactCache {
   /// Whether one of this size could be kept at all; a sentence says why not. Makes the directory.
   [[nodiscard]] std::optional<std::string> refusal(std::uint64_t artefact_bytes) const;
   /// Keeps a copy. A sentence says why that failed; the artefact itself is as good as before.
-  [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact) const;
+  [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact,
+                                                 const About& about = {}) const;
   /// What `find` found was of use: it is protected from now on. Without effect when it is gone.
   void used(const std::string& key) const;
   /// Forgets a file that turned out to be unusable (another Wasmtime, another processor).
   void forget(const std::string& key) const;
+  /// What is there, the one used last first.
+  [[nodiscard]] CacheContents contents() const;
+  /// Removes all of it, but for what is being written. Errors: which file could not be removed, and why.
+  [[nodiscard]] std::expected<CacheCleared, base::FileError> clear() const;
 
  private:
   [[nodiscard]] std::optional<std::string> prepare_directory() const;

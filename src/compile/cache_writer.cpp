@@ -31,7 +31,8 @@ std::optional<Artefact> CacheWriter::find(const std::string& key) {
   return waits == work_.end() ? std::nullopt : copy(*waits->artefact);
 }
 
-std::optional<std::string> CacheWriter::store(const std::string& key, const Artefact& artefact) {
+std::optional<std::string> CacheWriter::store(const std::string& key, const Artefact& artefact,
+                                              ArtefactCache::About about) {
   ledger::Amounts cost;
   cost[ledger::Kind::Memory] = artefact.size;
   cost[ledger::Kind::FileDescriptors] = 1;
@@ -44,7 +45,7 @@ std::optional<std::string> CacheWriter::store(const std::string& key, const Arte
     return "no descriptor is left to write it in the background";
   }
   const std::lock_guard lock(mutex_);
-  return waiting(true) < kWaitingMost ? enqueue({key, std::move(copied), std::move(paid)})
+  return waiting(true) < kWaitingMost ? enqueue({key, std::move(copied), std::move(about), std::move(paid)})
                                       : "too many others wait to be written";
 }
 
@@ -52,7 +53,7 @@ void CacheWriter::used(const std::string& key) {
   const std::lock_guard lock(mutex_);
   const auto noted = [&](const Work& w) { return w.key == key && !w.artefact; };
   if (!std::ranges::any_of(work_, noted) && waiting(false) < kNotesMost) {
-    static_cast<void>(enqueue({key, {}, {}}));
+    static_cast<void>(enqueue({key, {}, {}, {}}));
   }
 }
 
@@ -106,7 +107,7 @@ void CacheWriter::work() noexcept {
     std::optional<std::string> why;
     try {
       if (next.artefact) {
-        why = target_.store(next.key, *next.artefact);
+        why = target_.store(next.key, *next.artefact, next.about);
       } else {
         target_.used(next.key);
       }

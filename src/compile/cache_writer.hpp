@@ -9,6 +9,7 @@
 
 #include "base/sync.hpp"
 #include "compile/artefact.hpp"
+#include "compile/artefact_cache.hpp"
 #include "ledger/ledger.hpp"
 
 namespace airssys::wasm::compile {
@@ -21,7 +22,9 @@ class CacheWriter {
  public:
   /// Where it writes to: `store` says why that failed.
   struct Target {
-    std::function<std::optional<std::string>(const std::string& key, const Artefact& artefact)> store;
+    std::function<std::optional<std::string>(const std::string& key, const Artefact& artefact,
+                                             const ArtefactCache::About& about)>
+        store;
     std::function<void(const std::string& key)> used;
   };
   /// Artefacts that wait at a time, each an open file and memory, of the account; and notes of use.
@@ -36,7 +39,8 @@ class CacheWriter {
   /// A copy of what waits under this key.
   [[nodiscard]] std::optional<Artefact> find(const std::string& key);
   /// Has it written. A sentence says why it will not be.
-  [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact);
+  [[nodiscard]] std::optional<std::string> store(const std::string& key, const Artefact& artefact,
+                                                 ArtefactCache::About about = {});
   /// Has its use noted, once while it waits; a note that finds no room is let go.
   void used(const std::string& key);
   /// Waits until all that came before is written, and says why the latest that could not be was not, unless an earlier
@@ -50,6 +54,7 @@ class CacheWriter {
     std::string key;
     /// None: the use of what is there is noted.
     std::optional<Artefact> artefact;
+    ArtefactCache::About about;
     ledger::Reservation paid;
   };
   [[nodiscard]] std::size_t waiting(bool artefacts) const;

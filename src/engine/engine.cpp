@@ -205,6 +205,27 @@ FlushedOutput WasmEngine::flush_output(std::chrono::nanoseconds patience) const 
   return base::forked() ? FlushedOutput{.lost = {}, .complete = false} : core_->flush_output(patience);
 }
 
+CacheContents WasmEngine::cached_components() const {
+  return base::forked() ? CacheContents{} : core_->cache().contents();
+}
+
+Result<CacheCleared> WasmEngine::clear_cache() const {
+  if (base::forked()) {
+    return std::unexpected(base::forked_error());
+  }
+  auto cleared = core_->cache().clear();
+  if (!cleared) {
+    return std::unexpected(Error{BadCall{.cause = BadCallCause::Path},
+                                 Phase::Load,
+                                 "the cache cannot be cleared",
+                                 "remove what is left by hand",
+                                 {},
+                                 {},
+                                 std::move(cleared.error().why)});
+  }
+  return *cleared;
+}
+
 std::optional<std::string> WasmEngine::flush_cache() const {
   return base::forked() ? std::optional(base::forked_error().message) : core_->flush_cache();
 }

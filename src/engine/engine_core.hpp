@@ -55,6 +55,7 @@ class EngineCore {
   [[nodiscard]] const LoadLimits& load_limits() const noexcept { return config_.load; }
   FlushedOutput flush_output(std::chrono::nanoseconds patience) { return workplace_->relay->flush(patience); }
   std::optional<std::string> flush_cache() { return loader_.flush_cache(); }
+  [[nodiscard]] const compile::ArtefactCache& cache() const noexcept { return loader_.cache(); }
   [[nodiscard]] Statistics statistics();
 
  private:

@@ -255,8 +255,7 @@ class Classifier {
 
 }  // namespace
 
-wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices,
-                        std::chrono::steady_clock::time_point deadline) {
+wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices) {
   wasmtime::Budget out{};
   auto* next = std::begin(out.limits);
   each_limit(allowed, [&](const LimitRow& /*row*/, const auto& value) {
@@ -267,8 +266,6 @@ wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices,
   out.wasi_call_fuel = prices.wasi_call.units;
   out.host_call_fuel = prices.host_call.units;
   out.host_byte_fuel = prices.host_byte.units;
-  out.deadline_ns = static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(deadline.time_since_epoch()).count());
   out.stop_on_refused_growth = allowed.limits.stop_on_refused_growth;
   out.stop_on_denied = allowed.limits.on_denied == OnDenied::Stop;
   return out;

@@ -20,7 +20,9 @@ enum class HostStop : std::uint8_t { Deadline, CpuTime, Cancelled, Exhausted };
 /// The figures at the end of a run.
 struct Readings {
   wasmtime::Counters counters{};
+  /// Wall clock, without the time at a terminal that is excused.
   std::chrono::nanoseconds elapsed{};
+  std::chrono::nanoseconds terminal_wait{};
   std::chrono::nanoseconds cpu_time{};
   bool fuel_metered = true;
   std::uint64_t wasm_stack_bytes = 0;
@@ -35,8 +37,7 @@ struct Prices {
   Fuel slice, wasi_call, host_call, host_byte;
 };
 
-[[nodiscard]] wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices,
-                                      std::chrono::steady_clock::time_point deadline);
+[[nodiscard]] wasmtime::Budget budget(const CallBudget& allowed, const Prices& prices);
 [[nodiscard]] Fuel fuel_used(const ResourceLimits& limits, const Readings& readings);
 [[nodiscard]] Phase phase_of(wasmtime::RunPhase phase) noexcept;
 

@@ -58,8 +58,8 @@ nanoseconds MeteredRun::queued(Clock::time_point now) const {
 bool MeteredRun::begin(Clock::time_point now) {
   last_look_ = now;
   began_ns_.store(since_epoch(now), std::memory_order_relaxed);
-  deadline_ = now + allowed().timeout;
-  auto budget = execution::budget(allowed(), settings_.prices, deadline_);
+  deadline_ns_.store(since_epoch(now + allowed().timeout), std::memory_order_relaxed);
+  auto budget = execution::budget(allowed(), settings_.prices);
   budget.cancelled = cancellation();
   budget.ending = settings_.ending;
   auto run = call_.make_run(budget);
@@ -72,14 +72,34 @@ bool MeteredRun::begin(Clock::time_point now) {
   return true;
 }
 
+/// What it has waited at the terminal since the last look moves its deadline.
+void MeteredRun::excuse_waiting(Clock::time_point now) noexcept {
+  const auto since = at_terminal_since_ns_.load(std::memory_order_relaxed);
+  if (since == 0) {
+    return;
+  }
+  const auto waited = since_epoch(now) - since;
+  at_terminal_since_ns_.store(since_epoch(now), std::memory_order_relaxed);
+  count(at_terminal_ns_, waited);
+  count(deadline_ns_, waited);
+}
+
+MeteredRun::Clock::time_point MeteredRun::next_look() const noexcept {
+  // While it waits at the terminal, its deadline keeps its distance: a short one is not looked at all the time.
+  constexpr std::chrono::milliseconds kPatience{100};
+  const auto since = at_terminal_since_ns_.load(std::memory_order_relaxed);
+  return since == 0 ? deadline() : std::max(deadline(), Clock::time_point(nanoseconds(since) + kPatience));
+}
+
 std::optional<HostStop> MeteredRun::due(Clock::time_point now) {
+  excuse_waiting(now);
   if (cancelled()) {
     return HostStop::Cancelled;
   }
   if (shortage_) {
     return HostStop::Exhausted;
   }
-  if (now >= deadline_) {
+  if (now >= deadline()) {
     return HostStop::Deadline;
   }
   const auto most = allowed().limits.max_cpu_time;
@@ -104,11 +124,12 @@ void MeteredRun::rest() noexcept {
   }
 }
 
-wasmtime::CpuLimit MeteredRun::cpu_limit(Clock::time_point began) const {
+wasmtime::Times MeteredRun::times(Clock::time_point began) const {
+  const auto deadline = static_cast<std::uint64_t>(deadline_ns_.load(std::memory_order_relaxed));
   const auto left = allowed().limits.max_cpu_time - cpu_time();
   const auto by = [&](std::int64_t clock_ns) { return static_cast<std::uint64_t>(clock_ns + left.count()); };
-  return held_ ? wasmtime::CpuLimit{by(since_epoch(held_->since)), by(held_->thread_cpu_ns)}
-               : wasmtime::CpuLimit{by(since_epoch(began)), 0};
+  return held_ ? wasmtime::Times{deadline, by(since_epoch(held_->since)), by(held_->thread_cpu_ns)}
+               : wasmtime::Times{deadline, by(since_epoch(began)), 0};
 }
 
 /// CPU time is the thread's own clock, but for the first slice: reading that clock is a system call, and two of them
@@ -123,8 +144,13 @@ wasmtime::Poll MeteredRun::poll(Clock::time_point began) {
   if (!by_wall) {
     hold(began);
   }
-  const auto polled = run_->poll(cpu_limit(began));
+  at_terminal_since_ns_.store(0, std::memory_order_relaxed);
+  auto polled = run_->poll(times(began));
   last_look_ = Clock::now();
+  if (polled == wasmtime::Poll::Terminal) {
+    at_terminal_since_ns_.store(since_epoch(last_look_), std::memory_order_relaxed);
+    polled = wasmtime::Poll::Waiting;
+  }
   const auto ran = (last_look_ - began).count();
   count(running_ns_, ran);
   if (by_wall) {
@@ -206,6 +232,12 @@ void MeteredRun::give_up() noexcept {
   }
 }
 
+nanoseconds MeteredRun::terminal_wait(Clock::time_point now) const noexcept {
+  const auto since = at_terminal_since_ns_.load(std::memory_order_relaxed);
+  const auto before = nanoseconds(at_terminal_ns_.load(std::memory_order_relaxed));
+  return since == 0 ? before : before + std::max(nanoseconds(0), nanoseconds(since_epoch(now) - since));
+}
+
 /// What any thread may read.
 Readings MeteredRun::figures(Clock::time_point now) const {
   Readings out;
@@ -216,7 +248,8 @@ Readings MeteredRun::figures(Clock::time_point now) const {
   } else {
     out.counters.fuel_left = allowed().limits.max_fuel.units;
   }
-  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
+  out.terminal_wait = terminal_wait(now);
+  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed)) - out.terminal_wait;
   out.cpu_time = cpu_time();
   out.fuel_metered = settings_.fuel_metered;
   return out;
@@ -239,6 +272,7 @@ ResourceUsage MeteredRun::plain_usage(const Readings& readings) const noexcept {
   usage.wall_time = readings.elapsed;
   usage.running = std::min(nanoseconds(running_ns_.load(std::memory_order_relaxed)), readings.elapsed);
   usage.waiting = readings.elapsed - usage.running;
+  usage.terminal_wait = readings.terminal_wait;
   const Clock::time_point began{nanoseconds(began_ns_.load(std::memory_order_relaxed))};
   usage.queued = queued(began);
   usage.starting = began - created_ - usage.queued;

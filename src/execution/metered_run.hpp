@@ -111,8 +111,12 @@ class MeteredRun {
   [[nodiscard]] const ledger::Amounts& needs() const { return call_.needs(); }
   /// When queueing began.
   [[nodiscard]] Clock::time_point created() const noexcept { return created_; }
-  /// Far away until it has begun.
-  [[nodiscard]] Clock::time_point deadline() const noexcept { return deadline_; }
+  /// Far away until it has begun. Time at a terminal that is excused moves it.
+  [[nodiscard]] Clock::time_point deadline() const noexcept {
+    return Clock::time_point(std::chrono::nanoseconds(deadline_ns_.load(std::memory_order_relaxed)));
+  }
+  /// When a run that waits has to be asked whether it is `due`.
+  [[nodiscard]] Clock::time_point next_look() const noexcept;
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
     return std::chrono::nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
   }
@@ -125,8 +129,10 @@ class MeteredRun {
   [[nodiscard]] const CallBudget& allowed() const noexcept { return report_.budget; }
   /// From now on this thread's CPU time is the run's, until it rests.
   void hold(Clock::time_point now) noexcept;
-  /// When the CPU time that is left will be spent: by the thread's clock, or by the wall clock alone.
-  [[nodiscard]] wasmtime::CpuLimit cpu_limit(Clock::time_point began) const;
+  /// The deadline, and when the CPU time that is left will be spent: by the thread's clock, or by the wall clock alone.
+  [[nodiscard]] wasmtime::Times times(Clock::time_point began) const;
+  void excuse_waiting(Clock::time_point now) noexcept;
+  [[nodiscard]] std::chrono::nanoseconds terminal_wait(Clock::time_point now) const noexcept;
   void collect();
   void fail(wasmtime::Failure failure, const Readings& last);
   void finish(const Readings& last, bool fuel_lost = false);
@@ -151,6 +157,10 @@ class MeteredRun {
   base::Atomic<std::int64_t> began_ns_ = 0;
   base::Atomic<std::int64_t> running_ns_ = 0;
   base::Atomic<std::int64_t> cpu_ns_ = 0;
+  base::Atomic<std::int64_t> deadline_ns_ = Clock::time_point::max().time_since_epoch().count();
+  /// What it has waited at a terminal, and since when it does; 0: it does not.
+  base::Atomic<std::int64_t> at_terminal_ns_ = 0;
+  base::Atomic<std::int64_t> at_terminal_since_ns_ = 0;
   /// Only the stepping thread knows these: each look at the clock costs some 25 ns, so what follows one uses it.
   bool polled_ = false;
   /// When the thread took it up, and its CPU time then: read once for many slices and host calls, since each reading is
@@ -161,7 +171,6 @@ class MeteredRun {
   };
   std::optional<Held> held_;
   Clock::time_point last_look_;
-  Clock::time_point deadline_ = Clock::time_point::max();
   /// What giving back its memory has taken so far.
   std::chrono::nanoseconds teardown_{};
   /// Under the watch when others may look: it disappears at the end.

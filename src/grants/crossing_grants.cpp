@@ -35,8 +35,9 @@ CrossingGrants::CrossingGrants(const WasiGrants& grants, Bytes max_random, Writt
     stdin_path_ = file->host.string();
     raw.stdin_source = bridge::BridgeStdin::File;
     raw.stdin_content = slice(stdin_path_);
-  } else if (std::holds_alternative<StdinInherited>(grants.stdin_source)) {
-    raw.stdin_source = bridge::BridgeStdin::Inherited;
+  } else if (const auto* inherited = std::get_if<StdinInherited>(&grants.stdin_source)) {
+    raw.stdin_source =
+        inherited->typing_counts ? bridge::BridgeStdin::Inherited : bridge::BridgeStdin::InheritedUntimed;
   }
   raw.coarse_clock_ns = grants.coarse_clock ? static_cast<std::uint64_t>(grants.coarse_clock->count()) : 0;
   raw.random_is_seeded = grants.random_seed.has_value();

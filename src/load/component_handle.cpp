@@ -24,7 +24,8 @@ Result<void> ComponentHandle::check_imports() const {
   return linked ? Result<void>() : std::unexpected(std::move(linked.error()));
 }
 
-Result<std::string> ComponentHandle::wit() const { return behind_->wit(); }
+std::string ComponentHandle::wit(WitPackages packages) const { return behind_->wit(packages); }
+std::vector<FunctionSignature> ComponentHandle::signatures() const { return behind_->signatures(); }
 bool ComponentHandle::is_command() const { return !behind_->command_path().empty(); }
 
 std::vector<FunctionExport> ComponentHandle::functions() const {
@@ -75,8 +76,7 @@ std::string to_json(const ComponentHandle& component, int indent) {
   } else {
     out["required"] = nullptr;
   }
-  const auto wit = component.wit();
-  out["wit"] = wit ? Json(*wit) : Json(nullptr);
+  out["wit"] = component.wit();
   return wit::json_text(out, indent);
 }
 

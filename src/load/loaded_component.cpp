@@ -4,11 +4,13 @@
 
 #include <airssys/wasm/text.hpp>
 #include <algorithm>
+#include <limits>
 #include <ranges>
 
 #include "base/forked.hpp"
 #include "compile/load_error.hpp"
 #include "load/linking.hpp"
+#include "wit/world.hpp"
 
 namespace airssys::wasm::load {
 
@@ -61,24 +63,41 @@ LoadedComponent::LoadedComponent(Identity identity, DescribedComponent component
       notes_(std::move(notes)),
       imported_(imports_from(*host_, description_)) {}
 
-Result<std::string> LoadedComponent::wit() const {
-  if (identity_.bytes.empty()) {
-    return std::unexpected(Error{LoadFailed{},
-                                 Phase::Load,
-                                 "the WIT of a precompiled component is not at hand",
-                                 "inspect the component it was compiled from",
-                                 {},
-                                 {}});
+/// As it was loaded, and its types. What was loaded once is described again: within the same limits.
+wit::Description LoadedComponent::with_named_types() const {
+  auto out = component_->describe(std::numeric_limits<std::uint64_t>::max(), kTypeDepthMost, wit::NamedTypes::Kept);
+  return out ? std::move(*out) : description_;
+}
+
+std::string LoadedComponent::wit(WitPackages packages) const {
+  auto text =
+      identity_.bytes.empty()
+          ? std::unexpected(wasmtime::Failure{wasmtime::Cause::Other, 0, false, "it was loaded precompiled", {}})
+          : wasmtime::wit_text(identity_.bytes, packages == WitPackages::All);
+  if (text) {
+    return std::move(*text);
   }
-  auto text = wasmtime::wit_text(identity_.bytes);
-  if (!text) {
-    // What it cannot say it does not always say without a panic.
-    auto why = text.error().cause == wasmtime::Cause::Panic ? "one of its names or types is unknown to WIT packages"
-                                                            : std::move(text.error().message);
-    return std::unexpected(
-        Error{LoadFailed{}, Phase::Load, "the component cannot be written as a WIT package", {}, std::move(why), {}});
+  // What it cannot say it does not always say without a panic.
+  const auto why = text.error().cause == wasmtime::Cause::Panic ? "one of its names or types is unknown to WIT packages"
+                                                                : std::move(text.error().message);
+  auto lines = "// made from the types, since there is no WIT for this component: " + why;
+  std::ranges::replace(lines, '\n', ' ');
+  return lines + "\n" + wit::world(with_named_types());
+}
+
+std::vector<FunctionSignature> LoadedComponent::signatures() const {
+  std::vector<FunctionSignature> out;
+  for (auto& [path, text] : wit::signatures(with_named_types())) {
+    out.push_back({std::move(path), std::move(text)});
   }
-  return std::move(*text);
+  return out;
+}
+
+/// For errors: its types by their names.
+std::string LoadedComponent::signature(std::string_view path, const FunctionType& type) const {
+  const auto all = wit::signatures(with_named_types());
+  const auto found = std::ranges::find(all, path, &std::pair<std::string, std::string>::first);
+  return found == all.end() ? to_wit(type) : found->second;
 }
 
 std::vector<FunctionExport> LoadedComponent::exported_functions(const wit::Externs& externs) {
@@ -154,7 +173,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
                 {}};
     const auto& near = std::get<BadCall>(error.kind).did_you_mean;
     if (const auto it = std::ranges::find(all, near, &FunctionExport::path); !near.empty() && it != all.end()) {
-      error.help = fmt::format("did you mean {}: {} ?", near, to_wit(it->type));
+      error.help = fmt::format("did you mean {}: {} ?", near, signature(near, it->type));
     }
     return std::unexpected(std::move(error));
   }
@@ -162,7 +181,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     return std::unexpected(Error{
         BadCall{std::string(path), {}, BadCallCause::Function},
         Phase::Link,
-        fmt::format("{} cannot be called: {} {}", path, to_wit(found->type),
+        fmt::format("{} cannot be called: {} {}", path, signature(path, found->type),
                     found->type.async ? "is async, and calls from outside are not" : "has a type that does not cross"),
         {},
         {},

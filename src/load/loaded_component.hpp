@@ -66,7 +66,8 @@ class LoadedComponent {
   [[nodiscard]] const LoadUsage& load() const noexcept { return identity_.load; }
   [[nodiscard]] const wasmtime::Host* owner() const noexcept { return identity_.owner.get(); }
 
-  [[nodiscard]] Result<std::string> wit() const;
+  [[nodiscard]] std::string wit(WitPackages packages) const;
+  [[nodiscard]] std::vector<FunctionSignature> signatures() const;
   [[nodiscard]] const wit::Description& description() const noexcept { return description_; }
   /// Links the imports. LinkFailed names those that nobody offers.
   [[nodiscard]] Result<const wasmtime::Prepared*> prepared() const;
@@ -80,6 +81,9 @@ class LoadedComponent {
   [[nodiscard]] static std::vector<FunctionExport> exported_functions(const wit::Externs& externs);
 
  private:
+  [[nodiscard]] wit::Description with_named_types() const;
+  [[nodiscard]] std::string signature(std::string_view path, const FunctionType& type) const;
+
   const Identity identity_;
   const ledger::Reservation taken_;
   const std::shared_ptr<wasmtime::Component> component_;

@@ -26,7 +26,7 @@ constexpr std::uint8_t kFirstOfBinary = 0;
 constexpr std::size_t kTextHere = 32U << 10U;
 
 /// Part of every cache key: artefacts of another Wasmtime or of other tunables are other files.
-constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 2";
+constexpr std::string_view kArtefactGeneration = "wasmtime 48.0.8, bridge 3";
 
 /// The pre-scan's limits are the first of the table.
 wasmtime::ScanFigures scan_limits(const LoadLimits& limits) {
@@ -58,7 +58,9 @@ Loader::Loader(const RuntimeConfig& config, std::shared_ptr<wasmtime::Host> host
       engines_(config_, std::move(host), account_),
       compiler_(config_.compile, account_),
       cache_(config_.cache_directory, config_.cache_max),
-      cache_writer_({[this](const auto& key, const auto& artefact) { return cache_.store(key, artefact); },
+      cache_writer_({[this](const auto& key, const auto& artefact, const auto& about) {
+                       return cache_.store(key, artefact, about);
+                     },
                      [this](const auto& key) { cache_.used(key); }},
                     account_) {}
 
@@ -179,7 +181,8 @@ Result<DescribedComponent> Loader::map_and_describe(const std::string& path, boo
   if (!mapped) {
     return std::unexpected(std::move(mapped.error()));
   }
-  auto description = mapped->component->describe(config_.load.max_type_nodes, config_.load.max_type_depth);
+  auto description =
+      mapped->component->describe(config_.load.max_type_nodes, config_.load.max_type_depth, wit::NamedTypes::Dropped);
   if (!description) {
     return std::unexpected(compile::load_error(std::move(description.error()), config_.load));
   }
@@ -218,7 +221,7 @@ Result<DescribedComponent> Loader::obtain(const Source& source, const base::Dige
   const auto take = [&](const compile::Artefact& made) {
     component = map(made);
     if (*component) {
-      keep(key, made, notes);
+      keep(key, made, {source.name, base::hex(digest)}, notes);
     }
   };
   const auto artefact = compile(source, found.figures.concurrency, {find, take});
@@ -251,13 +254,14 @@ std::optional<compile::Artefact> Loader::cached(const std::string& key) {
   return std::move(found->artefact);
 }
 
-void Loader::keep(const std::string& key, const compile::Artefact& artefact, LoadNotes& notes) {
+void Loader::keep(const std::string& key, const compile::Artefact& artefact, compile::ArtefactCache::About about,
+                  LoadNotes& notes) {
   if (!config_.cache) {
     return;
   }
   auto why = cache_.refusal(artefact.size);
   if (!why) {
-    why = cache_writer_.store(key, artefact);
+    why = cache_writer_.store(key, artefact, std::move(about));
   }
   if (why) {
     ++not_kept_;

@@ -68,6 +68,7 @@ class Loader {
   [[nodiscard]] std::uint64_t queued() { return compiler_.waiting(); }
   [[nodiscard]] std::uint64_t not_kept() { return not_kept_.load() + cache_writer_.failed(); }
   [[nodiscard]] std::optional<std::string> flush_cache() { return cache_writer_.flush(); }
+  [[nodiscard]] const compile::ArtefactCache& cache() const noexcept { return cache_; }
   /// What each place for a run takes of the process.
   [[nodiscard]] ledger::Amounts place_cost() const { return wasmtime::place_cost(engines_.settings(false)); }
 
@@ -105,7 +106,8 @@ class Loader {
   [[nodiscard]] Result<DescribedComponent> obtain(const Source& source, const base::Digest& digest,
                                                   const wasmtime::Scan& found, LoadNotes& notes);
   [[nodiscard]] std::optional<compile::Artefact> cached(const std::string& key);
-  void keep(const std::string& key, const compile::Artefact& artefact, LoadNotes& notes);
+  void keep(const std::string& key, const compile::Artefact& artefact, compile::ArtefactCache::About about,
+            LoadNotes& notes);
   [[nodiscard]] Result<ComponentHandle> finish_load(const Source& source);
 
   const RuntimeConfig& config_;

@@ -189,6 +189,7 @@ auto usage(const ResourceUsage& u) {
     object("wall_ns", ns(u.wall_time));
     object("running_ns", ns(u.running));
     object("waiting_ns", ns(u.waiting));
+    object("terminal_wait_ns", ns(u.terminal_wait));
     object("queued_ns", ns(u.queued));
     object("starting_ns", ns(u.starting));
     object("teardown_ns", ns(u.teardown));
@@ -231,12 +232,15 @@ std::string to_json(const Report& r) {
   const auto denial = [](Object& object, const Denial& d) {
     object("capability", name(d.capability))("target", d.target)("count", d.count);
   };
+  const auto near = [](Object& object, const LimitUse& use) {
+    object("limit", use.key)("used", use.used)("allowed", use.limit);
+  };
   std::string out;
   Object object(out);
   object("schema", 1)("id", r.id.text())("started_at", iso8601(r.started_at))("component", component);
   object("function", r.function)("outcome", name(r.outcome()))("result", result);
   object("limits", limits(r))("stop", why)("usage", usage(r.usage()))("load", load);
-  object("denials", list(r.denials, denial));
+  object("near", list(near_limits(r), near))("denials", list(r.denials, denial));
   object.end();
   return out;
 }

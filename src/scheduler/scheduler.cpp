@@ -145,16 +145,11 @@ void Scheduler::step(Core core, Lock& lock) {
     let_go();
     return;
   }
-  const bool first = core->deadline() == Clock::time_point::max();
   lock.unlock();
   const auto next = core->step(Clock::now());
-  // While this thread held the run, another may have found its deadline passed and let go of it.
-  if (next == SharedRun::Next::Wait && !first && Clock::now() >= core->deadline()) {
-    core->wake();
-  }
   lock.lock();
   if (next == SharedRun::Next::Done) {
-    core->keep_slot(deadlines_.extract({core->deadline(), core->order}));
+    core->keep_slot(deadlines_.extract(core->deadline_key()));
     leave(*core);
     lock.unlock();
     core->publish();
@@ -162,8 +157,9 @@ void Scheduler::step(Core core, Lock& lock) {
     lock.lock();
     return;
   }
-  // Another worker may have finished it already: it can be claimed from the moment the step was over.
-  if (first && core->seated) {
+  // Another worker may have finished it already: it can be claimed from the moment the step was over. It is not listed
+  // after its first step, and where its time had come while somebody held it.
+  if (core->seated && !core->has_deadline_listed()) {
     const auto at = deadlines_.insert(core->deadline_slot(core)).position;
     if (at == deadlines_.begin() && idle_ > 0) {
       work_.notify_one();

@@ -72,7 +72,8 @@ void SharedRun::make_slots() {
 }
 
 SharedRun::Deadlines::node_type SharedRun::deadline_slot(std::shared_ptr<SharedRun> self) noexcept {
-  deadline_slot_.key() = {deadline(), order};
+  listed_at_ = run_->next_look();
+  deadline_slot_.key() = {listed_at_, order};
   deadline_slot_.mapped() = std::move(self);
   return std::move(deadline_slot_);
 }

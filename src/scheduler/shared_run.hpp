@@ -42,12 +42,15 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   /// Whoever owns the two keeps them in one allocation with this: see `StartedRun`.
   SharedRun(execution::Call* call, Report& report, const execution::Metering& settings) noexcept;
 
-  /// Those that have begun and are not over, by deadline, then by their order.
+  /// Those that have begun and are not over, by when they are to be asked whether they are due, then by their order.
   using Deadlines = std::map<std::pair<Clock::time_point, std::uint64_t>, std::shared_ptr<SharedRun>>;
   /// What its driver lists it in, so that nothing has to be allocated once it is admitted.
   void make_slots();
   /// The slot, filled in for `self`. Only while it is not in use.
   [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<SharedRun> self) noexcept;
+  /// True while the slot is in use. `deadline_key`: what it is listed under.
+  [[nodiscard]] bool has_deadline_listed() const noexcept { return deadline_slot_.empty(); }
+  [[nodiscard]] Deadlines::key_type deadline_key() const noexcept { return {listed_at_, order}; }
   /// Takes back the slot, which may be empty.
   void keep_slot(Deadlines::node_type slot) noexcept;
 
@@ -82,8 +85,6 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   [[nodiscard]] const RunId& id() const noexcept { return report_.id; }
   /// The report once it is complete, without a lock; null before.
   [[nodiscard]] const Report* finished() const noexcept { return done() ? &report_ : nullptr; }
-  /// Far away until the run has begun.
-  [[nodiscard]] Clock::time_point deadline() const noexcept { return run_->deadline(); }
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept { return run_->cpu_time(); }
   [[nodiscard]] const ledger::Amounts& needs() const { return run_->needs(); }
   void has_place(Clock::time_point now) noexcept { run_->has_place(now); }
@@ -105,6 +106,7 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
 
   std::shared_ptr<Driver> driver_;
   Deadlines::node_type deadline_slot_;
+  Clock::time_point listed_at_ = Clock::time_point::max();
   base::Atomic<State> state_;
   base::Atomic<bool> cancelled_ = false;
 

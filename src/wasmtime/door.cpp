@@ -64,13 +64,14 @@ class BridgedComponent final : public Component {
     }
     return RequiredResources{r.memories, r.tables, Bytes{r.memory_pages_max * kPage}, r.table_elements_max};
   }
-  [[nodiscard]] Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max) const override {
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max,
+                                               wit::NamedTypes named) const override {
     bridge::BridgeBytes out{};
     OutFailure failure;
     if (!bridge::bridge_component_describe(handle_.get(), nodes_max, depth_max, &out, failure)) {
       return std::unexpected(failure.take());
     }
-    auto description = wit::decode_description(take(out).bytes());
+    auto description = wit::decode_description(take(out).bytes(), named);
     if (!description) {
       return std::unexpected(Failure{Cause::Panic, 0, false, "the description does not decode", {}});
     }
@@ -194,10 +195,10 @@ Try<std::string> wave(std::span<const std::uint8_t> value) {
   return text_of(take(out));
 }
 
-Try<std::string> wit_text(std::span<const std::uint8_t> bytes) {
+Try<std::string> wit_text(std::span<const std::uint8_t> bytes, bool with_wasi) {
   bridge::BridgeBytes out{};
   OutFailure failure;
-  if (!bridge::bridge_wit(slice(bytes), &out, failure)) {
+  if (!bridge::bridge_wit(slice(bytes), with_wasi, &out, failure)) {
     return std::unexpected(failure.take());
   }
   return text_of(take(out));

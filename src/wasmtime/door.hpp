@@ -162,7 +162,8 @@ class Component {
   Component& operator=(const Component&) = delete;
   virtual ~Component() = default;
   [[nodiscard]] virtual std::optional<RequiredResources> required() const = 0;
-  [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max) const = 0;
+  [[nodiscard]] virtual Try<wit::Description> describe(std::uint64_t nodes_max, std::uint64_t depth_max,
+                                                       wit::NamedTypes named) const = 0;
   /// `path`: names from the outermost instance to the function.
   [[nodiscard]] virtual Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const = 0;
   /// `between_components`: values may go from one place in it to another without a call of the host.
@@ -191,7 +192,8 @@ struct ScanPatience {
 [[nodiscard]] Try<base::Buffer> compile(const Settings& settings, std::span<const std::uint8_t> bytes);
 [[nodiscard]] Try<base::Buffer> wat_to_bytes(std::string_view text);
 [[nodiscard]] Try<std::string> wave(std::span<const std::uint8_t> value);
-[[nodiscard]] Try<std::string> wit_text(std::span<const std::uint8_t> bytes);
+/// `with_wasi`: also the packages of WASI that it names.
+[[nodiscard]] Try<std::string> wit_text(std::span<const std::uint8_t> bytes, bool with_wasi);
 /// Whether WASI 0.2 has this import.
 [[nodiscard]] bool is_wasi(std::string_view import);
 

@@ -45,8 +45,8 @@ class BridgedRun : public Run {
                                       .release = [](void* data) { static_cast<WakeTarget*>(data)->let_go(); }});
     aimed_ = true;
   }
-  Poll poll(const CpuLimit& cpu) final {
-    const auto polled = bridge::bridge_run_poll(raw_, cpu);
+  Poll poll(const Times& times) final {
+    const auto polled = bridge::bridge_run_poll(raw_, times);
     over_ = polled == Poll::Done;
     return polled;
   }

@@ -22,7 +22,7 @@ namespace airssys::wasm::wasmtime {
 using Budget = bridge::BridgeBudget;
 using Cause = bridge::BridgeCause;
 using Counters = bridge::BridgeUsage;
-using CpuLimit = bridge::BridgeCpuLimit;
+using Times = bridge::BridgeTimes;
 using Limit = bridge::BridgeLimit;
 using LoadLimit = bridge::BridgeLoadLimit;
 using Poll = bridge::BridgePoll;
@@ -107,8 +107,8 @@ class Run {
   /// Whom to wake. Until somebody is named a run never says Waiting, but Slice: most are over before anybody would
   /// wait.
   virtual void wake_to(const std::shared_ptr<WakeTarget>& target) = 0;
-  /// Runs the guest for one slice at most. Never blocks.
-  virtual Poll poll(const CpuLimit& cpu) = 0;
+  /// Runs the guest for one slice at most. Never blocks. `times`: when it is over, for this poll.
+  virtual Poll poll(const Times& times) = 0;
   /// After `Done`, once.
   virtual std::expected<Answer, Failure> take_result() = 0;
   /// Between polls: unwinds the guest and frees its memory. The counters stay. Answers with Halted, and the frames of a

@@ -32,6 +32,8 @@ struct Item {
   Kind kind = Kind::Function;
   FunctionType function;
   Externs instance;
+  /// Of a type, where the description keeps them. Of a resource: `Own` with its number.
+  Type type;
 };
 struct Extern {
   std::string name;
@@ -40,7 +42,10 @@ struct Extern {
 struct Description {
   Externs imports, exports;
 };
-[[nodiscard]] std::optional<Description> decode_description(std::span<const std::uint8_t> bytes);
+/// Whether a description keeps the types that are imported and exported by themselves. Only who writes them down needs
+/// them; a loaded component is charged without.
+enum class NamedTypes : bool { Dropped, Kept };
+[[nodiscard]] std::optional<Description> decode_description(std::span<const std::uint8_t> bytes, NamedTypes named);
 
 /// Why `value` is no value of `type`: a path and a sentence, or nothing when it is one.
 [[nodiscard]] std::optional<std::string> mismatch(const Value& value, const Type& type);

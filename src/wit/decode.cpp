@@ -172,7 +172,7 @@ FunctionType function(Reader& in) {
   return out;
 }
 
-Externs externs(Reader& in, unsigned depth) {
+Externs externs(Reader& in, unsigned depth, NamedTypes named) {
   Externs out;
   if (depth > kDepthMax) {
     in.fail();
@@ -184,9 +184,15 @@ Externs externs(Reader& in, unsigned depth) {
     item.kind = static_cast<Item::Kind>(in.byte());
     switch (item.kind) {
       case Item::Kind::Function: item.function = function(in); break;
-      case Item::Kind::Instance: item.instance = externs(in, depth + 1); break;
-      case Item::Kind::Type: static_cast<void>(type(in, 0)); break;
-      case Item::Kind::Resource: static_cast<void>(in.number<std::uint32_t>()); break;
+      case Item::Kind::Instance: item.instance = externs(in, depth + 1, named); break;
+      case Item::Kind::Type: {
+        auto its = type(in, 0);
+        if (named == NamedTypes::Kept) {
+          item.type = std::move(its);
+        }
+        break;
+      }
+      case Item::Kind::Resource: item.type = {Type::Kind::Own, {}, in.number<std::uint32_t>()}; break;
       case Item::Kind::CoreModule:
       case Item::Kind::Component:
       case Item::Kind::CoreFunction: break;
@@ -213,10 +219,10 @@ std::optional<std::vector<Value>> decode_all(std::span<const std::uint8_t> bytes
   return in.bad() ? std::nullopt : std::optional(std::move(out));
 }
 
-std::optional<Description> decode_description(std::span<const std::uint8_t> bytes) {
+std::optional<Description> decode_description(std::span<const std::uint8_t> bytes, NamedTypes named) {
   Reader in(bytes);
-  Description out{externs(in, 0), {}};
-  out.exports = externs(in, 0);
+  Description out{externs(in, 0, named), {}};
+  out.exports = externs(in, 0, named);
   return in.bad() || !in.done() ? std::nullopt : std::optional(std::move(out));
 }
 

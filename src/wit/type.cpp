@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "wit/type_text.hpp"
+
 namespace airssys::wasm {
 
 bool operator==(const Type& a, const Type& b) {
@@ -29,8 +31,6 @@ namespace {
 constexpr std::array<std::string_view, 13> kPlain = {"bool", "s8",  "u8",  "s16", "u16",  "s32",   "u32",
                                                      "s64",  "u64", "f32", "f64", "char", "string"};
 
-std::string inner(const Type::Member& member) { return member.type ? to_wit(*member.type) : "_"; }
-
 /// `open a, b close`, each element shown by `show`.
 template <class Show>
 std::string listed(std::string_view open, const std::vector<Type::Member>& members, std::string_view close, Show show) {
@@ -43,65 +43,75 @@ std::string listed(std::string_view open, const std::vector<Type::Member>& membe
   return text.append(close);
 }
 
-std::string named(const Type::Member& member) { return member.name + ": " + inner(member); }
 std::string name_only(const Type::Member& member) { return member.name; }
-std::string a_case(const Type::Member& member) {
-  return member.type ? member.name + "(" + to_wit(*member.type) + ")" : member.name;
-}
-
-std::string result(const Type& type) {
-  const auto &ok = type.members.at(0), &error = type.members.at(1);
-  if (!ok.type && !error.type) {
-    return "result";
-  }
-  return error.type ? "result<" + inner(ok) + ", " + inner(error) + ">" : "result<" + inner(ok) + ">";
-}
-
-std::string carried(std::string_view name, const Type& type) {
-  return listed(type.members.empty() ? name : std::string(name) + "<", type.members, type.members.empty() ? "" : ">",
-                inner);
-}
 
 }  // namespace
 
-std::string to_wit(const Type& type) {
+namespace wit {
+
+std::string type_text(const Type& type, const PartText& part) {
   using Kind = Type::Kind;
   const auto plain = static_cast<std::size_t>(type.kind);
   if (plain < kPlain.size()) {
     return std::string(kPlain.at(plain));
   }
+  const auto inner = [&](const Type::Member& member) { return member.type ? part(*member.type) : "_"; };
+  const auto named = [&](const Type::Member& member) { return member.name + ": " + inner(member); };
+  const auto a_case = [&](const Type::Member& member) {
+    return member.type ? member.name + "(" + part(*member.type) + ")" : member.name;
+  };
+  const auto carried = [&](std::string_view name) {
+    return listed(type.members.empty() ? name : std::string(name) + "<", type.members, type.members.empty() ? "" : ">",
+                  inner);
+  };
   switch (type.kind) {
     case Kind::Record: return listed("record { ", type.members, " }", named);
     case Kind::Variant: return listed("variant { ", type.members, " }", a_case);
     case Kind::Enum: return listed("enum { ", type.members, " }", name_only);
     case Kind::Flags: return listed("flags { ", type.members, " }", name_only);
-    case Kind::Result: return result(type);
+    case Kind::Result: {
+      const auto &ok = type.members.at(0), &error = type.members.at(1);
+      if (!ok.type && !error.type) {
+        return "result";
+      }
+      return error.type ? "result<" + inner(ok) + ", " + inner(error) + ">" : "result<" + inner(ok) + ">";
+    }
     case Kind::Own: return "resource" + std::to_string(type.number);
     case Kind::Borrow: return "borrow<resource" + std::to_string(type.number) + ">";
     case Kind::FixedLengthList: return "list<" + inner(type.members.at(0)) + ", " + std::to_string(type.number) + ">";
-    case Kind::List: return carried("list", type);
-    case Kind::Tuple: return carried("tuple", type);
-    case Kind::Option: return carried("option", type);
-    case Kind::Map: return carried("map", type);
-    case Kind::Future: return carried("future", type);
-    case Kind::Stream: return carried("stream", type);
+    case Kind::List: return carried("list");
+    case Kind::Tuple: return carried("tuple");
+    case Kind::Option: return carried("option");
+    case Kind::Map: return carried("map");
+    case Kind::Future: return carried("future");
+    case Kind::Stream: return carried("stream");
     default: return "error-context";
   }
 }
 
-std::string to_wit(const FunctionType& type) {
+std::string function_text(const FunctionType& type, const PartText& part) {
   std::string text = type.async ? "async func(" : "func(";
   std::string_view separator;
   for (const auto& parameter : type.parameters) {
     text.append(separator).append(parameter.name).append(parameter.name.empty() ? "" : ": ");
-    text += to_wit(parameter.type);
+    text += part(parameter.type);
     separator = ", ";
   }
   text += ")";
   if (type.result) {
-    text.append(" -> ").append(to_wit(*type.result));
+    text.append(" -> ").append(part(*type.result));
   }
   return text;
+}
+
+}  // namespace wit
+
+std::string to_wit(const Type& type) {
+  return wit::type_text(type, [](const Type& part) { return to_wit(part); });
+}
+
+std::string to_wit(const FunctionType& type) {
+  return wit::function_text(type, [](const Type& part) { return to_wit(part); });
 }
 
 }  // namespace airssys::wasm

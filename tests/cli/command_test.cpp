@@ -266,7 +266,7 @@ TEST_F(CommandTest, WordsOfTheGuestMayLookLikeUnits) {
 
 // A default that is shown can be typed.
 TEST_F(CommandTest, DefaultsAreOneWord) {
-  const auto help = run({"run", "--help"}).out;
+  const auto help = run({"run", "--help", "limits"}).out;
   EXPECT_THAT(help, HasSubstr("[128MiB]"));
   EXPECT_THAT(help, ::testing::Not(ContainsRegex("\\[[0-9]+ [A-Za-z]")));
 }
@@ -302,7 +302,7 @@ TEST_F(CommandTest, OtherVersionsAndOtherFilesAreNamed) {
 }
 
 TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
-  const auto ended = run({"--help"});
+  const auto ended = run({"--help", "exit-codes"});
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.out, ContainsRegex("124 +timeout"));
   EXPECT_THAT(ended.out, ContainsRegex("105 +fuel_exhausted"));

@@ -138,7 +138,8 @@ TEST_F(DocumentsTest, VersionsAreThoseThatAreBuilt) {
   const auto version = between(text_of("CMakeLists.txt"), "project(airssys-wasm VERSION ", " ");
   const auto wasmtime = between(text_of("src/wasmtime/Cargo.toml"), "wasmtime = { version = \"=", "\"");
   int status = 0;
-  EXPECT_EQ(output_of("airssys-wasm --version", status), "airssys-wasm " + version + " (Wasmtime " + wasmtime + ")\n");
+  EXPECT_THAT(output_of("airssys-wasm --version", status),
+              ::testing::StartsWith("airssys-wasm " + version + " (Wasmtime " + wasmtime + ")\n"));
   // Compiled code of another Wasmtime is never looked for under the same name.
   EXPECT_THAT(text_of("src/load/loader.cpp"), ::testing::HasSubstr("\"wasmtime " + wasmtime + ","));
 }

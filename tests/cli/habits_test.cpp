@@ -1,4 +1,8 @@
+#include <chrono>
+#include <thread>
+
 #include "support/granted_command.hpp"
+#include "support/slow_text.hpp"
 
 namespace airssys::wasm::test {
 namespace {
@@ -122,6 +126,112 @@ TEST_F(HabitsTest, LoadLimitsMayFollowOneAnother) {
     EXPECT_EQ(ended.status, 102);
     EXPECT_THAT(ended.err, ::testing::HasSubstr("functions"));
   }
+}
+
+TEST_F(HabitsTest, ACoarseClockTakesSecondsWithoutAUnitToo) {
+  write("next.wat", kNext);
+  EXPECT_EQ(run({"run", "--coarse-clock", "1.5", "next.wat", "--invoke", "next(1)"}).out, "2\n");
+  EXPECT_THAT(run({"run", "--coarse-clock", "0", "next.wat", "--invoke", "next(1)"}).err,
+              HasSubstr("the step is zero"));
+}
+
+TEST_F(HabitsTest, ACommandsOwnEndIsItsOwnAlsoOnATerminal) {
+  stderr_is_terminal = true;
+  write("fails.wat", command("(i32.const 1)"));
+  const auto ended = run({"run", "fails.wat"});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_EQ(ended.err, "");
+  write("args.wat", kArguments);
+  EXPECT_EQ(run({"run", "args.wat"}).err, "");
+  EXPECT_THAT(run({"run", "fails.wat", "--show-report"}).err, HasSubstr("exited"));
+  EXPECT_THAT(run({"run", "args.wat", "--show-report"}).err, HasSubstr("returned in"));
+  EXPECT_THAT(run({"run", "args.wat", "--fuel", "1"}).err, HasSubstr("fuel limit of 1 reached"));
+}
+
+/// A terminal at which somebody types after a while.
+class Typist {
+ public:
+  Typist(std::string text, std::chrono::milliseconds after) {
+    EXPECT_EQ(::openpty(&keyboard_, &screen_, nullptr, nullptr, nullptr), 0);
+    typing_ = std::jthread([this, text = std::move(text), after] {
+      std::this_thread::sleep_for(after);
+      EXPECT_EQ(::write(keyboard_, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    });
+  }
+  Typist(const Typist&) = delete;
+  Typist& operator=(const Typist&) = delete;
+  ~Typist() {
+    typing_.join();
+    ::close(keyboard_);
+    ::close(screen_);
+  }
+  [[nodiscard]] int terminal() const { return screen_; }
+
+ private:
+  int keyboard_ = -1, screen_ = -1;
+  std::jthread typing_;
+};
+
+TEST_F(HabitsTest, WhoTypesSlowlyIsWaitedForUnlessATimeoutIsGiven) {
+  write("cat.wat", kCat);
+  // The end of the input at a terminal.
+  constexpr const char* kLine = "typed\n\x04";
+  {
+    const Typist typist(kLine, std::chrono::milliseconds(400));
+    stdin_instead = typist.terminal();
+    const auto ended = run({"run", "cat.wat", "--report", "report.json"});
+    EXPECT_EQ(ended.status, 0) << ended.err;
+    EXPECT_EQ(ended.out, "typed\n");
+    const auto usage = Json::parse(content("report.json"))["usage"];
+    EXPECT_GT(usage["terminal_wait_ns"], 200'000'000);
+    EXPECT_LT(usage["wall_ns"], 200'000'000);
+  }
+  const Typist typist(kLine, std::chrono::milliseconds(800));
+  stdin_instead = typist.terminal();
+  EXPECT_EQ(run({"run", "cat.wat", "--timeout", "200ms"}).status, 124) << "an explicit limit counts everything";
+}
+
+TEST_F(HabitsTest, CompilingACommandIsShownAndTheLineIsGoneWhenItStarts) {
+  auto slow = kHello;
+  const std::string_view open = "(component ";
+  const auto text = slow_text();
+  const auto module = text.substr(open.size(), text.size() - open.size() - 1);
+  slow.insert(open.size(), module);
+  write("slow.wat", slow);
+  stderr_is_terminal = one_place = true;
+  const auto ended = run({"run", "--no-cache", "slow.wat"});
+  EXPECT_EQ(ended.status, 0);
+  EXPECT_THAT(ended.err, HasSubstr("compiling slow.wat (1 s)"));
+  EXPECT_TRUE(ended.err.ends_with("\r\x1b[Khello\r\n")) << ended.err;
+}
+
+TEST_F(HabitsTest, WhatCannotBeLinkedIsSaidBeforeACallIsSuggested) {
+  write("missing.wat", R"((component (import "acme:a/b@1.0.0" (instance (export "f" (func (param "n" u32)))))
+    (core module $m (func (export "run") (result i32) i32.const 1)) (core instance $i (instantiate $m))
+    (func (export "run") (result s32) (canon lift (core func $i "run")))))");
+  for (const auto& words : {std::vector<std::string>{"run", "missing.wat"},
+                            std::vector<std::string>{"run", "missing.wat", "--invoke", "typo("}}) {
+    const auto ended = run(words);
+    EXPECT_EQ(ended.status, 103);
+    EXPECT_THAT(ended.err, HasSubstr("acme:a/b@1.0.0"));
+    EXPECT_THAT(ended.err, Not(HasSubstr("--invoke")));
+  }
+}
+
+TEST_F(HabitsTest, InspectShowsFirstWhatCanBeTypedAndWasiOnlyWhenAsked) {
+  write("args.wat", kArguments);
+  const auto seen = run({"inspect", "args.wat"}).out;
+  EXPECT_THAT(seen, HasSubstr("// a command: airssys-wasm run args.wat\n"));
+  EXPECT_THAT(seen, HasSubstr("import wasi:cli/environment@0.2.0;"));
+  EXPECT_THAT(seen, Not(HasSubstr("package wasi:cli")));
+  EXPECT_THAT(run({"inspect", "--wasi", "args.wat"}).out, HasSubstr("package wasi:cli@0.2.0 {"));
+  EXPECT_THAT(Json::parse(run({"inspect", "--json", "args.wat"}).out)["wit"].get<std::string>(),
+              HasSubstr("package wasi:cli@0.2.0 {"));
+  write("mirror.wat", kMirror);
+  const auto mirror = run({"inspect", "mirror.wat"}).out;
+  EXPECT_LT(mirror.find("//   mirror: func(r: r) -> r\n"), mirror.find("world root"));
+  EXPECT_THAT(mirror, HasSubstr("// for example: airssys-wasm run mirror.wat --invoke 'mirror({name: \"x\", at: [1], "
+                                "set: some(true)})'\n"));
 }
 
 }  // namespace

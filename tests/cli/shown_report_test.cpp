@@ -21,7 +21,7 @@ Json steady(const std::string& line) {
 TEST_F(ShownReportTest, OnATerminalTheReportBeginsALineAfterUnfinishedStdout) {
   write("hell.wat", command("(call $out (i32.const 64) (i32.const 4)) (i32.const 0)", "hell"));
   one_place = stderr_is_terminal = true;
-  EXPECT_TRUE(run({"run", "hell.wat"}).err.starts_with("hell\r\n"));
+  EXPECT_TRUE(run({"run", "--show-report", "hell.wat"}).err.starts_with("hell\r\n"));
 }
 
 TEST_F(ShownReportTest, TheReportIsOneLineAfterTheResultOrInAFile) {

@@ -197,7 +197,7 @@ TEST(ClassifyTest, TheBridgesLimitsAreTheRowsOfTheTableInItsOrder) {
       {Limit::Memories, "memories 17 99 count"},
       {Limit::Tables, "tables 18 99 count"},
   };
-  const auto budget = execution::budget(allowed(), {}, {});
+  const auto budget = execution::budget(allowed(), {});
   for (const auto& [limit, what] : all) {
     const auto error = failed({Cause::Limit, 99, false, {}, {}, {}, limit}, allowed(), half());
     EXPECT_EQ(std::visit(Describe{}, error.kind), what);

@@ -117,13 +117,14 @@ void cache_writer_scenario(std::uint64_t seed) {
   unsigned accepted = 0;
   {
     base::Mutex mutex;
-    compile::CacheWriter writer({[&](const std::string&, const compile::Artefact&) -> std::optional<std::string> {
-                                   base::sleep_for(10us);
-                                   ++stored;
-                                   return {};
-                                 },
-                                 [](const std::string&) {}},
-                                ledger::Account::open({}));
+    compile::CacheWriter writer(
+        {[&](const std::string&, const compile::Artefact&, const auto&) -> std::optional<std::string> {
+           base::sleep_for(10us);
+           ++stored;
+           return {};
+         },
+         [](const std::string&) {}},
+        ledger::Account::open({}));
     std::vector<base::Thread> threads;
     for (unsigned i = 0; i < 3; ++i) {
       threads.emplace_back([&, own = Dice(seed * 3 + i)]() mutable {

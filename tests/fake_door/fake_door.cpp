@@ -96,7 +96,7 @@ class FakeRun final : public Run {
     target_ = target;
     calls_->wake_to(target);
   }
-  Poll poll(const CpuLimit& /*cpu*/) override {
+  Poll poll(const Times& /*times*/) override {
     ++slices_;
     phase_ = RunPhase::Call;
     fuel_.fetch_sub(std::min(fuel_.load(), kFuelOfASlice));
@@ -253,8 +253,8 @@ class FakeComponent final : public Component {
  public:
   explicit FakeComponent(std::shared_ptr<FakeHost> host) : host_(std::move(host)) {}
   [[nodiscard]] std::optional<RequiredResources> required() const override { return RequiredResources{}; }
-  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/,
-                                               std::uint64_t /*depth_max*/) const override {
+  [[nodiscard]] Try<wit::Description> describe(std::uint64_t /*nodes_max*/, std::uint64_t /*depth_max*/,
+                                               wit::NamedTypes /*named*/) const override {
     const Type u32{Type::Kind::U32, {}, 0};
     const auto function = [&](const char* name, bool asks) {
       wit::Extern out{name, {}};
@@ -315,7 +315,7 @@ Try<base::Buffer> compile(const Settings& /*settings*/, std::span<const std::uin
 }
 Try<base::Buffer> wat_to_bytes(std::string_view /*text*/) { return borrowed(preamble); }
 Try<std::string> wave(std::span<const std::uint8_t> /*value*/) { return std::string(); }
-Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/) { return std::string(); }
+Try<std::string> wit_text(std::span<const std::uint8_t> /*bytes*/, bool /*with_wasi*/) { return std::string(); }
 bool is_wasi(std::string_view /*import*/) { return false; }
 
 std::shared_ptr<Output> Output::make(std::uint32_t /*capacity*/) { return nullptr; }

@@ -4,6 +4,7 @@ loaded and unloaded, in an extension of Python, and beside another Rust library.
 
 Usage: install_test.py BUILD SOURCE LINKER_FLAGS
 """
+import gzip
 import json
 import os
 import re
@@ -72,6 +73,11 @@ with tempfile.TemporaryDirectory(prefix="airssys-install-") as scratch:
     for document in ("LICENSE", "changelog.gz", "limits.md", "report.schema.json"):
         if not (documents / document).exists():
             sys.exit(f"{document} is not installed")
+    same("the installed manual", gzip.decompress((prefix / "share/man/man1/airssys-wasm.1.gz").read_bytes()).decode(),
+         run(program, "manual").stdout)
+    for shell, file in (("bash", "bash-completion/completions/airssys-wasm"), ("zsh", "zsh/vendor-completions/_airssys-wasm"),
+                        ("fish", "fish/vendor_completions.d/airssys-wasm.fish")):
+        same(f"the installed completion for {shell}", (prefix / "share" / file).read_text(), run(program, "completion", shell).stdout)
     # Each crate that is linked, Rust's own library and what is compiled into us, with their terms.
     notices = (documents / "copyright").read_text()
     lock = (source / "src/wasmtime/Cargo.lock").read_text()

@@ -39,7 +39,9 @@ with tempfile.TemporaryDirectory(prefix="airssys-package-") as scratch:
     root = scratch / "root"
     run("dpkg-deb", "--extract", program, root)
     for file in ("usr/bin/airssys-wasm", "usr/libexec/airssys-wasm/airssys-wasm-compile", "usr/share/doc/airssys-wasm/copyright",
-                 "usr/share/doc/airssys-wasm/limits.md"):
+                 "usr/share/doc/airssys-wasm/limits.md", "usr/share/man/man1/airssys-wasm.1.gz",
+                 "usr/share/bash-completion/completions/airssys-wasm", "usr/share/zsh/vendor-completions/_airssys-wasm",
+                 "usr/share/fish/vendor_completions.d/airssys-wasm.fish"):
         if not (root / file).is_file():
             sys.exit(f"{file} is not in the command's package")
     if (root / "usr/include").exists() or list(root.rglob("*.a")):

@@ -4,11 +4,11 @@ namespace airssys::wasm::test {
 namespace {
 
 /// What a file of the cache takes beside its artefact.
-constexpr std::uint64_t kSum = 8;
+constexpr std::uint64_t kBeside = 19;
 
 TEST(ArtefactCacheTest, AStreamOfStrangersCannotPushOutWhatIsUsedAgain) {
   const Scratch scratch;
-  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kBeside)});
   const auto one = artefact(1000);
   ASSERT_FALSE(cache.store("ours", one));
   cache.used("ours");
@@ -23,7 +23,7 @@ TEST(ArtefactCacheTest, AStreamOfStrangersCannotPushOutWhatIsUsedAgain) {
 
 TEST(ArtefactCacheTest, WhatWasUsedOnceGoesInTheOrderOfItsUse) {
   const Scratch scratch;
-  const ArtefactCache cache(scratch.path(), Bytes{3 * (1000 + kSum)});
+  const ArtefactCache cache(scratch.path(), Bytes{3 * (1000 + kBeside)});
   const auto one = artefact(1000);
   for (const auto* key : {"a", "b", "c", "d"}) {
     ASSERT_FALSE(cache.store(key, one));
@@ -36,7 +36,7 @@ TEST(ArtefactCacheTest, WhatWasUsedOnceGoesInTheOrderOfItsUse) {
 // Otherwise whoever uses much would leave no room for what is new.
 TEST(ArtefactCacheTest, WhatIsProtectedKeepsToItsShare) {
   const Scratch scratch;
-  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kBeside)});
   const auto one = artefact(1000);
   for (int i = 0; i < 10; ++i) {
     const auto key = "k" + std::to_string(i);
@@ -110,7 +110,7 @@ TEST(ArtefactCacheTest, WithoutADirectoryNothingIsFoundWhereTheProgramIs) {
 // Its file is not the cache's yet, and would otherwise be the first to go.
 TEST(ArtefactCacheTest, WhatAnotherProcessIsWritingIsLeftAlone) {
   const Scratch scratch;
-  const ArtefactCache cache(scratch.path(), Bytes{2 * (1000 + kSum)});
+  const ArtefactCache cache(scratch.path(), Bytes{2 * (1000 + kBeside)});
   const auto unfinished = scratch.path() / ".airssys-new-abcdef";
   std::ofstream(unfinished) << std::string(5000, 'x');
   ASSERT_FALSE(cache.store("a", artefact(1000)));
@@ -122,7 +122,7 @@ TEST(ArtefactCacheTest, WhatAnotherProcessIsWritingIsLeftAlone) {
 
 TEST(ArtefactCacheTest, WhatHasJustBeenUsedIsProtectedWhateverItsSize) {
   const Scratch scratch;
-  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kSum)});
+  const ArtefactCache cache(scratch.path(), Bytes{10 * (1000 + kBeside)});
   ASSERT_FALSE(cache.store("small", artefact(1000)));
   cache.used("small");
   ASSERT_FALSE(cache.store("large", artefact(9000)));
@@ -138,6 +138,65 @@ TEST(ArtefactCacheTest, WhatIsForgottenIsInNoSegment) {
   cache.used("a");
   cache.forget("a");
   EXPECT_FALSE(cache.find("a"));
+}
+
+std::string key_of(char digit) { return std::string(64, digit); }
+
+TEST(ArtefactCacheTest, WhatIsThereIsListedByItsNameAndItsUse) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  const std::string digest(64, 'd');
+  ASSERT_FALSE(cache.store(key_of('a'), artefact(1000), {"old.wasm", digest}));
+  fs::last_write_time(scratch.path() / key_of('a'), fs::file_time_type::clock::now() - std::chrono::hours(2));
+  ASSERT_FALSE(cache.store(key_of('b'), artefact(500), {"new.wasm", digest}));
+  cache.used(key_of('b'));
+  const auto seen = cache.contents();
+  ASSERT_EQ(seen.components.size(), 2U);
+  EXPECT_EQ(seen.directory, scratch.path());
+  EXPECT_EQ(seen.size_max.count, 1U << 20U);
+  EXPECT_EQ(seen.size.count, 1500 + 2 * (kBeside + digest.size() + 8));
+  EXPECT_EQ(seen.components[0].name, "new.wasm");
+  EXPECT_EQ(seen.components[0].digest, digest);
+  EXPECT_TRUE(seen.components[0].used_again);
+  EXPECT_LT(std::chrono::system_clock::now() - seen.components[0].last_used, std::chrono::minutes(1));
+  EXPECT_EQ(seen.components[1].name, "old.wasm");
+  EXPECT_FALSE(seen.components[1].used_again);
+  EXPECT_GT(std::chrono::system_clock::now() - seen.components[1].last_used, std::chrono::minutes(119));
+}
+
+TEST(ArtefactCacheTest, ClearingTakesTheComponentsAndNothingElse) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  ASSERT_FALSE(cache.store(key_of('a'), artefact(1000)));
+  ASSERT_FALSE(cache.store(key_of('b'), artefact(1000)));
+  cache.used(key_of('b'));
+  std::ofstream(scratch.path() / "letter.txt") << "mine";
+  std::ofstream(scratch.path() / (key_of('a') + ".txt")) << "mine too";
+  EXPECT_EQ(cache.contents().components.size(), 2U);
+  const auto cleared = cache.clear();
+  ASSERT_TRUE(cleared);
+  EXPECT_EQ(cleared->components, 2U);
+  EXPECT_EQ(cleared->size.count, 2 * (1000 + kBeside));
+  EXPECT_FALSE(cache.find(key_of('a')));
+  EXPECT_FALSE(cache.find(key_of('b')));
+  EXPECT_TRUE(fs::exists(scratch.path() / "letter.txt"));
+  EXPECT_TRUE(fs::exists(scratch.path() / (key_of('a') + ".txt")));
+}
+
+// A file may be anything: what is no artefact of this version has no name, and is not mapped.
+TEST(ArtefactCacheTest, AFileOfAnotherVersionIsListedWithoutAName) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  ASSERT_FALSE(cache.store(key_of('a'), artefact(10)));
+  for (const std::string_view bytes : {"", "x", "\xff\xff", "12345678\x09\x00"}) {
+    std::ofstream(scratch.path() / key_of('b')) << bytes;
+    const auto seen = cache.contents();
+    ASSERT_EQ(seen.components.size(), 2U);
+    const auto& odd = seen.components[0].size.count == bytes.size() ? seen.components[0] : seen.components[1];
+    EXPECT_EQ(odd.name, "");
+    EXPECT_EQ(odd.digest, "");
+    EXPECT_FALSE(cache.find(key_of('b'))) << bytes;
+  }
 }
 
 }  // namespace

@@ -48,6 +48,25 @@ TEST_F(BudgetsTest, TheBudgetThatIsSpentFirstIsTheReason) {
   EXPECT_LT(late.usage().fuel, time_first.limits.max_fuel);
 }
 
+// The relation that docs/limits.md describes: time grows with fuel, steeply enough for any machine to show it.
+TEST_F(BudgetsTest, MoreFuelStopsLater) {
+  const auto loop = load(component(R"((func (export "run") (result i32) (loop $l (br $l)) i32.const 0))", kRun));
+  std::chrono::nanoseconds before{0};
+  for (const Fuel fuel : {100'000_fuel, 3'000'000_fuel, 90'000'000_fuel}) {
+    // The quickest of three: what else the machine does makes a run longer only.
+    auto quickest = std::chrono::nanoseconds::max();
+    for (int i = 0; i < 3; ++i) {
+      auto context = with_fuel(fuel);
+      context.timeout = 10s;
+      const auto report = engine.run(loop, "run", {}, context);
+      ASSERT_THAT(report, Stops("fuel_exhausted"));
+      quickest = std::min(quickest, report.usage().running);
+    }
+    EXPECT_GT(quickest, before);
+    before = quickest;
+  }
+}
+
 // In one slice that outlasts both nobody looks before the fuel is gone, and that takes longer than the clock allows.
 TEST_F(BudgetsTest, ALoopThatSpendsBothInOneSliceIsTheCpuLimit) {
   constexpr Fuel kLong = 9'000'000_fuel;

@@ -7,7 +7,7 @@ namespace {
 class Disk {
  public:
   compile::CacheWriter::Target target() {
-    return {[this](const std::string& key, const Artefact&) { return write(key); },
+    return {[this](const std::string& key, const Artefact&, const auto&) { return write(key); },
             [this](const std::string& key) { static_cast<void>(write("used " + key)); }};
   }
   void answer() {

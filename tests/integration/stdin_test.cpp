@@ -236,5 +236,34 @@ TEST_F(StdinTest, OneThatIsClosedHasEnded) {
   EXPECT_EQ(engine.run(reader(3), "run", {}, context()).value(), end);
 }
 
+TEST_F(StdinTest, TypingCountsOrDoesNotAsTheGrantSays) {
+  const auto one = reader(1);
+  for (const bool counts : {true, false}) {
+    std::array<int, 2> terminal{};
+    ASSERT_EQ(::openpty(&terminal[1], &terminal[0], nullptr, nullptr, nullptr), 0);
+    input.become(base::Fd(terminal[0]), base::Fd(terminal[1]));
+    auto soon = context();
+    soon.timeout = 100ms;
+    soon.wasi.stdin_source = StdinInherited{.typing_counts = counts};
+    const auto run = engine.start(one, "run", {}, soon);
+    std::this_thread::sleep_for(200ms);
+    input.write("x\n");
+    const auto& report = run.wait();
+    if (counts) {
+      EXPECT_THAT(report, Stops("timeout"));
+      EXPECT_EQ(report.usage().terminal_wait, 0ns);
+    } else {
+      EXPECT_EQ(report.value(), read(1, 'x'));
+      EXPECT_GE(report.usage().terminal_wait, 150ms);
+      EXPECT_LT(report.usage().wall_time, 100ms);
+    }
+  }
+  input.become_pipe();
+  auto soon = context();
+  soon.timeout = 50ms;
+  soon.wasi.stdin_source = StdinInherited{.typing_counts = false};
+  EXPECT_THAT(engine.run(one, "run", {}, soon), Stops("timeout")) << "a pipe is no terminal";
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -41,6 +41,7 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
                            .wall_time = 203ns,
                            .running = 204ns,
                            .waiting = 205ns,
+                           .terminal_wait = 222ns,
                            .queued = 206ns,
                            .starting = 221ns,
                            .teardown = 218ns,
@@ -66,9 +67,12 @@ TEST(ReportJsonTest, EachFigureStandsUnderItsOwnName) {
       "async_resources": 109, "host_calls": 110, "directory_entries": 111, "open_files": 112, "instances": 113,
       "memories": 114, "tables": 115},
     "usage": {"fuel": 201, "fuel_precision": "lower_bound", "cpu_ns": 202, "wall_ns": 203, "running_ns": 204,
-      "waiting_ns": 205, "queued_ns": 206, "starting_ns": 221, "teardown_ns": 218, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
+      "waiting_ns": 205, "terminal_wait_ns": 222, "queued_ns": 206, "starting_ns": 221, "teardown_ns": 218, "memory_peak_bytes": 207, "memory_refused": 208, "host_calls": {"wasi": 209},
       "bytes_in": 210, "bytes_out": 211, "output_lost": 213, "slices": 212},
     "load": {"wall_ns": 219, "queued_ns": 220, "from_cache": true},
+    "near": [{"limit": "fuel", "used": 201, "allowed": 102}, {"limit": "timeout_ns", "used": 203, "allowed": 101},
+      {"limit": "cpu_time_ns", "used": 202, "allowed": 116}, {"limit": "memory_bytes", "used": 207, "allowed": 103},
+      {"limit": "host_calls", "used": 209, "allowed": 110}],
     "denials": [{"capability": "filesystem", "target": "/etc", "count": 213}]})");
   for (const auto& [key, value] : expected["limits"].items()) {
     EXPECT_EQ(json["limits"][key], value) << key;

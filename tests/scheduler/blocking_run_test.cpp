@@ -60,6 +60,15 @@ TEST_F(BlockingRunTest, ACallersLimitsHoldAsThoseOfAStartedRun) {
   EXPECT_EQ(reason(burns.report()), "cpu_time");
 }
 
+TEST_F(BlockingRunTest, ACallersTimeAtATerminalIsExcusedAsThatOfAStartedRun) {
+  start({.workers = 1});
+  FakeOperation here({type_twice(100ms)}, budget(50ms));
+  scheduler->run_here(here, {});
+  EXPECT_EQ(reason(here.report()), "returned");
+  EXPECT_GE(here.report().usage().terminal_wait, 200ms);
+  EXPECT_LT(here.report().usage().wall_time, 50ms);
+}
+
 TEST_F(BlockingRunTest, ACallerWaitsForAPlaceAndCanBeStopped) {
   start({.workers = 1, .concurrent_max = 1, .queued_max = 10, .queue_timeout = 10s});
   const auto blocker = submit(core({wait_forever()}));

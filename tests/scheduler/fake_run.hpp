@@ -24,7 +24,7 @@ class FakeRun final : public wasmtime::Run {
   void wake_to(const std::shared_ptr<wasmtime::WakeTarget>& target) override { waker_ = target; }
   void let_go() noexcept override { delete this; }
   [[nodiscard]] bool owns_store() const noexcept override { return true; }
-  wasmtime::Poll poll(const wasmtime::CpuLimit& /*cpu*/) override {
+  wasmtime::Poll poll(const wasmtime::Times& /*times*/) override {
     EXPECT_FALSE(polling_.exchange(true)) << "two threads poll one run";
     wasmtime::Counters now = counters();
     ++now.slices;
@@ -120,6 +120,31 @@ inline Step wait_and_be_woken(std::chrono::nanoseconds after) {
       waker->wake();
     }).detach();
     return wasmtime::Poll::Waiting;
+  };
+}
+
+/// Waits at a terminal until somebody has typed two lines, each after that time; then goes on with `then`. As the real
+/// guest it may be polled in between, which changes nothing.
+inline Step type_twice(std::chrono::nanoseconds each, Step then = done()) {
+  struct Typing {
+    int lines = 0;
+    std::chrono::steady_clock::time_point until{};
+  };
+  return [=, typing = std::make_shared<Typing>()](auto& counters, const auto& waker) {
+    const auto now = std::chrono::steady_clock::now();
+    if (!waker) {
+      return wasmtime::Poll::Slice;
+    }
+    if (now < typing->until) {
+      return wasmtime::Poll::Terminal;
+    }
+    if (typing->lines++ == 2) {
+      --typing->lines;
+      return then(counters, waker);
+    }
+    typing->until = now + each;
+    static_cast<void>(wait_and_be_woken(each)(counters, waker));
+    return wasmtime::Poll::Terminal;
   };
 }
 

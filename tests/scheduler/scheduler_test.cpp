@@ -231,5 +231,35 @@ TEST_F(SchedulerTest, UsageCanBeReadWhileItRuns) {
   EXPECT_GE(run->wait().usage().slices, 10U);
 }
 
+TEST_F(SchedulerTest, ExcusedTimeAtATerminalIsNoPartOfTheTimeout) {
+  start({.workers = 1});
+  const auto run = submit(core({type_twice(150ms)}, 100ms));
+  EXPECT_EQ(reason(run->wait()), "returned");
+  EXPECT_GE(run->wait().usage().terminal_wait, 300ms);
+  EXPECT_LT(run->wait().usage().wall_time, 100ms);
+  EXPECT_EQ(run->wait().usage().wall_time, run->wait().usage().running + run->wait().usage().waiting);
+}
+
+TEST_F(SchedulerTest, AfterTheTerminalTheTimeoutGoesOn) {
+  start({.workers = 1});
+  const auto waits = submit(core({type_twice(60ms, wait_forever())}, 50ms));
+  EXPECT_EQ(reason(waits->wait()), "timeout");
+  EXPECT_GE(waits->wait().usage().wall_time, 50ms);
+  EXPECT_LT(waits->wait().usage().wall_time, 1s);
+  EXPECT_GE(waits->wait().usage().terminal_wait, 90ms);
+}
+
+// Its deadline moves away for as long as nobody types, and only the user ends it.
+TEST_F(SchedulerTest, ARunAtATerminalIsCancelledAtOnce) {
+  start({.workers = 1});
+  const auto forever = [](auto&, const auto&) { return wasmtime::Poll::Terminal; };
+  const auto run = submit(core({forever}, 20ms));
+  EXPECT_EQ(run->wait_for(150ms), nullptr);
+  EXPECT_LT(run->usage().wall_time, 20ms);
+  EXPECT_LT(run->usage().slices, 50U) << "it is not asked all the time";
+  run->cancel();
+  EXPECT_EQ(reason(run->wait()), "cancelled");
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -113,7 +113,7 @@ class GrantsTest : public ::testing::Test {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
-    ::posix_spawn_file_actions_adddup2(&actions, pipes[0][0], STDIN_FILENO);
+    ::posix_spawn_file_actions_adddup2(&actions, stdin_instead >= 0 ? stdin_instead : pipes[0][0], STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, one_place ? pipes[2][1] : pipes[1][1], STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, pipes[2][1], STDERR_FILENO);
     const auto pointers = [](std::vector<std::string>& texts) {
@@ -143,6 +143,8 @@ class GrantsTest : public ::testing::Test {
   std::map<std::string, std::string> environment = {
       {"XDG_CACHE_HOME", AIRSSYS_WASM_TEST_CACHE}, {"TERM", "xterm"}, {"NO_COLOR", ""}};
   bool stderr_is_terminal = false;
+  /// A descriptor in the place of a pipe with the input.
+  int stdin_instead = -1;
   /// stdout goes where stderr goes.
   bool one_place = false;
 };

@@ -67,7 +67,7 @@ TEST(CodecTest, GarbageNeverHurts) {
     if (const auto values = decode_all(bytes)) {
       EXPECT_TRUE(decode_all(encode_all(*values)));
     }
-    static_cast<void>(decode_description(bytes));
+    static_cast<void>(decode_description(bytes, NamedTypes::Kept));
   }
 }
 

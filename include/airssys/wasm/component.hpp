@@ -23,6 +23,19 @@ struct FunctionExport {
   FunctionType type;
 };
 
+/// The same as people read it: `func(self: borrow<counter>, by: step) -> u32`. `FunctionType` has no names of types.
+struct FunctionSignature {
+  std::string path;
+  std::string text;
+};
+
+/// Which of the packages that a component names are part of its WIT.
+enum class WitPackages : std::uint8_t {
+  All,
+  /// All but those of WASI, which are much and well known.
+  WithoutWasi
+};
+
 /// A function that a component wants, by its name within the interface.
 struct ImportedFunction {
   std::string name;
@@ -74,9 +87,11 @@ class ComponentHandle {
   /// Whether WASI and the host functions that its engine had when it was loaded offer all that it imports. Errors:
   /// LinkFailed, as a run would end; HostExhausted.
   [[nodiscard]] Result<void> check_imports() const;
-  /// The world and the packages it names, as WIT. Errors: LoadFailed for a component that was loaded precompiled, whose
-  /// bytes are not at hand.
-  [[nodiscard]] Result<std::string> wit() const;
+  /// The world and the packages it names, as WIT. A component that WIT cannot say (it exports types by themselves) and
+  /// one that was loaded precompiled are shown as a world of their types, after a comment that says so.
+  [[nodiscard]] std::string wit(WitPackages packages = WitPackages::All) const;
+  /// The exported functions with their types by name.
+  [[nodiscard]] std::vector<FunctionSignature> signatures() const;
   /// It exports `wasi:cli/run` and can be started by `WasmEngine::start_command`.
   [[nodiscard]] bool is_command() const;
   /// What did not go as it should but did no harm: the compiled component could not be kept on disk, say.

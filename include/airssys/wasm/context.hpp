@@ -28,6 +28,9 @@ struct StdinClosed {
 /// This process's descriptor 0 as it is when the guest first reads; nothing is read ahead. Runs may share it, each byte
 /// goes to one of them: docs/embedding.md, "Threads".
 struct StdinInherited {
+  /// Where stdin is a terminal: the time for which the guest waits for somebody to type counts against `timeout`.
+  /// Otherwise it counts in `ResourceUsage::terminal_wait` only, and no clock bounds it but what cancels the run.
+  bool typing_counts = true;
   friend bool operator==(const StdinInherited&, const StdinInherited&) = default;
 };
 struct StdinBytes {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <airssys/wasm/cache.hpp>
 #include <airssys/wasm/component.hpp>
 #include <airssys/wasm/component_io.hpp>
 #include <airssys/wasm/config.hpp>
@@ -144,6 +145,13 @@ class WasmEngine {
   /// Returns why the last write that failed did, unless an earlier call has returned that. The end of the engine waits
   /// as well, for as long as the disk takes.
   [[nodiscard]] std::optional<std::string> flush_cache() const;
+
+  /// What the cache on disk holds, whoever put it there; what waits to be written is not. Threads: any. Cost: one open
+  /// of each file.
+  [[nodiscard]] CacheContents cached_components() const;
+  /// Removes all that the cache on disk holds. Other processes that use it go on, and compile anew.
+  /// Errors: BadCall for a file that cannot be removed. Threads: any.
+  [[nodiscard]] Result<CacheCleared> clear_cache() const;
 
   /// What this engine and its process may take, have taken, and were refused. Threads: any. Cost: some 40 loads
   /// and four locks.

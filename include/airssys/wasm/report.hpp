@@ -11,6 +11,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace airssys::wasm {
@@ -37,10 +38,13 @@ struct ResourceUsage {
   /// CPU time of the threads that ran the guest, by the thread's own clock; the first slice by the wall clock, its
   /// upper bound, unless `max_cpu_time` is under a second.
   std::chrono::nanoseconds cpu_time{};
-  /// From the first slice to the end: `running + waiting`.
+  /// From the first slice to the end: `running + waiting`. What `terminal_wait` says is no part of it.
   std::chrono::nanoseconds wall_time{};
   std::chrono::nanoseconds running{};
   std::chrono::nanoseconds waiting{};
+  /// For how long it waited at a terminal for somebody to type: of a run whose `StdinInherited` says that this does not
+  /// count.
+  std::chrono::nanoseconds terminal_wait{};
   /// Until it had a place: from the call on, before anything of it was made.
   std::chrono::nanoseconds queued{};
   /// From then to the first slice: until a worker took it up. Nothing for callers that block, which run on their own
@@ -133,6 +137,19 @@ class Report {
   [[nodiscard]] const Value* any_value() const noexcept;
   [[nodiscard]] Error no_such_result(std::string_view wanted) const;
 };
+
+/// How much of one limit a run used.
+struct LimitUse {
+  /// The limit, as the table of limits names it (limit_table.hpp), its name in reports, and what it is counted in.
+  std::string_view name, key, unit;
+  std::uint64_t used = 0;
+  std::uint64_t limit = 0;
+};
+/// Of each limit that is measured: fuel where it is metered, wall clock, CPU time, memory, host calls.
+[[nodiscard]] std::vector<LimitUse> limit_uses(const Report& report);
+/// Those of them that the run used at least four fifths of, and memory where a growth was refused. Not those that ended
+/// it, which its error names.
+[[nodiscard]] std::vector<LimitUse> near_limits(const Report& report);
 
 /// The report of a run that your own code refused before it reached the engine. It begins like any other: id, time,
 /// component, function, budget.

@@ -107,9 +107,8 @@ enum class BridgeCause : uint32_t {
 /// The limits by their names, in the order of C++'s table (limit_table.hpp).
 enum class BridgeLimit : uint32_t {
   Fuel,
-  /// Kept by C++, and by `BridgeBudget::deadline_ns`.
+  /// Kept by C++, and by `BridgeTimes`, as the next.
   Timeout,
-  /// Kept by C++, and by `BridgeCpuLimit`.
   CpuTime,
   Memory,
   InstanceBytes,
@@ -175,6 +174,8 @@ enum class BridgeHostResource : uint32_t {
 enum class BridgeStdin : uint32_t {
   Closed,
   Inherited,
+  /// The same; where it is a terminal, a poll that ends in waiting for it says `BridgePoll::Terminal`.
+  InheritedUntimed,
   /// `BridgeGrants::stdin_content` is what the guest reads.
   Bytes,
   /// It is the path of a file of the host.
@@ -190,6 +191,8 @@ enum class BridgePoll : uint32_t {
   HostCall = 2,
   /// `bridge_run_result` has the outcome.
   Done = 3,
+  /// As `Waiting`, and the guest asks for input from a terminal whose time is excused (`BridgeStdin::InheritedUntimed`).
+  Terminal = 4,
 };
 
 /// Where a run is. Post-return is told apart by the result having been lifted: see serve.rs.
@@ -416,8 +419,6 @@ struct BridgeBudget {
   /// Fuel charged for each call of a host function, and for each byte of its encoded arguments and results.
   uint64_t host_call_fuel;
   uint64_t host_byte_fuel;
-  /// Monotonic; 0 for none (only the tests of this crate do that).
-  uint64_t deadline_ns;
   /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
   uint64_t memory_bytes_paid;
   /// Host memory that the component's instances take: the figure, and what of it counts as the run's memory.
@@ -433,12 +434,15 @@ struct BridgeBudget {
   const std::atomic<bool> *ending;
 };
 
-/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one slice.
-struct BridgeCpuLimit {
-  /// Monotonic: not before then; 0 for never.
-  uint64_t wall_ns;
+/// When the wall clock and CPU time are over, for one poll: compared at crossings into the host, since a straight line of
+/// them is one slice.
+struct BridgeTimes {
+  /// Monotonic; 0 for none (only the tests of this crate do that).
+  uint64_t deadline_ns;
+  /// CPU time: monotonic, not before then; 0 for never.
+  uint64_t cpu_wall_ns;
   /// By the polling thread's CPU clock; 0 where the wall clock decides.
-  uint64_t thread_ns;
+  uint64_t cpu_thread_ns;
 };
 
 /// The encoding of a number, bool or character; `size` is 0 when there is none.
@@ -677,8 +681,8 @@ bool bridge_run_drop_handle(BridgeRun *run,
                             uint64_t handle,
                             BridgeFailure *failure);
 
-/// Runs the guest for one slice at most. Never blocks. `cpu`: for this poll.
-BridgePoll bridge_run_poll(BridgeRun *run, BridgeCpuLimit cpu);
+/// Runs the guest for one slice at most. Never blocks. `times`: for this poll.
+BridgePoll bridge_run_poll(BridgeRun *run, BridgeTimes times);
 
 /// After `Done`: true and the result, or false and why.
 bool bridge_run_result(BridgeRun *run, BridgeAnswer *answer, BridgeFailure *failure);
@@ -736,12 +740,15 @@ bool bridge_wave_parse(const BridgeFunction *function, BridgeSlice text, BridgeB
 /// `value` is readable for the call.
 bool bridge_wave_print(BridgeSlice value, BridgeBytes *out, BridgeFailure *failure);
 
-/// The component's world and the packages it names, as WIT. Works on the bytes; nothing is compiled. Scan first: deep
+/// The component's world and the packages it names, as WIT, those of WASI on request. Works on the bytes; nothing is compiled. Scan first: deep
 /// nesting costs time here.
 ///
 /// # Safety
 /// `bytes` is readable for the call.
-bool bridge_wit(BridgeSlice bytes, BridgeBytes *out, BridgeFailure *failure);
+bool bridge_wit(BridgeSlice bytes,
+                bool with_wasi,
+                BridgeBytes *out,
+                BridgeFailure *failure);
 
 }  // extern "C"
 

@@ -7,9 +7,8 @@ use std::sync::atomic::AtomicBool;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BridgeLimit {
     Fuel,
-    /// Kept by C++, and by `BridgeBudget::deadline_ns`.
+    /// Kept by C++, and by `BridgeTimes`, as the next.
     Timeout,
-    /// Kept by C++, and by `BridgeCpuLimit`.
     CpuTime,
     Memory,
     InstanceBytes,
@@ -49,8 +48,6 @@ pub struct BridgeBudget {
     /// Fuel charged for each call of a host function, and for each byte of its encoded arguments and results.
     pub host_call_fuel: u64,
     pub host_byte_fuel: u64,
-    /// Monotonic; 0 for none (only the tests of this crate do that).
-    pub deadline_ns: u64,
     /// Memory that was paid to the ledger before the run began; what goes beyond is charged as it grows.
     pub memory_bytes_paid: u64,
     /// Host memory that the component's instances take: the figure, and what of it counts as the run's memory.

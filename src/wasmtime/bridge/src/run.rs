@@ -8,11 +8,12 @@ use crate::returning::Returning;
 use crate::serve::{Papers, Task, serve};
 use crate::stacks::Polled;
 use crate::store::crossing::{CrossingBetweenComponents, crossing};
-use crate::store::{BridgeCpuLimit, BridgePhase, Data, Shared};
+use crate::store::{BridgePhase, BridgeTimes, Data, Shared};
 use crate::typed::{Answer, LIFTED};
 use crate::wasi::grants::Grants;
 use crate::wasi::lanes::LaneUse;
 use crate::wasi::missing_context;
+use crate::wasi::stdin::Awaited;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +35,8 @@ pub enum BridgePoll {
     HostCall = 2,
     /// `bridge_run_result` has the outcome.
     Done = 3,
+    /// As `Waiting`, and the guest asks for input from a terminal whose time is excused (`BridgeStdin::InheritedUntimed`).
+    Terminal = 4,
 }
 
 /// The counters of a run: see docs/limits.md for what each counts.
@@ -63,6 +66,7 @@ pub struct BridgeRun {
     pub shared: Arc<Shared>,
     waker: Waker,
     lane: Option<LaneUse>,
+    terminal: Option<Arc<Awaited>>,
     ledger: &'static Ledger,
     /// Where what it frees may have to wait for more.
     returning: Option<Returning>,
@@ -90,6 +94,7 @@ impl BridgeRun {
         // SAFETY: as above: the prepared component keeps the host.
         let ledger: &'static Ledger = unsafe { &*Arc::as_ptr(&prepared.host.ledger) };
         let lane = grants.as_ref().map(|grants| prepared.host.lanes.enter(&grants.lane)).transpose()?;
+        let terminal = grants.as_ref().and_then(|grants| grants.terminal.clone());
         let mut data = Data::new(shared.clone(), ledger, prepared.fuel, grants);
         data.lift_arguments = prepared.lift;
         let mut store = Store::new(&prepared.engine, data);
@@ -105,6 +110,7 @@ impl BridgeRun {
             waker: Waker::from(shared.clone()),
             shared,
             lane,
+            terminal,
             ledger,
             // SAFETY: the caller's promise makes it outlive the run.
             returning: Returning::of(unsafe { &*std::ptr::from_ref(prepared) }),
@@ -132,14 +138,16 @@ impl BridgeRun {
     }
 
     /// Runs the guest for one slice at most.
-    pub fn poll(&mut self, cpu: BridgeCpuLimit) -> BridgePoll {
-        let deadline_ns = self.desk(|papers| papers.budget.deadline_ns);
-        self.shared.set_times(deadline_ns, cpu);
+    pub fn poll(&mut self, times: BridgeTimes) -> BridgePoll {
+        self.shared.set_times(times);
         if self.server.is_none() || !self.busy {
             return BridgePoll::Done;
         }
         self.shared.count_slice();
         self.shared.waker.begin_poll();
+        if let Some(terminal) = &self.terminal {
+            terminal.forget();
+        }
         let polled = if self.step() {
             BridgePoll::Done
         } else if self.shared.any_parked() {
@@ -147,6 +155,8 @@ impl BridgeRun {
             BridgePoll::HostCall
         } else if self.shared.waker.end_poll() {
             BridgePoll::Slice
+        } else if self.terminal.as_ref().is_some_and(|terminal| terminal.is_awaited()) {
+            BridgePoll::Terminal
         } else {
             BridgePoll::Waiting
         };

@@ -6,7 +6,7 @@ mod shared;
 
 use meter::Meter;
 use shared::read_ns;
-pub use shared::{BridgeCpuLimit, BridgePhase, Shared, now_ns};
+pub use shared::{BridgePhase, BridgeTimes, Shared, now_ns};
 
 use crate::ledger::{BridgeHostResource, Ledger};
 use crate::lift::Ratio;

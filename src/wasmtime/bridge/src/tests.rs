@@ -21,7 +21,7 @@ use crate::limits::{BridgeBudget, BridgeLimit, LIMITS};
 use crate::outcome::{BridgeCause, BridgeFailure, Failure, Why};
 use crate::prepared::{BridgeHostFunction, BridgePrepared};
 use crate::run::*;
-use crate::store::BridgeCpuLimit;
+use crate::store::BridgeTimes;
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::BridgeWake;
@@ -54,7 +54,6 @@ const BUDGET: BridgeBudget = BridgeBudget {
     wasi_call_fuel: 10,
     host_call_fuel: 10,
     host_byte_fuel: 1,
-    deadline_ns: 0,
     memory_bytes_paid: 1 << 20,
     instance_bytes: 0,
     instance_bytes_counted: 0,
@@ -217,7 +216,7 @@ impl Guest {
         // SAFETY: function and arguments outlive every poll below, and dropping the future in `cancel`.
         assert!(unsafe { bridge_run_call(&mut run, budget, &function, text(""), &mut why) });
         for _ in 0..polls {
-            if bridge_run_poll(&mut run, BridgeCpuLimit::default()) == BridgePoll::Done {
+            if bridge_run_poll(&mut run, BridgeTimes::default()) == BridgePoll::Done {
                 let mut answer = BridgeAnswer::from(Answer::default());
                 let good = bridge_run_result(&mut run, &mut answer, &mut why);
                 let end =

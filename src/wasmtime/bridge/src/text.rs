@@ -96,11 +96,17 @@ pub fn print_wave(value: &[u8]) -> Result<String, Failure> {
 }
 
 /// A component's world and the packages it names, as WIT.
-pub fn wit(bytes: &[u8]) -> Result<String, Failure> {
+pub fn wit(bytes: &[u8], with_wasi: bool) -> Result<String, Failure> {
     let refuse = |e: &dyn std::fmt::Display| Failure::new(BridgeCause::Other, e.to_string());
     let decoded = wit_parser::decoding::decode(bytes).map_err(|e| refuse(&format!("{e:#}")))?;
     let main = decoded.package();
-    let others: Vec<_> = decoded.resolve().packages.iter().map(|(id, _)| id).filter(|id| *id != main).collect();
+    let others: Vec<_> = decoded
+        .resolve()
+        .packages
+        .iter()
+        .filter(|(id, package)| *id != main && (with_wasi || package.name.namespace != "wasi"))
+        .map(|(id, _)| id)
+        .collect();
     let mut printer = wit_component::WitPrinter::default();
     printer.print(decoded.resolve(), main, &others).map_err(|e| refuse(&format!("{e:#}")))?;
     Ok(printer.output.to_string())

@@ -8,7 +8,7 @@ use crate::outcome::BridgeFailure;
 use crate::prepared::BridgePrepared;
 use crate::run::{BridgePoll, BridgeRun, BridgeUsage};
 use crate::serve::{Arguments, Task};
-use crate::store::BridgeCpuLimit;
+use crate::store::BridgeTimes;
 use crate::typed::BridgeAnswer;
 use crate::waker::BridgeWake;
 use crate::wasi::grants::{BridgeGrants, Grants};
@@ -95,10 +95,10 @@ pub extern "C" fn bridge_run_drop_handle(
     guarded(failure, || run.start(budget, Task::DropHandle(handle))).is_some()
 }
 
-/// Runs the guest for one slice at most. Never blocks. `cpu`: for this poll.
+/// Runs the guest for one slice at most. Never blocks. `times`: for this poll.
 #[unsafe(no_mangle)]
-pub extern "C" fn bridge_run_poll(run: &mut BridgeRun, cpu: BridgeCpuLimit) -> BridgePoll {
-    run.poll(cpu)
+pub extern "C" fn bridge_run_poll(run: &mut BridgeRun, times: BridgeTimes) -> BridgePoll {
+    run.poll(times)
 }
 
 /// After `Done`: true and the result, or false and why.

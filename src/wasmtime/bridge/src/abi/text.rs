@@ -51,15 +51,20 @@ pub unsafe extern "C" fn bridge_wave_print(
     })
 }
 
-/// The component's world and the packages it names, as WIT. Works on the bytes; nothing is compiled. Scan first: deep
+/// The component's world and the packages it names, as WIT, those of WASI on request. Works on the bytes; nothing is compiled. Scan first: deep
 /// nesting costs time here.
 ///
 /// # Safety
 /// `bytes` is readable for the call.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn bridge_wit(bytes: BridgeSlice, out: &mut BridgeBytes, failure: &mut BridgeFailure) -> bool {
+pub unsafe extern "C" fn bridge_wit(
+    bytes: BridgeSlice,
+    with_wasi: bool,
+    out: &mut BridgeBytes,
+    failure: &mut BridgeFailure,
+) -> bool {
     answers(out, failure, || {
         // SAFETY: the caller's promise above.
-        wit(unsafe { bytes.bytes() }).map(String::into_bytes)
+        wit(unsafe { bytes.bytes() }, with_wasi).map(String::into_bytes)
     })
 }

@@ -30,7 +30,8 @@ impl Data {
     fn time_is_over(&self) -> Option<wasmtime::Error> {
         let stopped =
             |cause, message: &str| Some(Stopped { why: Why::Cause(cause), code: 0, message: message.into() }.into());
-        if self.budget.deadline_ns != 0 && self.meter.crossed_ns() >= self.budget.deadline_ns {
+        let deadline_ns = self.shared.deadline_ns.load(Relaxed);
+        if deadline_ns != 0 && self.meter.crossed_ns() >= deadline_ns {
             return stopped(BridgeCause::Deadline, "the deadline has passed");
         }
         let (wall_ns, thread_ns) = (self.shared.cpu_wall_ns.load(Relaxed), self.shared.cpu_thread_ns.load(Relaxed));

@@ -36,8 +36,9 @@ pub struct Shared {
     pub(super) owed: AtomicU64,
     /// The guest is to end where it was suspended: C++ knows why.
     pub halted: AtomicBool,
-    /// Of the poll under way: when a time may be over, and the `BridgeCpuLimit`.
+    /// Of the poll under way: when a time may be over, and the `BridgeTimes`.
     pub(super) look_ns: AtomicU64,
+    pub(super) deadline_ns: AtomicU64,
     pub(super) cpu_wall_ns: AtomicU64,
     pub(super) cpu_thread_ns: AtomicU64,
     pub slices: AtomicU64,
@@ -90,11 +91,13 @@ impl Shared {
         self.calls.get().is_some_and(|calls| calls.any_parked())
     }
 
-    pub fn set_times(&self, deadline_ns: u64, cpu: BridgeCpuLimit) {
+    pub fn set_times(&self, times: BridgeTimes) {
+        let BridgeTimes { deadline_ns, cpu_wall_ns, cpu_thread_ns } = times;
         // 0 is for never, and one less is the largest number.
-        self.look_ns.store(deadline_ns.wrapping_sub(1).min(cpu.wall_ns.wrapping_sub(1)), Relaxed);
-        self.cpu_wall_ns.store(cpu.wall_ns, Relaxed);
-        self.cpu_thread_ns.store(cpu.thread_ns, Relaxed);
+        self.look_ns.store(deadline_ns.wrapping_sub(1).min(cpu_wall_ns.wrapping_sub(1)), Relaxed);
+        self.deadline_ns.store(deadline_ns, Relaxed);
+        self.cpu_wall_ns.store(cpu_wall_ns, Relaxed);
+        self.cpu_thread_ns.store(cpu_thread_ns, Relaxed);
     }
 
     pub fn count_slice(&self) {
@@ -140,12 +143,15 @@ pub(super) fn read_ns(clock: ClockId) -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
-/// When CPU time is over, for one poll: it is met at crossings into the host, since a straight line of them is one slice.
+/// When the wall clock and CPU time are over, for one poll: compared at crossings into the host, since a straight line of
+/// them is one slice.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
-pub struct BridgeCpuLimit {
-    /// Monotonic: not before then; 0 for never.
-    pub wall_ns: u64,
+pub struct BridgeTimes {
+    /// Monotonic; 0 for none (only the tests of this crate do that).
+    pub deadline_ns: u64,
+    /// CPU time: monotonic, not before then; 0 for never.
+    pub cpu_wall_ns: u64,
     /// By the polling thread's CPU clock; 0 where the wall clock decides.
-    pub thread_ns: u64,
+    pub cpu_thread_ns: u64,
 }

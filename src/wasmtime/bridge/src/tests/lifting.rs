@@ -9,7 +9,7 @@ use crate::lift::Ratio;
 use crate::limits::{BridgeBudget, BridgeLimit};
 use crate::outcome::{BridgeCause, Why};
 use crate::run::*;
-use crate::store::BridgeCpuLimit;
+use crate::store::BridgeTimes;
 use crate::value::{Handles, encode_all};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -233,7 +233,7 @@ fn call(run: &mut BridgeRun, function: &BridgeFunction, argument: &Val) -> (Why,
     let mut why = failure();
     // SAFETY: function and arguments outlive the call, which ends here.
     assert!(unsafe { bridge_run_call(run, &budget, function, arguments, &mut why) });
-    let (polled, weight) = weighed(|| bridge_run_poll(run, BridgeCpuLimit::default()));
+    let (polled, weight) = weighed(|| bridge_run_poll(run, BridgeTimes::default()));
     assert_eq!(polled, BridgePoll::Done);
     let mut answer = crate::typed::Answer::default().into();
     let good = bridge_run_result(run, &mut answer, &mut why);
@@ -342,7 +342,7 @@ fn the_arguments_of_host_functions_are_bounded_for_themselves() {
         let mut why = failure();
         // SAFETY: function and arguments outlive the run, which is gone with this.
         assert!(unsafe { bridge_run_call(&mut instance, &budget, &run, arguments, &mut why) });
-        let polled = bridge_run_poll(&mut instance, BridgeCpuLimit::default());
+        let polled = bridge_run_poll(&mut instance, BridgeTimes::default());
         let mut answer = crate::typed::Answer::default().into();
         let good = polled == BridgePoll::Done && bridge_run_result(&mut instance, &mut answer, &mut why);
         (polled, if good { BridgeCause::None.into() } else { Why::from(&why) })

@@ -5,7 +5,7 @@ use crate::abi::run::*;
 use crate::ffi::BridgeSlice;
 use crate::outcome::BridgeCause;
 use crate::run::*;
-use crate::store::BridgeCpuLimit;
+use crate::store::BridgeTimes;
 use crate::typed::{Answer, BridgeAnswer};
 
 /// Calls with these encoded arguments; the encoding of what comes back.
@@ -14,7 +14,7 @@ fn called_with(guest: &Guest, arguments: &[u8]) -> Result<Vec<u8>, BridgeCause> 
     let slice = BridgeSlice { data: arguments.as_ptr(), size: arguments.len() };
     // SAFETY: function and arguments outlive the run.
     assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, slice, &mut why) });
-    while bridge_run_poll(&mut run, BridgeCpuLimit::default()) != BridgePoll::Done {}
+    while bridge_run_poll(&mut run, BridgeTimes::default()) != BridgePoll::Done {}
     let mut answer = BridgeAnswer::from(Answer::default());
     if !bridge_run_result(&mut run, &mut answer, &mut why) {
         return Err(why.cause);

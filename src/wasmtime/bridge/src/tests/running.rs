@@ -8,7 +8,7 @@ use crate::limits::BridgeLimit;
 use crate::outcome::BridgeCause;
 use crate::prepared::BridgePrepared;
 use crate::run::*;
-use crate::store::{BridgeCpuLimit, BridgePhase};
+use crate::store::{BridgePhase, BridgeTimes};
 use crate::text::bytes_of_wat;
 use crate::typed::{Answer, BridgeAnswer};
 use crate::waker::BridgeWake;
@@ -59,7 +59,7 @@ fn a_run_can_be_dropped_in_a_destructor() {
         let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
         // SAFETY: function and arguments outlive the call.
         assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
-        assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Done);
+        assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Done);
         let mut answer = BridgeAnswer::from(Answer::default());
         assert!(bridge_run_result(&mut run, &mut answer, &mut why), "{}", message(&why));
         // SAFETY: `answer` lives until the number is read.
@@ -67,7 +67,7 @@ fn a_run_can_be_dropped_in_a_destructor() {
         let handle = u64::from_le_bytes(encoded[1..9].try_into().unwrap());
         assert!(bridge_run_drop_handle(&mut run, &BUDGET, handle, &mut why), "{}", message(&why));
         for _ in 0..polls {
-            assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Slice);
+            assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Slice);
         }
         assert_ne!(cancel(&mut run), 0, "it says where the destructor was");
         assert_eq!(usage(&run).phase, BridgePhase::Drop, "after {polls} polls");
@@ -96,15 +96,11 @@ fn a_run_waiting_in_wasi_can_be_dropped() {
         // SAFETY: function and arguments outlive the run's future, which `cancel` drops below.
         assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
         for _ in 0..polls {
-            assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+            assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Waiting);
         }
         assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
         assert_eq!(usage(&run).phase, BridgePhase::Call);
-        assert_eq!(
-            bridge_run_poll(&mut run, BridgeCpuLimit::default()),
-            BridgePoll::Done,
-            "nothing is left to be polled"
-        );
+        assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Done, "nothing is left to be polled");
     }
 }
 
@@ -118,14 +114,14 @@ fn a_run_waiting_for_a_host_call_can_be_dropped_and_a_late_answer_finds_nobody()
     let (function, mut run, mut why) = (guest.function(), guest.run(), failure());
     // SAFETY: function and arguments outlive the run's future, which `cancel` drops below.
     assert!(unsafe { bridge_run_call(&mut run, &BUDGET, &function, text(""), &mut why) });
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::HostCall);
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::HostCall);
     let calls = bridge_run_calls(&run);
     let mut call = crate::calls::BridgeHostCall { function: 9, ticket: 9, arguments: BridgeBytes::from(Vec::new()) };
     // SAFETY: `calls` is alive until it is freed at the end.
     unsafe {
         assert!(crate::abi::calls::bridge_calls_next(&*calls, &mut call));
         assert_eq!(call.function, 0);
-        assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+        assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Waiting);
         assert_eq!(cancel(&mut run), 0, "it is not asked to go on");
         assert!(!crate::abi::calls::bridge_calls_answer(&*calls, call.ticket, true, 0, text("")));
         crate::abi::calls::bridge_calls_free(calls);
@@ -170,13 +166,13 @@ fn a_run_waits_only_when_somebody_is_named_to_be_woken() {
         Poll::Pending
     }));
     let wake = || waker.lock().unwrap().as_ref().unwrap().wake_by_ref();
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Slice, "nobody would poll it again");
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Slice, "nobody would poll it again");
     bridge_run_wake_to(&run, first.wake());
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Waiting);
     wake();
     wake();
     assert_eq!(first.figures(), (1, 0), "one wake-up a wait");
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Waiting);
     bridge_run_wake_to(&run, second.wake());
     assert_eq!(first.figures(), (1, 1), "whoever is replaced is let go");
     wake();
@@ -223,11 +219,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
     // SAFETY: function and arguments outlive every poll of the neighbour.
     assert!(unsafe { bridge_run_call(&mut neighbour, &BUDGET, &function, text(""), &mut why) });
     let mut go_on = || {
-        assert_eq!(
-            bridge_run_poll(&mut neighbour, BridgeCpuLimit::default()),
-            BridgePoll::Slice,
-            "the neighbour goes on"
-        )
+        assert_eq!(bridge_run_poll(&mut neighbour, BridgeTimes::default()), BridgePoll::Slice, "the neighbour goes on")
     };
     go_on();
 
@@ -287,13 +279,13 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
         let _mine = Mine;
         std::future::pending::<()>().await;
     });
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Waiting);
     bridge_run_cancel(&mut run, &mut why);
     assert_eq!((why.cause, message(&why)), (BridgeCause::Panic, "in drop".to_owned()));
-    assert_eq!(bridge_run_poll(&mut run, BridgeCpuLimit::default()), BridgePoll::Done);
+    assert_eq!(bridge_run_poll(&mut run, BridgeTimes::default()), BridgePoll::Done);
     go_on();
 
-    while bridge_run_poll(&mut neighbour, BridgeCpuLimit::default()) != BridgePoll::Done {}
+    while bridge_run_poll(&mut neighbour, BridgeTimes::default()) != BridgePoll::Done {}
     let mut answer = BridgeAnswer::from(Answer::default());
     assert!(bridge_run_result(&mut neighbour, &mut answer, &mut why), "the neighbour returns");
 }
@@ -301,7 +293,7 @@ fn a_panic_in_load_poll_host_call_or_drop_ends_that_run_and_no_other() {
 /// Polls to the end, which must be a failure.
 fn ended(run: &mut BridgeRun) -> (BridgeCause, String) {
     let mut why = failure();
-    while bridge_run_poll(run, BridgeCpuLimit::default()) != BridgePoll::Done {}
+    while bridge_run_poll(run, BridgeTimes::default()) != BridgePoll::Done {}
     let mut answer = BridgeAnswer::from(Answer::default());
     assert!(!bridge_run_result(run, &mut answer, &mut why));
     (why.cause, message(&why))
@@ -355,10 +347,10 @@ fn a_directory_that_never_opens_keeps_no_run() {
     let mut granted = Granted::new(&BridgeGrants { directories: &dead, directory_count: 1, ..NOTHING });
     let run = &mut granted.run;
     bridge_run_wake_to(run, BridgeWake { data: std::ptr::null_mut(), wake: super::ignore, release: super::ignore });
-    assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Waiting);
+    assert_eq!(bridge_run_poll(run, BridgeTimes::default()), BridgePoll::Waiting);
     assert_eq!(usage(run).phase, BridgePhase::Link);
     bridge_run_cancel(run, &mut failure());
-    assert_eq!(bridge_run_poll(run, BridgeCpuLimit::default()), BridgePoll::Done, "it is over while that goes on");
+    assert_eq!(bridge_run_poll(run, BridgeTimes::default()), BridgePoll::Done, "it is over while that goes on");
     drop(held);
 }
 

@@ -4,7 +4,7 @@ use crate::ffi::{BridgeSlice, all};
 use crate::outcome::{BridgeCause, Failure, Why};
 use crate::wasi::Coarse;
 use crate::wasi::output::{BridgeOutput, BridgeStream};
-use crate::wasi::stdin::{Stdin, open_file};
+use crate::wasi::stdin::{Awaited, Stdin, open_file};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::io::Errno;
@@ -41,6 +41,8 @@ pub enum BridgeStdin {
     #[default]
     Closed,
     Inherited,
+    /// The same; where it is a terminal, a poll that ends in waiting for it says `BridgePoll::Terminal`.
+    InheritedUntimed,
     /// `BridgeGrants::stdin_content` is what the guest reads.
     Bytes,
     /// It is the path of a file of the host.
@@ -96,6 +98,8 @@ pub struct Grants {
     /// What is to be opened, one after the other: whoever has the same shares threads.
     pub lane: String,
     pub random_bytes_max: u64,
+    /// Whether the guest waits for a terminal whose time is excused.
+    pub terminal: Option<Arc<Awaited>>,
     open: Open,
 }
 
@@ -160,8 +164,8 @@ impl Grants {
         builder.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         builder.max_random_size(given.random_bytes_max);
         let random_bytes_max = given.random_bytes_max;
-        let mut out =
-            Box::new(Self { builder, unopened: Vec::new(), lane: String::new(), random_bytes_max, open: opener() });
+        let (unopened, lane) = (Vec::new(), String::new());
+        let mut out = Box::new(Self { builder, unopened, lane, random_bytes_max, terminal: None, open: opener() });
         // SAFETY: the caller's promise above, here and for all text below.
         let (arguments, environment, directories) = unsafe {
             (
@@ -189,7 +193,11 @@ impl Grants {
         let content = unsafe { given.stdin_content.bytes() };
         match given.stdin_source {
             BridgeStdin::Closed => {}
-            BridgeStdin::Inherited => _ = out.builder.stdin(Stdin::inherited()),
+            BridgeStdin::Inherited => _ = out.builder.stdin(Stdin::inherited(Arc::default())),
+            BridgeStdin::InheritedUntimed => {
+                let awaited = out.terminal.insert(Arc::default()).clone();
+                out.builder.stdin(Stdin::inherited(awaited));
+            }
             BridgeStdin::Bytes => _ = out.builder.stdin(MemoryInputPipe::new(content.to_vec())),
             BridgeStdin::File => out.grant(Unopened::Stdin { host: OsStr::from_bytes(content).into() }),
         }

@@ -12,6 +12,7 @@ use std::future::poll_fn;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use tokio::io::unix::AsyncFd;
@@ -26,9 +27,23 @@ const READ_BYTES_MAX: usize = 64 << 10;
 /// The grant of one run: all streams that it asks for read from one place.
 pub struct Stdin(Stream);
 
+/// Whether a guest waits for input from a terminal: written in a poll, and read by whoever polls.
+#[derive(Default)]
+pub struct Awaited(AtomicBool);
+
+impl Awaited {
+    pub fn forget(&self) {
+        self.0.store(false, Relaxed);
+    }
+
+    pub fn is_awaited(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
 impl Stdin {
-    pub fn inherited() -> Self {
-        Self(Stream::default())
+    pub fn inherited(awaited: Arc<Awaited>) -> Self {
+        Self(Stream(Arc::new(Mutex::new(Input { awaited, ..Input::default() }))))
     }
 
     /// `file` came from `open_file`.
@@ -85,6 +100,7 @@ struct Input {
     reading: Option<JoinHandle<Result<Vec<u8>, Errno>>>,
     /// What such a read brought and nobody has taken.
     brought: Option<Result<Bytes, Errno>>,
+    awaited: Arc<Awaited>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,6 +119,7 @@ struct Source {
     watched: Option<AsyncFd<OwnedFd>>,
     /// It was opened before its first writer came, so that reading nothing is no end.
     expects_writer: bool,
+    terminal: bool,
 }
 
 impl Source {
@@ -133,7 +150,8 @@ impl Source {
                 (kind, dup.try_clone().map_err(errno)?)
             }
         };
-        Ok(Self { kind, read_from: Arc::new(read_from), watched: watch(dup)?, expects_writer: false })
+        let terminal = isatty(&dup);
+        Ok(Self { kind, read_from: Arc::new(read_from), watched: watch(dup)?, expects_writer: false, terminal })
     }
 
     fn of_file(file: &Arc<OwnedFd>) -> Result<Self, Errno> {
@@ -144,6 +162,7 @@ impl Source {
             read_from: file.clone(),
             watched: watch(file.try_clone().map_err(errno)?)?,
             expects_writer: kind == FileType::Fifo,
+            terminal: false,
         })
     }
 
@@ -245,7 +264,12 @@ impl Input {
         if source.something() {
             return Poll::Ready(());
         }
-        let Ok(mut seen) = ready!(watched.poll_read_ready(cx)) else { return Poll::Ready(()) };
+        let Poll::Ready(seen) = watched.poll_read_ready(cx) else {
+            let terminal = source.terminal;
+            self.awaited.0.store(terminal, Relaxed);
+            return Poll::Pending;
+        };
+        let Ok(mut seen) = seen else { return Poll::Ready(()) };
         // tokio never forgets an end, and a pipe's next writer takes it back.
         let ended = seen.ready().is_read_closed();
         seen.clear_ready();

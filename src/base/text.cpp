@@ -33,7 +33,8 @@ std::string nearest(std::string_view wanted, std::span<const std::string> names)
   std::size_t least = wanted.size() / 3 + 2;
   for (const auto& name : names.first(std::min(names.size(), kNamesMax))) {
     const auto away = distance(wanted.substr(0, kNameMax), std::string_view(name).substr(0, kNameMax));
-    if (away < least) {
+    // A name of which no letter is the same was not meant.
+    if (away < least && away < std::max(wanted.size(), name.size())) {
       least = away;
       best = name;
     }

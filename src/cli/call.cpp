@@ -145,6 +145,10 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
   for (auto at = functions.begin(); at != functions.end() && !typed; ++at) {
     typed = sample_call(*at);
   }
+  if (!typed && std::ranges::all_of(functions, [](const auto& function) { return function.type.async; })) {
+    return bad_call(fmt::format("{} is no command, and its functions are async in their type", component.name()),
+                    "calls from outside are not async: export a function that is not, and call the async one from it");
+  }
   if (!typed) {
     return bad_call(
         fmt::format("{} is no command, and none of its functions can be called from a shell", component.name()),

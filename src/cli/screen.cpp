@@ -45,17 +45,17 @@ std::string option_of(std::string_view resource) {
   return option;
 }
 
-/// The limits that it nearly met: `92 % of --fuel 10K`.
+/// The limits that it nearly met: `92 % of --fuel 10K`. Refused growths stand elsewhere.
 std::string near(const Report& r) {
   std::string text;
   for (const auto& use : near_limits(r)) {
     const auto limit = use.unit == "bytes" ? show_bytes(use.limit)
                        : use.unit == "ns"  ? show_duration(std::chrono::nanoseconds(use.limit))
                                            : show_count(use.limit);
-    const bool refused = use.name == "memory" && r.usage().memory_refused > 0;
-    text += fmt::format("{}{} {} {}", text.empty() ? "" : " · ",
-                        refused ? std::string("a growth was refused:") : percent(use.used, use.limit) + " of",
-                        option_of(use.key), one_word(limit));
+    if (use.used >= use.limit / 2) {
+      text += fmt::format("{}{} of {} {}", text.empty() ? "" : " · ", percent(use.used, use.limit), option_of(use.key),
+                          one_word(limit));
+    }
   }
   return text;
 }
@@ -170,7 +170,12 @@ struct Advice {
                : std::string();
   }
   std::string operator()(const BadCall&) const { return "list what can be called: " + inspecting(); }
-  std::string operator()(const LinkFailed&) const { return "see what it imports: " + inspecting(); }
+  std::string operator()(const LinkFailed& k) const {
+    // An interface with a version is one that a component may export.
+    return k.import.find('@') == std::string::npos
+               ? "see what it imports: " + inspecting()
+               : "compose it with a component that exports it: wac plug --plug OTHER.wasm COMPONENT.wasm -o WHOLE.wasm";
+  }
   template <class Other>
   std::string operator()(const Other&) const {
     return {};
@@ -249,6 +254,35 @@ int complain(const Error& error, const Options& options) {
   return error.exit_code();
 }
 
+namespace {
+
+/// What the report knows beside the error: why the guest may have given up.
+std::string advice(const Report& r, const Options& options) {
+  if (auto known = advice(r.error(), options); !known.empty()) {
+    return known;
+  }
+  const auto& limits = r.budget.limits;
+  if (r.usage().memory_refused > 0) {
+    return "a growth of memory was refused before: raise it with --memory " + more_bytes(limits.max_memory.count * 4);
+  }
+  if (r.denials.empty()) {
+    return {};
+  }
+  const auto& directories = options.context.wasi.directories;
+  const auto& denied = r.denials.front();
+  const bool read_only = std::ranges::any_of(directories, [](const auto& one) { return !one.writable; });
+  if (denied.capability == Capability::Filesystem && read_only) {
+    const auto& first = *std::ranges::find(directories, false, &DirectoryGrant::writable);
+    return fmt::format("{} is granted for reading only: --dir {}", harmless(first.guest),
+                       shell_word(first.host + "::" + first.guest + ":rw"));
+  }
+  const auto option = info(denied.capability).option;
+  return option.empty() ? fmt::format("{} cannot be granted", name(denied.capability))
+                        : fmt::format("something was denied before: grant it with {}", option);
+}
+
+}  // namespace
+
 std::string screen(const Report& r, const Options& options, bool colour) {
   const auto paint = [&](std::string_view code, std::string_view text) {
     return colour ? fmt::format("\033[{}m{}\033[0m", code, text) : std::string(text);
@@ -274,7 +308,7 @@ std::string screen(const Report& r, const Options& options, bool colour) {
   if (!refused) {
     row("used", used(r));
   }
-  row("help:", harmless_lines(advice(error, options)));
+  row("help:", harmless_lines(advice(r, options)));
   return text;
 }
 

@@ -156,14 +156,22 @@ Error load_error(wasmtime::Failure failure, const LoadLimits& limits) {
   if (failure.cause == wasmtime::Cause::Panic) {
     return {HostBug{}, Phase::Load, "a bug in airssys-wasm ended this load", {}, {}, {}, std::move(failure.message)};
   }
+  if (failure.cause == wasmtime::Cause::Proposal) {
+    return {LoadFailed{},
+            Phase::Load,
+            fmt::format("the component needs {}, a proposal of WebAssembly that is off", failure.message),
+            fmt::format("build it without {}: only what the limits can bound is on", failure.message),
+            {},
+            {}};
+  }
   LoadFailed kind;
   if (failure.cause == wasmtime::Cause::Malformed) {
     kind.offset = failure.code;
   }
-  std::string message = failure.cause == wasmtime::Cause::Text ? "the text is no component"s
+  std::string message = failure.cause == wasmtime::Cause::Text ? "the text is not a component"s
                         : kind.offset.has_value()
                             ? fmt::format("the component is malformed or unsupported at byte {}", *kind.offset)
-                            : "this is no component that can be compiled"s;
+                            : "this is not a component that can be compiled"s;
   return {std::move(kind), Phase::Load, std::move(message), {}, std::move(failure.message), {}};
 }
 

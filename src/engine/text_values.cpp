@@ -2,14 +2,43 @@
 #include <fmt/ranges.h>
 
 #include <airssys/wasm/engine.hpp>
+#include <airssys/wasm/text.hpp>
+#include <limits>
 
 #include "load/loaded_component.hpp"
 #include "wasmtime/door.hpp"
 #include "wit/codec.hpp"
 #include "wit/json.hpp"
+#include "wit/type_text.hpp"
+#include "wit/wording.hpp"
 
 /// Values that come and go as text.
 namespace airssys::wasm {
+
+namespace {
+
+/// `failure`: where and why, and the type that belongs there (bridge_wave_parse).
+Error misfit(std::string_view function, const FunctionType& type, std::string_view arguments,
+             wasmtime::Failure failure) {
+  constexpr unsigned kKindShift = 32;
+  constexpr std::size_t kShown = 40;
+  const auto place = static_cast<std::size_t>(failure.code & std::numeric_limits<std::uint32_t>::max());
+  const auto kind = failure.code >> kKindShift;
+  const auto word = wit::word_at(arguments, place);
+  const auto expected = kind == 0 ? std::nullopt : std::optional(static_cast<Type::Kind>(kind - 1));
+  return {BadCall{std::string(function), {}},
+          Phase::Link,
+          // The whole list begins at 0.
+          place == 0 ? fmt::format("the arguments of {} do not fit", function)
+                     : fmt::format("the arguments of {} do not fit at character {}{}", function, place + 1,
+                                   word.empty() ? "" : ": " + harmless(word, kShown)),
+          wit::wave_help(word, expected, type),
+          std::move(failure.message),
+          {},
+          {}};
+}
+
+}  // namespace
 
 Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::string_view function,
                                       std::string_view arguments) {
@@ -19,13 +48,7 @@ Result<std::vector<Value>> parse_wave(const ComponentHandle& component, std::str
   }
   auto encoded = (*callable)->function->parse_wave(arguments);
   if (!encoded) {
-    return std::unexpected(
-        Error{BadCall{std::string(function), {}},
-              Phase::Link,
-              fmt::format("the arguments of {} do not fit at character {}", function, encoded.error().code),
-              fmt::format("its type is {}", to_wit((*callable)->type)),
-              std::move(encoded.error().message),
-              {}});
+    return std::unexpected(misfit(function, (*callable)->type, arguments, std::move(encoded.error())));
   }
   auto values = wit::decode_all(encoded->bytes());
   if (!values) {
@@ -45,16 +68,16 @@ Result<std::vector<Value>> parse_json(const ComponentHandle& component, std::str
     return std::unexpected(Error{BadCall{std::string(function), {}},
                                  Phase::Link,
                                  std::move(why),
-                                 fmt::format("its type is {}", to_wit(type)),
+                                 fmt::format("its type is {}", wit::brief(type)),
                                  {},
                                  {}});
   };
   const auto json = wit::parse_json(arguments);
   if (!json) {
-    return refuse("the arguments are no JSON: " + json.error());
+    return refuse("the arguments are not JSON: " + json.error());
   }
   if (!json->is_array()) {
-    return refuse("the arguments are no JSON array; write them like [1, \"x\"]");
+    return refuse("the arguments are not a JSON array; write them like [1, \"x\"]");
   }
   if (json->size() != type.parameters.size()) {
     return refuse(fmt::format("{} takes {} argument{}, got {}", function, type.parameters.size(),

@@ -18,6 +18,9 @@ namespace {
 
 using wit::Item;
 
+/// Of a function's type in a sentence, in bytes.
+constexpr std::size_t kShown = 256;
+
 void collect(const wit::Externs& externs, const std::string& prefix, std::vector<FunctionExport>& out) {
   for (const auto& [name, item] : externs) {
     if (item.kind == Item::Kind::Function) {
@@ -173,7 +176,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
                 {}};
     const auto& near = std::get<BadCall>(error.kind).did_you_mean;
     if (const auto it = std::ranges::find(all, near, &FunctionExport::path); !near.empty() && it != all.end()) {
-      error.help = fmt::format("did you mean {}: {} ?", near, signature(near, it->type));
+      error.help = fmt::format("did you mean {}: {} ?", near, harmless(signature(near, it->type), kShown));
     }
     return std::unexpected(std::move(error));
   }
@@ -181,7 +184,7 @@ Result<const CallableFunction*> LoadedComponent::function(std::string_view path)
     return std::unexpected(Error{
         BadCall{std::string(path), {}, BadCallCause::Function},
         Phase::Link,
-        fmt::format("{} cannot be called: {} {}", path, signature(path, found->type),
+        fmt::format("{} cannot be called: {} {}", path, harmless(signature(path, found->type), kShown),
                     found->type.async ? "is async, and calls from outside are not" : "has a type that does not cross"),
         {},
         {},

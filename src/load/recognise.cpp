@@ -31,12 +31,12 @@ std::string what_else(std::span<const std::uint8_t> bytes) {
   constexpr std::string_view kMagic("\0asm", 4);
   constexpr std::size_t kPreamble = 8, kVersion = 4, kLayer = 6;
   if (bytes.size() < kPreamble || !std::equal(kMagic.begin(), kMagic.end(), bytes.begin())) {
-    return "this is no WebAssembly component";
+    return "this is not a WebAssembly component";
   }
   const auto version = bytes[kVersion] + bytes[kVersion + 1] * 0x100;
   return bytes[kLayer] == 1 && bytes[kLayer + 1] == 0
              ? fmt::format("this is a component of format version {}; 13 is the one that can be read", version)
-             : fmt::format("this is WebAssembly of version {}, and no component", version);
+             : fmt::format("this is WebAssembly of version {}, not a component", version);
 }
 
 }  // namespace
@@ -50,10 +50,10 @@ Result<void> check_binary(std::span<const std::uint8_t> bytes) {
     return std::unexpected(load_failed("the file is empty", kWhatIsOne));
   }
   if (is_core_module(bytes)) {
-    return std::unexpected(
-        load_failed("this is a core WebAssembly module, not a component",
-                    "make a component of it: wasm-tools component new module.wasm -o component.wasm (with --adapt "
-                    "wasi_snapshot_preview1.wasm when it was built for WASI preview 1)"));
+    return std::unexpected(load_failed(
+        "this is a core WebAssembly module, not a component",
+        "make a component of it: wasm-tools component new module.wasm -o component.wasm (for WASI preview 1 "
+        "with --adapt wasi_snapshot_preview1.command.wasm, which Wasmtime's releases have)"));
   }
   if (!is_component(bytes)) {
     return std::unexpected(load_failed(what_else(bytes), kWhatIsOne));

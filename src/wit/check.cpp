@@ -6,6 +6,7 @@
 
 #include "base/utf8.hpp"
 #include "wit/codec.hpp"
+#include "wit/wording.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -14,7 +15,7 @@ namespace {
 using Kind = Type::Kind;
 using Why = std::optional<std::string>;
 
-Why wrong(const Type& type) { return fmt::format("is no {}", to_wit(type)); }
+Why wrong(const Type& type) { return "is not " + expected(type); }
 
 Why inside(std::string_view where, Why why) {
   if (why) {
@@ -36,7 +37,7 @@ Why payload(const Payload& value, const std::shared_ptr<const Type>& type) {
   if (!type) {
     return value ? Why("has a payload where none belongs") : Why();
   }
-  return value ? mismatch(*value, *type) : Why(fmt::format("misses its payload, a {}", to_wit(*type)));
+  return value ? mismatch(*value, *type) : Why(fmt::format("misses its payload, {}", expected(*type)));
 }
 
 const Type::Member* member(const Type& type, std::string_view name) {
@@ -73,7 +74,7 @@ struct Check {
   Why operator()(char32_t c) const {
     constexpr char32_t kMax = 0x10FFFF, kSurrogates = 0xD800, kAfterSurrogates = 0xE000;
     if (type.kind == Kind::Char && (c > kMax || (c >= kSurrogates && c < kAfterSurrogates))) {
-      return fmt::format("is no Unicode scalar value: {:#x}", static_cast<std::uint32_t>(c));
+      return fmt::format("is not a Unicode scalar value: {:#x}", static_cast<std::uint32_t>(c));
     }
     return scalar(Kind::Char);
   }

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 #include "base/utf8.hpp"
 #include "wit/codec.hpp"
 #include "wit/json.hpp"
+#include "wit/wording.hpp"
 
 namespace airssys::wasm::wit {
 
@@ -19,7 +21,9 @@ using Made = std::expected<Value, std::string>;
 
 Made wrong(const Json& json, const Type& type) {
   constexpr std::size_t kShown = 40;
-  return std::unexpected(fmt::format("{} is no {}", json.dump().substr(0, kShown), to_wit(type)));
+  const auto text = json.dump();
+  const auto words = json.is_string() && !type.members.empty() ? did_you_mean(json.get<std::string>(), type) : "";
+  return std::unexpected(fmt::format("{} is not {}{}", harmless(text, kShown), expected(type), words));
 }
 
 Made inside(std::string_view where, Made made) {
@@ -101,13 +105,15 @@ Made record(const Json& json, const Type& type) {
     out.fields.emplace_back(member.name, std::move(*field));
   }
   if (known < json.size()) {
+    constexpr std::size_t kShown = 40;
     std::set<std::string_view> names;
     for (const auto& member : type.members) {
       names.insert(member.name);
     }
     for (auto field = json.begin(); field != json.end(); ++field) {
       if (!names.contains(field.key())) {
-        return std::unexpected(fmt::format("there is no field {}", field.key()));
+        return std::unexpected(
+            fmt::format("there is no field {}{}", harmless(field.key(), kShown), did_you_mean(field.key(), type)));
       }
     }
   }
@@ -239,6 +245,26 @@ Made from_json(const Json& json, const Type& type) {
   }
 }
 
+namespace {
+
+/// `byte`: how far the parser read, counted from 1. What it says itself is of its states.
+std::string syntax_error(std::string_view text, std::size_t byte) {
+  constexpr std::size_t kShown = 40;
+  const auto place = std::min(byte == 0 ? 0 : byte - 1, text.size());
+  const auto word = word_at(text, place);
+  if (place >= text.size() || word.empty()) {
+    return "unexpected end of input: a bracket or a quote is not closed";
+  }
+  const auto what = fmt::format("character {} is not expected: {}", place + 1, harmless(word, kShown));
+  if (word.starts_with("NaN") || word.starts_with("nan") || word.starts_with("inf") || word.starts_with("Inf") ||
+      word.starts_with("-inf") || word.starts_with("-Inf")) {
+    return what + R"(; write "nan", "inf" or "-inf", in quotes)";
+  }
+  return word.starts_with('\'') ? what + R"(; strings are in double quotes)" : what;
+}
+
+}  // namespace
+
 std::expected<Json, std::string> parse_json(std::string_view text) {
   constexpr int kDeepest = 200;
   std::string bad;
@@ -259,10 +285,10 @@ std::expected<Json, std::string> parse_json(std::string_view text) {
   try {
     auto json = Json::parse(text, watch);
     return bad.empty() ? std::expected<Json, std::string>(std::move(json)) : std::unexpected(bad);
-  } catch (const Json::exception& error) {
-    // "[json.exception.parse_error.101] parse error at line 1, column 3: ..."
-    const std::string_view what = error.what();
-    return std::unexpected(std::string(what.substr(std::min(what.find("] ") + 2, what.size()))));
+  } catch (const Json::out_of_range&) {
+    return std::unexpected("it has a number beyond 1.8e308, the most that an f64 holds; \"inf\" is infinity");
+  } catch (const Json::parse_error& error) {
+    return std::unexpected(syntax_error(text, error.byte));
   }
 }
 

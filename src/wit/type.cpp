@@ -1,3 +1,6 @@
+#include <fmt/format.h>
+
+#include <airssys/wasm/text.hpp>
 #include <airssys/wasm/type.hpp>
 #include <algorithm>
 #include <array>
@@ -102,6 +105,68 @@ std::string function_text(const FunctionType& type, const PartText& part) {
     text.append(" -> ").append(part(*type.result));
   }
   return text;
+}
+
+namespace {
+
+constexpr std::size_t kFew = 6;
+constexpr unsigned kLevels = 4;
+
+/// A name as far as it has to be read.
+std::string shortened(std::string_view name) {
+  constexpr std::size_t kMost = 40;
+  return harmless(name, kMost);
+}
+
+std::string brief(const Type& type, unsigned level) {
+  if (level > kLevels) {
+    return "...";
+  }
+  Type shown = type;
+  const bool cut = shown.members.size() > kFew;
+  if (cut) {
+    shown.members.resize(kFew);
+    shown.members.push_back({fmt::format("... {} more", type.members.size() - kFew), nullptr});
+  }
+  for (auto& member : shown.members) {
+    member.name = shortened(member.name);
+  }
+  if (cut && (type.kind == Type::Kind::Record || type.kind == Type::Kind::Tuple)) {
+    shown.members.pop_back();
+  }
+  auto text = type_text(shown, [level](const Type& part) { return brief(part, level + 1); });
+  if (cut && (type.kind == Type::Kind::Record || type.kind == Type::Kind::Tuple)) {
+    // The closing mark, and a blank before a brace.
+    text.insert(text.size() - (text.ends_with(" }") ? 2 : 1), fmt::format(", ... {} more", type.members.size() - kFew));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string brief(const Type& type) { return brief(type, 0); }
+
+std::string brief(const FunctionType& type) {
+  auto shown = type;
+  const bool cut = shown.parameters.size() > kFew;
+  shown.parameters.resize(std::min(shown.parameters.size(), kFew));
+  for (auto& parameter : shown.parameters) {
+    parameter.name = shortened(parameter.name);
+  }
+  auto text = function_text(shown, [](const Type& part) { return brief(part, 1); });
+  if (cut) {
+    const auto result = type.result ? text.rfind(") -> ") : text.size() - 1;
+    text.insert(result, fmt::format(", ... {} more", type.parameters.size() - kFew));
+  }
+  return text;
+}
+
+std::string few(const std::vector<Type::Member>& members) {
+  std::string text;
+  for (std::size_t i = 0; i < std::min(members.size(), kFew); ++i) {
+    text += (i == 0 ? "" : ", ") + shortened(members[i].name);
+  }
+  return members.size() > kFew ? fmt::format("{}, ... ({} in all)", text, members.size()) : text;
 }
 
 }  // namespace wit

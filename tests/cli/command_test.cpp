@@ -34,7 +34,7 @@ TEST_F(CommandTest, TakesAndPrintsJson) {
   EXPECT_EQ(ended.status, 0);
   const auto wrong = run({"run", "echo.wat", "--invoke", "echo", "--args-json", "[1]"});
   EXPECT_EQ(wrong.status, 104);
-  EXPECT_THAT(wrong.err, HasSubstr("argument s: 1 is no string"));
+  EXPECT_THAT(wrong.err, HasSubstr("argument s: 1 is not a string"));
 }
 
 TEST_F(CommandTest, ReadsTheComponentFromStdin) {
@@ -213,9 +213,9 @@ TEST_F(CommandTest, WhatIsNoComponentIsRefusedWithItsReason) {
   for (const auto& [file, message] :
        std::vector<std::pair<std::string, std::string>>{{"empty.wasm", "the file is empty"},
                                                         {"core.wasm", "a core WebAssembly module, not a component"},
-                                                        {"garbage.wasm", "this is no WebAssembly component"},
+                                                        {"garbage.wasm", "this is not a WebAssembly component"},
                                                         {"cut.wasm", "malformed or unsupported at byte"},
-                                                        {"text.wat", "the text is no component"},
+                                                        {"text.wat", "the text is not a component"},
                                                         {"missing.wasm", "No such file or directory"},
                                                         {".", "not a regular file"}}) {
     const auto ended = run({"run", file, "--invoke", "f()"});
@@ -306,6 +306,60 @@ TEST_F(CommandTest, HelpHoldsTheTableOfReasons) {
   EXPECT_EQ(ended.status, 0);
   EXPECT_THAT(ended.out, ContainsRegex("124 +timeout"));
   EXPECT_THAT(ended.out, ContainsRegex("105 +fuel_exhausted"));
+}
+
+TEST_F(CommandTest, AProposalThatIsOffIsNamed) {
+  write("gc.wat", R"((component (core module $m (type $s (struct (field i32)))
+    (func (export "run") (result i32) (struct.get $s 0 (struct.new $s (i32.const 42)))))
+    (core instance $i (instantiate $m)) (func (export "run") (result s32) (canon lift (core func $i "run")))))");
+  write("wide.wat", R"((component (core module (func (param i64 i64 i64 i64) (result i64 i64)
+    (i64.add128 (local.get 0) (local.get 1) (local.get 2) (local.get 3))))))");
+  const auto gc = run({"validate", "gc.wat"});
+  EXPECT_EQ(gc.status, 102);
+  EXPECT_THAT(gc.err, HasSubstr("the component needs garbage collection, a proposal of WebAssembly that is off"));
+  EXPECT_THAT(gc.err, HasSubstr("help:   build it without garbage collection"));
+  EXPECT_THAT(run({"validate", "wide.wat"}).err, HasSubstr("needs wide arithmetic"));
+}
+
+TEST_F(CommandTest, TheAdviceFollowsFromWhatTheReportKnows) {
+  // An allocator that does not look at what memory.grow answers.
+  write("careless.wat", R"((component (core module $m (memory 1) (func (export "f") (param i32) (local $at i32)
+      (local.set $at (i32.shl (memory.size) (i32.const 16))) (drop (memory.grow (local.get 0)))
+      (i32.store8 (local.get $at) (i32.const 1))))
+    (core instance $i (instantiate $m)) (func (export "f") (param "n" u32) (canon lift (core func $i "f")))))");
+  const auto careless = run({"run", "careless.wat", "--invoke", "f(100)", "--memory", "1MiB"});
+  EXPECT_EQ(careless.status, 111);
+  EXPECT_THAT(careless.err, HasSubstr("help:   a growth of memory was refused before: raise it with --memory 4MiB"));
+  EXPECT_EQ(run({"run", "careless.wat", "--invoke", "f(10)", "--memory", "4MiB"}).status, 0);
+  write("later.wat", R"((component (core module $m (func (export "run") (result i32) (i32.const 0))
+      (func (export "cb") (param i32 i32 i32) (result i32) (i32.const 0))) (core instance $i (instantiate $m))
+    (func (export "run") async (canon lift (core func $i "run") async (callback (func $i "cb"))))))");
+  EXPECT_THAT(run({"run", "later.wat"}).err, HasSubstr("its functions are async in their type"));
+  write("missing.wat", R"((component (import "acme:a/b@1.0.0" (instance (export "f" (func))))))");
+  EXPECT_THAT(run({"run", "missing.wat", "--invoke", "f()"}).err,
+              HasSubstr("help:   compose it with a component that exports it: wac plug"));
+}
+
+TEST_F(CommandTest, AMistakeInALongTypeIsALine) {
+  std::string cases;
+  for (int i = 0; i < 1424; ++i) {
+    cases += " \"icon-" + std::to_string(i) + "\"";
+  }
+  write("icons.wat",
+        "(component (core module $m (func (export \"f\") (param i32))) (core instance $i (instantiate $m)) "
+        "(type $i' (enum" +
+            cases +
+            ")) (export $icon \"icon\" (type $i')) "
+            "(func (export \"f\") (param \"x\" $icon) (canon lift (core func $i \"f\"))))");
+  for (const auto& words :
+       {std::vector<std::string>{"run", "icons.wat", "--invoke", "f(icon-5x)"},
+        std::vector<std::string>{"run", "icons.wat", "--invoke", "f", "--args-json", "[\"icon-5x\"]"},
+        std::vector<std::string>{"run", "icons.wat", "--invoke", "g(icon-5)"}}) {
+    const auto ended = run(words);
+    EXPECT_EQ(ended.status, 104);
+    EXPECT_LT(ended.err.size(), 600U) << ended.err;
+  }
+  EXPECT_THAT(run({"run", "icons.wat", "--invoke", "f(icon-5x)"}).err, HasSubstr("did you mean icon-5?"));
 }
 
 }  // namespace

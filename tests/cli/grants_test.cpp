@@ -210,5 +210,15 @@ TEST_F(GrantsTest, ACommandFromStdinHasAFileForItsOwn) {
   EXPECT_EQ(run({"run", "-", "one"}, kArguments).out, "-\none\n");
 }
 
+TEST_F(GrantsTest, AWriteToADirectoryThatIsForReadingIsToldWithTheGrantThatAllowsIt) {
+  write("copy.wat", kCopy);
+  std::filesystem::create_directory(directory / "data");
+  write("data/file", "text");
+  const auto ended = run({"run", "--show-report", "copy.wat", "--dir", "data::/d"});
+  EXPECT_EQ(ended.status, 1);
+  EXPECT_THAT(ended.err, HasSubstr("help:   /d is granted for reading only: --dir data::/d:rw"));
+  EXPECT_EQ(run({"run", "copy.wat", "--dir", "data::/d:rw"}).status, 0);
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -210,8 +210,8 @@ INSTANTIATE_TEST_SUITE_P(Every, ClassifyTest, ::testing::ValuesIn(kRows));
 
 TEST(ClassifyTest, EveryCauseOfARunHasARow) {
   // Causes of loading and of texts never end a run; where one is halted, C++ knows why.
-  const std::vector<Cause> elsewhere = {Cause::None,      Cause::Malformed, Cause::Text,
-                                        Cause::LoadLimit, Cause::Import,    Cause::Halted};
+  const std::vector<Cause> elsewhere = {Cause::None,   Cause::Malformed, Cause::Text,    Cause::LoadLimit,
+                                        Cause::Import, Cause::Halted,    Cause::Proposal};
   for (auto n = 0U; n <= static_cast<unsigned>(Cause::OutputUnread); ++n) {
     const auto cause = static_cast<Cause>(n);
     const bool rowed = std::ranges::any_of(kRows, [&](const Row& row) { return row.cause == cause; });

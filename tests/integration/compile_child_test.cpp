@@ -86,7 +86,7 @@ TEST_F(CompileChildTest, ALongTextIsTheComponentThatAShortOneIs) {
 
   const auto bad = engine.load_text(padding + "(component (nonsense))");
   ASSERT_FALSE(bad);
-  EXPECT_EQ(bad.error().message, "the text is no component");
+  EXPECT_EQ(bad.error().message, "the text is not a component");
   EXPECT_THAT(bad.error().guest_text, testing::HasSubstr("line 2, column 13"));
   const auto kind = refusal(with([](auto& c) { c.load.max_bytes = 50_B; }).load_text(padding + wat));
   EXPECT_EQ(kind.limit, "bytes");

@@ -9,6 +9,8 @@ class TextTest : public HostTest {
   ComponentHandle taking(const std::string& inner) {
     return load(R"((component
       (type $i' (record (field "a" u32) (field "b" (option string)))) (export $item "item" (type $i'))
+      (type $c' (enum "red" "green" "none")) (export $color "color" (type $c'))
+      (type $r' (flags "read" "write" "true")) (export $rights "rights" (type $r'))
       (core module $m (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 16)
         (func (export "run") (param )" +
                 std::string(core_parameters) + R"()))
@@ -58,13 +60,50 @@ TEST_F(TextTest, AFieldThatIsNotThereIsRefusedWhereverItIs) {
   }
 }
 
+// Characters count from 1, as people count them, in what was given.
+TEST_F(TextTest, WhatDoesNotFitIsNamedWithItsPlace) {
+  struct Row {
+    std::string type, core, wave, place, cause;
+  };
+  for (const auto& row : {Row{"u8", "i32", "(-1)", "2: -1", "expected a u8, which is 0 to 255"},
+                          Row{"u8", "i32", "(256)", "2: 256", "expected a u8, which is 0 to 255"},
+                          Row{"string", "i32 i32", "(hello)", "2: hello", "expected a string"},
+                          Row{"(list u8)", "i32 i32", "([1, 2, 300])", "9: 300", "expected a u8"},
+                          Row{"(list u8)", "i32 i32", "(7)", "2: 7", "expected a list"},
+                          Row{"$item", "i32 i32 i32 i32", "({a: x, b: \"y\"})", "6: x", "expected a u32"},
+                          Row{"$item", "i32 i32 i32 i32", "({a: 1, bb: \"y\"})", "9: bb", "there is no field bb"},
+                          Row{"$color", "i32", "(rad)", "2: rad", "expected one of red, green, none"},
+                          Row{"$rights", "i32", "({read, wrote})", "9: wrote", "expected some of read, write, true"},
+                          Row{"(tuple u8 u8)", "i32 i32", "((1, 2, 3))", "2: (", "expected a tuple of 2 values"},
+                          Row{"u8", "i32", "(1, 2)", "5: 2", "it takes 1 argument and is given 2"},
+                          Row{"u8", "i32", "(NaN)", "3: NaN", "this is not expected here"}}) {
+    SCOPED_TRACE(row.type + " " + row.wave);
+    core_parameters = row.core;
+    const auto values = parse_wave(taking(row.type), "take", row.wave);
+    ASSERT_FALSE(values);
+    EXPECT_EQ(values.error().message, "the arguments of take do not fit at character " + row.place);
+    EXPECT_THAT(values.error().guest_text, ::testing::StartsWith(row.cause));
+  }
+}
+
+TEST_F(TextTest, LabelsThatAreWordsOfWaveAreTakenWithAMarkAlsoInFlags) {
+  core_parameters = "i32";
+  const auto rights = taking("$rights");
+  EXPECT_EQ(parse_wave(rights, "take", "({%true, read})").value(),
+            parse_wave(rights, "take", "({true, read})").value());
+  EXPECT_TRUE(parse_wave(rights, "take", "({%true})"));
+  const auto color = taking("$color");
+  EXPECT_TRUE(parse_wave(color, "take", "(%none)"));
+  EXPECT_THAT(parse_wave(color, "take", "(none)").error().help, ::testing::StartsWith("write %none"));
+}
+
 TEST_F(TextTest, JsonThatCannotBeTakenSaysWhy) {
   const auto guest = taking("$item");
   constexpr std::size_t kDeep = 100'000;
   for (const auto& [text, why] :
        {std::pair{std::string(kDeep, '[') + std::string(kDeep, ']'), "nests deeper"},
-        std::pair{std::string("["), "unexpected end of input"}, std::pair{std::string("[1e400]"), "number overflow"},
-        std::pair{std::string("{}"), "no JSON array"}, std::pair{std::string("[1, 2]"), "takes 1 argument, got 2"},
+        std::pair{std::string("["), "unexpected end of input"}, std::pair{std::string("[1e400]"), "beyond 1.8e308"},
+        std::pair{std::string("{}"), "not a JSON array"}, std::pair{std::string("[1, 2]"), "takes 1 argument, got 2"},
         std::pair{std::string("[3]"), "argument v"}}) {
     const auto values = parse_json(guest, "take", text);
     ASSERT_FALSE(values) << why;

@@ -67,7 +67,7 @@ TEST(JsonTest, ARecordOfManyFieldsTakesTimeByTheirNumberAlone) {
   EXPECT_EQ(json.size(), many.fields.size());
   EXPECT_EQ(from_json(json, of_many), Value(many));
   of_many.members.pop_back();
-  EXPECT_EQ(from_json(json, of_many), std::unexpected("there is no field f49999"));
+  EXPECT_TRUE(from_json(json, of_many).error().starts_with("there is no field f49999"));
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 namespace airssys::wasm::wit {
 
 inline Type type(Type::Kind kind, std::vector<Type::Member> members = {}) { return {kind, std::move(members), 0}; }
-inline std::shared_ptr<const Type> pointer(Type::Kind kind) { return std::make_shared<const Type>(type(kind)); }
+inline std::shared_ptr<const Type> pointer(Type::Kind kind, std::vector<Type::Member> members = {}) {
+  return std::make_shared<const Type>(type(kind, std::move(members)));
+}
 
 }  // namespace airssys::wasm::wit

@@ -97,11 +97,13 @@ enum class BridgeCause : uint32_t {
   GuestStreamMisuse = 30,
   /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
   Grant = 31,
+  /// The component needs a proposal of WebAssembly that is off: the message is its name.
+  Proposal = 32,
   /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-  Other = 32,
+  Other = 33,
   /// C++'s own, never said here: nobody reads what ended runs have written to this process's streams; `code` is how many
   /// bytes may wait.
-  OutputUnread = 33,
+  OutputUnread = 34,
 };
 
 /// The limits by their names, in the order of C++'s table (limit_table.hpp).
@@ -727,12 +729,16 @@ void bridge_run_wake_nobody(const BridgeRun *run);
 /// `text` is readable for the call.
 bool bridge_wat(BridgeSlice text, BridgeBytes *out, BridgeFailure *failure);
 
-/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` and the byte offset where
-/// they do not parse or do not fit.
+/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` where they do not parse or do not
+/// fit: the byte offset in the low 32 bits, and above it one more than the number of the type that belongs there, 0 where
+/// that is not known.
 ///
 /// # Safety
 /// `text` is readable for the call.
-bool bridge_wave_parse(const BridgeFunction *function, BridgeSlice text, BridgeBytes *out, BridgeFailure *failure);
+bool bridge_wave_parse(const BridgeFunction *function,
+                       BridgeSlice text,
+                       BridgeBytes *out,
+                       BridgeFailure *failure);
 
 /// One encoded value as WAVE. Handles have no text form: `Value`.
 ///

@@ -1,7 +1,8 @@
 //! The host (tokio), engines from one configuration function, and compilation.
 
 use crate::ledger::Ledger;
-use crate::outcome::Failure;
+use crate::outcome::{BridgeCause, Failure, Why};
+use crate::proposals;
 use crate::stacks::Stacks;
 use crate::wasi::lanes::Lanes;
 use std::sync::Arc;
@@ -78,7 +79,14 @@ impl BridgeEngine {
 
 /// Component bytes as an artefact.
 pub fn compile(settings: &BridgeEngineConfig, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    Ok(Engine::new(&config(settings))?.precompile_component(bytes)?)
+    Engine::new(&config(settings))?.precompile_component(bytes).map_err(|error| {
+        let failure = Failure::from(error);
+        let refused = matches!(failure.why(), Why::Cause(BridgeCause::Malformed | BridgeCause::Other));
+        match refused.then(|| proposals::needed(bytes)).flatten() {
+            Some(proposal) => Failure::new(BridgeCause::Proposal, proposal),
+            None => failure,
+        }
+    })
 }
 
 /// The one place that names Wasmtime's tunables, for parent and compiling child alike: an artefact is accepted only

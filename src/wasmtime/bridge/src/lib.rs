@@ -18,6 +18,7 @@ pub mod lift;
 pub mod limits;
 pub mod outcome;
 pub mod prepared;
+pub mod proposals;
 pub mod returning;
 pub mod run;
 pub mod serve;
@@ -29,6 +30,7 @@ pub mod types;
 pub mod value;
 pub mod waker;
 pub mod wasi;
+pub mod wave;
 
 #[cfg(test)]
 mod tests;

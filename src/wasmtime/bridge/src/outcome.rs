@@ -81,11 +81,13 @@ pub enum BridgeCause {
     GuestStreamMisuse = 30,
     /// What was to be granted cannot be opened; the message names it. `code`: 0 for a directory, 1 for stdin's file.
     Grant = 31,
+    /// The component needs a proposal of WebAssembly that is off: the message is its name.
+    Proposal = 32,
     /// Anything else: the message is all there is. Phase and `wasm_on_stack` say more.
-    Other = 32,
+    Other = 33,
     /// C++'s own, never said here: nobody reads what ended runs have written to this process's streams; `code` is how many
     /// bytes may wait.
-    OutputUnread = 33,
+    OutputUnread = 34,
 }
 
 /// A failure with its numbers. Every field is plain data; `frames` is encoded as described at `encode_frames`.

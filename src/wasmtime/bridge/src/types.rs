@@ -160,37 +160,7 @@ impl<'a> Describer<'a> {
 
     fn ty(&mut self, ty: &Type) -> Result<(), Failure> {
         self.nodes(1)?;
-        let plain = match ty {
-            Type::Bool => 0,
-            Type::S8 => 1,
-            Type::U8 => 2,
-            Type::S16 => 3,
-            Type::U16 => 4,
-            Type::S32 => 5,
-            Type::U32 => 6,
-            Type::S64 => 7,
-            Type::U64 => 8,
-            Type::Float32 => 9,
-            Type::Float64 => 10,
-            Type::Char => 11,
-            Type::String => 12,
-            Type::List(_) => 13,
-            Type::Record(_) => 15,
-            Type::Tuple(_) => 16,
-            Type::Variant(_) => 17,
-            Type::Enum(_) => 18,
-            Type::Option(_) => 19,
-            Type::Result(_) => 20,
-            Type::Flags(_) => 21,
-            Type::Own(_) => 22,
-            Type::Borrow(_) => 23,
-            Type::Map(_) => 24,
-            Type::Future(_) => 25,
-            Type::Stream(_) => 26,
-            Type::ErrorContext => 27,
-            Type::FixedLengthList(_) => 28,
-        };
-        self.out.push(plain);
+        self.out.push(number(ty));
         match ty {
             Type::List(list) => self.ty(&list.ty()),
             Type::Record(record) => {
@@ -230,5 +200,39 @@ impl<'a> Describer<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The tag of a type.
+pub fn number(ty: &Type) -> u8 {
+    match ty {
+        Type::Bool => 0,
+        Type::S8 => 1,
+        Type::U8 => 2,
+        Type::S16 => 3,
+        Type::U16 => 4,
+        Type::S32 => 5,
+        Type::U32 => 6,
+        Type::S64 => 7,
+        Type::U64 => 8,
+        Type::Float32 => 9,
+        Type::Float64 => 10,
+        Type::Char => 11,
+        Type::String => 12,
+        Type::List(_) => 13,
+        Type::Record(_) => 15,
+        Type::Tuple(_) => 16,
+        Type::Variant(_) => 17,
+        Type::Enum(_) => 18,
+        Type::Option(_) => 19,
+        Type::Result(_) => 20,
+        Type::Flags(_) => 21,
+        Type::Own(_) => 22,
+        Type::Borrow(_) => 23,
+        Type::Map(_) => 24,
+        Type::Future(_) => 25,
+        Type::Stream(_) => 26,
+        Type::ErrorContext => 27,
+        Type::FixedLengthList(_) => 28,
     }
 }

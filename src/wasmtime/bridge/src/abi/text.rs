@@ -3,7 +3,8 @@
 use crate::ffi::{BridgeBytes, BridgeSlice, answers};
 use crate::function::BridgeFunction;
 use crate::outcome::BridgeFailure;
-use crate::text::{bytes_of_wat, parse_wave, print_wave, wit};
+use crate::text::{bytes_of_wat, wit};
+use crate::wave::{parse_wave, print_wave};
 
 /// `.wat` text to component bytes. `Text` and a message with line and column where it does not parse.
 ///
@@ -17,8 +18,9 @@ pub unsafe extern "C" fn bridge_wat(text: BridgeSlice, out: &mut BridgeBytes, fa
     })
 }
 
-/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` and the byte offset where
-/// they do not parse or do not fit.
+/// WAVE arguments, as in `(1, "x")`, to encoded values of `function`'s parameters. `Text` where they do not parse or do not
+/// fit: the byte offset in the low 32 bits, and above it one more than the number of the type that belongs there, 0 where
+/// that is not known.
 ///
 /// # Safety
 /// `text` is readable for the call.

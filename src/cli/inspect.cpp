@@ -30,7 +30,7 @@ std::string needs(const RequiredResources& r) {
 }
 
 /// What can be typed after `run`, as comments.
-std::string to_type(const ComponentHandle& component, const Options& options) {
+std::string to_type(const ComponentHandle& component, const Options& options, bool linked) {
   const auto run =
       fmt::format("airssys-wasm run {}{}", options.precompiled ? "--precompiled " : "", shell_word(options.component));
   if (component.is_command()) {
@@ -44,8 +44,7 @@ std::string to_type(const ComponentHandle& component, const Options& options) {
     return "//\n// no function can be called\n";
   }
   text.insert(0, "//\n// what can be called:\n");
-  const auto functions = component.functions();
-  for (const auto& function : functions) {
+  for (const auto& function : linked ? component.functions() : std::vector<FunctionExport>()) {
     if (const auto call = sample_call(function)) {
       return text + fmt::format("// for example: {} --invoke {}\n", run, shell_word(*call));
     }
@@ -72,10 +71,11 @@ int inspect(const Session& session) {
   } else {
     std::cout << "// imports core modules: what it needs is known only when it is linked\n";
   }
-  if (const auto linked = component->check_imports(); !linked) {
+  const auto linked = component->check_imports();
+  if (!linked) {
     std::cout << fmt::format("// cannot be run by this command: {}\n", harmless(linked.error().message));
   }
-  std::cout << to_type(*component, options)
+  std::cout << to_type(*component, options, linked.has_value())
             << harmless_lines(component->wit(options.with_wasi ? WitPackages::All : WitPackages::WithoutWasi))
             << std::flush;
   return written() ? 0 : 1;

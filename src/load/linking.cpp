@@ -8,6 +8,7 @@
 #include "base/utf8.hpp"
 #include "compile/load_error.hpp"
 #include "wasmtime/door.hpp"
+#include "wit/type_text.hpp"
 
 namespace airssys::wasm::load {
 
@@ -66,7 +67,7 @@ class ImportCheck {
   [[nodiscard]] std::optional<Error> result() && {
     if (first_ && further_ > 0) {
       const auto& names = std::get<LinkFailed>(first_->kind).further;
-      first_->message += fmt::format("; nor do {} more fit: {}", further_, fmt::join(names, ", "));
+      first_->message += fmt::format("; neither are {} more: {}", further_, fmt::join(names, ", "));
     }
     return std::move(first_);
   }
@@ -116,7 +117,9 @@ class ImportCheck {
     if (offer == offered_.end()) {
       return refuse(
           interface, name,
-          [&](const auto& path) { return fmt::format("nobody offers the import {}: {}", path, shown(to_wit(type))); },
+          [&](const auto& path) {
+            return fmt::format("the import {} is not available: {}", path, shown(wit::brief(type)));
+          },
           "offer it with WasmEngine::host before loading");
     }
     if (const auto* typed = offer->type(); typed != nullptr && !same_types(*typed, type)) {

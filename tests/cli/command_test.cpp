@@ -240,7 +240,7 @@ TEST_F(CommandTest, InspectSaysWhatNobodyOffers) {
   write("missing.wat", R"((component (import "acme:a/b@1.0.0" (instance (export "f" (func (param "n" u32)))))))");
   const auto ended = run({"inspect", "missing.wat"});
   EXPECT_EQ(ended.status, 0);
-  const std::string why = "nobody offers the import acme:a/b@1.0.0#f: func(n: u32)";
+  const std::string why = "the import acme:a/b@1.0.0#f is not available: func(n: u32)";
   EXPECT_THAT(ended.out, HasSubstr("// cannot be run by this command: " + why));
   const auto json = Json::parse(run({"inspect", "--json", "missing.wat"}).out);
   EXPECT_EQ(json["link_error"], why);

@@ -134,6 +134,24 @@ TEST_F(DocumentsTest, TheirCommandsRun) {
   EXPECT_GE(commands, 7);
 }
 
+// What docs/guests.md says that every test run does is what builds the guests.
+TEST_F(DocumentsTest, GuestsAreMadeAsThePageSays) {
+  const auto page = text_of("docs/guests.md"), builds = text_of("tools/dev/guests.sh");
+  const auto package = text_of("tests/guests/package.json");
+  for (const auto* options :
+       {"--target=wasm32 -nostdlib -O2 -Wl,--no-entry -o", "--target=wasm32-wasi -O1 -nodefaultlibs -lc -o",
+        "-w hello componentize -p", "componentize-py==0.25.1"}) {
+    EXPECT_THAT(page, ::testing::HasSubstr(options));
+    EXPECT_THAT(builds, ::testing::HasSubstr(options));
+  }
+  for (const auto* tool : {"componentize-js", "jco"}) {
+    const auto version = between(package, std::string("@bytecodealliance/") + tool + "\": \"", "\"");
+    ASSERT_FALSE(version.empty());
+    EXPECT_THAT(page, ::testing::HasSubstr(std::string("npm install @bytecodealliance/") + tool + "@" + version));
+  }
+  EXPECT_EQ(between(page, "```wit\n", "```"), text_of("tests/guests/hello.wit"));
+}
+
 TEST_F(DocumentsTest, VersionsAreThoseThatAreBuilt) {
   const auto version = between(text_of("CMakeLists.txt"), "project(airssys-wasm VERSION ", " ");
   const auto wasmtime = between(text_of("src/wasmtime/Cargo.toml"), "wasmtime = { version = \"=", "\"");

@@ -47,13 +47,13 @@ TEST_F(HostOffersTest, AllImportsThatNobodyOffersAreNamed) {
   const auto two = run(importing(many), small());
   EXPECT_EQ(kind_of<LinkFailed>(two).import, "a:b/c#g");
   EXPECT_THAT(kind_of<LinkFailed>(two).further, ::testing::ElementsAre("a:b/c#h"));
-  EXPECT_THAT(two.error().message, ::testing::HasSubstr("nor do 1 more fit: a:b/c#h"));
+  EXPECT_THAT(two.error().message, ::testing::HasSubstr("neither are 1 more: a:b/c#h"));
   for (int i = 0; i < 20; ++i) {
     many += "(import \"f" + std::to_string(i) + "\" (func))";
   }
   const auto more = run(importing(many), small());
   EXPECT_EQ(kind_of<LinkFailed>(more).further.size(), 8U);
-  EXPECT_THAT(more.error().message, ::testing::HasSubstr("nor do 21 more fit: "));
+  EXPECT_THAT(more.error().message, ::testing::HasSubstr("neither are 21 more: "));
 }
 
 TEST_F(HostOffersTest, LongNamesAreCutWhereTheyAreOnlyShown) {

@@ -55,6 +55,15 @@ inline constexpr char32_t kDelete = 0x7f;
   return {c, size};
 }
 
+/// How many characters there are; bytes that continue one count as nothing.
+[[nodiscard]] inline std::size_t characters(std::string_view text) {
+  std::size_t n = 0;
+  for (const char byte : text) {
+    n += (static_cast<unsigned char>(byte) & 0xc0U) != 0x80U ? 1 : 0;
+  }
+  return n;
+}
+
 [[nodiscard]] inline bool is_utf8(std::string_view text) {
   // Long texts are mostly ASCII, and that is told eight bytes at a time.
   constexpr std::uint64_t kBeyondAscii = 0x8080808080808080U;

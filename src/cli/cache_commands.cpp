@@ -2,12 +2,16 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <airssys/wasm/quantity.hpp>
 #include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -75,6 +79,19 @@ struct Account {
 
 int cache(const Session& session) {
   const auto& [engine, options, interrupted] = session;
+  const auto contents = engine.cached_components();
+  if (contents.directory.empty()) {
+    say_error("there is no cache: neither XDG_CACHE_HOME nor HOME is an absolute path", "set one of them");
+    return 1;
+  }
+  std::error_code error;
+  const bool there = std::filesystem::exists(contents.directory, error);
+  if (error || (there && ::access(contents.directory.c_str(), R_OK | W_OK | X_OK) != 0)) {
+    say_error(fmt::format("{} cannot be used: {}", contents.directory.string(),
+                          error ? error.message() : std::strerror(errno)),
+              "name another directory with XDG_CACHE_HOME");
+    return 1;
+  }
   if (options.cache_action == "clear") {
     const auto cleared = engine.clear_cache();
     if (!cleared) {
@@ -83,11 +100,6 @@ int cache(const Session& session) {
     return print(options.json ? Json{{"components", cleared->components}, {"size_bytes", cleared->size.count}}.dump()
                               : fmt::format("removed {} compiled component{}, {}", cleared->components,
                                             cleared->components == 1 ? "" : "s", show_bytes(cleared->size.count)));
-  }
-  const auto contents = engine.cached_components();
-  if (contents.directory.empty()) {
-    say_error("there is no cache: neither XDG_CACHE_HOME nor HOME is an absolute path", "set one of them");
-    return 1;
   }
   if (options.json) {
     auto out = as_json(contents);
@@ -118,14 +130,14 @@ int stats(const Session& session) {
     disk["components"] = contents.components.size();
     return print(Json{{"process", std::move(process)}, {"cache", std::move(disk)}}.dump());
   }
-  std::string out = "Guests of a process that starts now may take in all (this one's engine has taken):\n";
+  std::string out = "All guests of a new process together may take (in brackets: what this process has taken):\n";
   for (const auto& [what, of, bytes] : rows) {
     std::string name = what;
     std::ranges::replace(name, '_', ' ');
     const auto show = [bytes = bytes](std::uint64_t n) { return bytes ? show_bytes(n) : show_count(n); };
     out += fmt::format("  {:18}{:>10}  ({})\n", name, show(of.capacity), show(of.used));
   }
-  return print(out + "On disk: " + how_full(contents));
+  return print(out + "On disk: " + (contents.directory.empty() ? "there is no cache directory" : how_full(contents)));
 }
 
 }  // namespace airssys::wasm::cli

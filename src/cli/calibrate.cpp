@@ -79,11 +79,15 @@ struct Headroom {
   std::uint64_t least;
   std::uint64_t step;
 };
-constexpr std::uint64_t kMs = 1'000'000, kPage = std::uint64_t{64} << 10U;
-constexpr std::array kHeadrooms = {Headroom{"fuel", 2, 100, 0}, Headroom{"timeout", 10, 10 * kMs, kMs},
-                                   Headroom{"cpu_time", 10, 10 * kMs, kMs}, Headroom{"memory", 1.5, kPage, kPage},
-                                   Headroom{"host_calls", 2, 10, 0}};
-constexpr const char* kHeadroomText = "fuel and calls twice the most of all runs, memory 1.5 times, times 10 times";
+constexpr std::uint64_t kMs = 1'000'000, kKiB = 1'024, kPage = std::uint64_t{64} << 10U;
+constexpr std::array kHeadrooms = {Headroom{"fuel", 2, 100, 0},
+                                   Headroom{"timeout", 10, 10 * kMs, kMs},
+                                   Headroom{"cpu_time", 10, 10 * kMs, kMs},
+                                   Headroom{"memory", 1.5, kPage, kPage},
+                                   Headroom{"host_calls", 2, 10, 0},
+                                   Headroom{"output", 2, kKiB, kKiB}};
+constexpr const char* kHeadroomText =
+    "fuel, calls and output twice the most of all runs, memory 1.5 times, times 10 times";
 
 std::uint64_t rounded_up(std::uint64_t n, std::uint64_t step) {
   constexpr std::uint64_t kTen = 10, kTwoDigits = 100;
@@ -120,7 +124,9 @@ struct Used {
 class Usages {
  public:
   void add(const Report& report) {
-    const auto uses = limit_uses(report);
+    auto uses = limit_uses(report);
+    uses.push_back({"output", "output_bytes", "bytes", report.stdout_text.size() + report.stderr_text.size(),
+                    report.budget.limits.max_output.count});
     for (const auto& use : uses) {
       const auto at = std::ranges::find(all_, use.name, [](const Used& one) { return one.limit.name; });
       (at == all_.end() ? all_.emplace_back(use, std::vector<std::uint64_t>()) : *at).amounts.push_back(use.used);
@@ -135,6 +141,8 @@ class Usages {
       std::ranges::sort(one.amounts);
     }
   }
+  [[nodiscard]] bool any() const noexcept { return runs_ > 0; }
+  [[nodiscard]] bool all_failed() const noexcept { return exited_ == runs_; }
   [[nodiscard]] std::string text(const std::string& what) const {
     auto out = fmt::format("{} run{} of {}{}\n  {:12}{:>10}{:>10}{:>10}   {}\n", runs_, runs_ == 1 ? "" : "s", what,
                            exited_ > 0 ? fmt::format(", {} of which exited with another status than 0", exited_) : "",
@@ -214,7 +222,8 @@ int calibrate_component(const Session& session) {
   std::string problem;
   const auto json = json_arguments(options, problem);
   auto context = options.context;
-  context.wasi.stdout_target = context.wasi.stderr_target = OutputGrant::Discarded;
+  // Not shown, and counted.
+  context.wasi.stdout_target = context.wasi.stderr_target = OutputGrant::Captured;
   const auto component = load(session);
   if (!component) {
     return complain(component.error(), options);
@@ -246,6 +255,9 @@ int calibrate_component(const Session& session) {
   for (; done < options.runs; ++done) {
     const auto report = call ? engine.run(*component, call->function, call->arguments, context, interrupted)
                              : engine.run_command(*component, context, interrupted);
+    if (!report && std::holds_alternative<Cancelled>(report.error().kind) && usages.any()) {
+      break;
+    }
     if (!report && !(std::holds_alternative<Exited>(report.error().kind) && !call)) {
       progress.reset();
       std::cerr << screen(report, options, colour_wanted());
@@ -255,13 +267,22 @@ int calibrate_component(const Session& session) {
   }
   progress.reset();
   usages.sort();
+  const bool cancelled = done < options.runs;
+  if (cancelled) {
+    std::cerr << fmt::format("note: cancelled after {} of {} runs\n", done.load(), options.runs);
+  }
+  if (usages.all_failed()) {
+    say_error(fmt::format("all {} runs of {} exited with another status than 0", done.load(), component->name()),
+              "see why: airssys-wasm run " + shell_word(options.component));
+    return 1;
+  }
   const auto what = component->name() + (options.invoke.empty() ? "" : " " + options.invoke);
   if (options.json) {
     auto out = usages.json();
     out["component"] = repaired_utf8(component->name());
-    return print(out.dump());
+    return std::max(print(out.dump()), cancelled ? Error{Cancelled{}}.exit_code() : 0);
   }
-  return print(usages.text(harmless(what)));
+  return std::max(print(usages.text(harmless(what))), cancelled ? Error{Cancelled{}}.exit_code() : 0);
 }
 
 }  // namespace

@@ -135,7 +135,7 @@ std::optional<std::string> sample_call(const FunctionExport& function) {
 Error nothing_to_invoke(const ComponentHandle& component, const Options& options) {
   const auto functions = component.functions();
   if (functions.empty()) {
-    return bad_call(fmt::format("{} exports no function and is no command", component.name()),
+    return bad_call(fmt::format("{} exports no function and is not a command", component.name()),
                     fmt::format("see what it has: airssys-wasm inspect {}", shell_word(options.component)));
   }
   for (const auto& [path, signature] : component.signatures()) {
@@ -146,15 +146,15 @@ Error nothing_to_invoke(const ComponentHandle& component, const Options& options
     typed = sample_call(*at);
   }
   if (!typed && std::ranges::all_of(functions, [](const auto& function) { return function.type.async; })) {
-    return bad_call(fmt::format("{} is no command, and its functions are async in their type", component.name()),
+    return bad_call(fmt::format("{} is not a command, and its functions are async in their type", component.name()),
                     "calls from outside are not async: export a function that is not, and call the async one from it");
   }
   if (!typed) {
     return bad_call(
-        fmt::format("{} is no command, and none of its functions can be called from a shell", component.name()),
+        fmt::format("{} is not a command, and none of its functions can be called from a shell", component.name()),
         "handles, futures and streams cannot be typed: call it from a program that embeds the library");
   }
-  return bad_call(fmt::format("{} is no command; name one of its functions with --invoke", component.name()),
+  return bad_call(fmt::format("{} is not a command; choose one of its functions with --invoke", component.name()),
                   fmt::format("airssys-wasm run {}{} --invoke {}", options.precompiled ? "--precompiled " : "",
                               shell_word(options.component), shell_word(*typed)));
 }

@@ -100,8 +100,8 @@ _airssys_wasm() {{
     [[ -z $command && ${{COMP_WORDS[i]}} != -* ]] && command=${{COMP_WORDS[i]}}
   done
   case $before in
-    {directories}) mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
-    {files}) mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
+    {directories}) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$current"); return ;;
+    {files}) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$current"); return ;;
     {free}) return ;;
     --help) mapfile -t COMPREPLY < <(compgen -W 'limits exit-codes' -- "$current"); return ;;
   esac

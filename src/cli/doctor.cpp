@@ -9,6 +9,7 @@
 #include <array>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/machine.hpp"
@@ -20,7 +21,7 @@ namespace {
 constexpr std::array<std::string_view, 3> kLevels = {"good", "note", "bad"};
 
 /// Compiles a component, by the helper and without the cache, and runs it.
-Finding engine_finding(const Options& options, std::filesystem::path& cache) {
+Finding engine_finding(const Options& options, std::optional<std::filesystem::path>& cache) {
   RuntimeConfig config;
   config.workers = 1;
   config.pool = false;
@@ -56,9 +57,13 @@ Finding engine_finding(const Options& options, std::filesystem::path& cache) {
 }  // namespace
 
 int doctor(const Options& options) {
-  std::filesystem::path cache;
+  std::optional<std::filesystem::path> cache;
   auto findings = std::vector{engine_finding(options, cache)};
-  std::ranges::move(diagnose(read_machine("/", cache)), std::back_inserter(findings));
+  std::ranges::move(diagnose(read_machine("/", cache.value_or(""))), std::back_inserter(findings));
+  if (!cache) {
+    // Only an engine knows where it is.
+    std::erase_if(findings, [](const Finding& one) { return one.name == "cache"; });
+  }
   const bool hurts = std::ranges::any_of(findings, [](const Finding& one) { return one.level == Finding::Level::Bad; });
   if (options.json) {
     nlohmann::ordered_json all = nlohmann::ordered_json::array();

@@ -49,7 +49,7 @@ DirectoryGrant directory(const std::string& text) {
   std::error_code why;
   if (!std::filesystem::is_directory(grant.host, why)) {
     throw CLI::ValidationError(
-        "--dir", fmt::format("{}: {}", grant.host, why ? why.message() : "it is there, and no directory"));
+        "--dir", fmt::format("{}: {}", grant.host, why ? why.message() : "it is a file, not a directory"));
   }
   return grant;
 }

@@ -98,7 +98,7 @@ void look_at_cache(Machine& machine) {
     there = there.parent_path();
   }
   if (!fs::is_directory(there, error)) {
-    machine.cache_problem = fmt::format("{} is no directory", there.string());
+    machine.cache_problem = fmt::format("{} is not a directory", there.string());
   } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
     machine.cache_problem = fmt::format("nothing can be written to {}", there.string());
   }
@@ -139,7 +139,7 @@ Finding cache_finding(const Machine& m) {
     out.level = Finding::Level::Bad;
     out.found = m.cache.empty() ? "neither XDG_CACHE_HOME nor HOME is an absolute path" : harmless(m.cache_problem);
     out.meaning = "components are compiled anew for each start of a program: 1 s for each 2 MB";
-    out.mend = "export XDG_CACHE_HOME=/var/tmp/cache-of-$USER";
+    out.mend = "mkdir -m 700 DIRECTORY && export XDG_CACHE_HOME=DIRECTORY";
     return out;
   }
   const auto free = m.cache_free ? show_bytes(*m.cache_free) + " free" : std::string("free space unknown");

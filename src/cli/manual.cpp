@@ -92,7 +92,7 @@ is the guest's.
       options(run, kLimits) + ".SS Of loading a component\n" + options(run, kLoading);
   text += ".SH EXIT STATUS\nA guest may exit with any number: the report is the authority.\n";
   for (const auto& [code, reason, meaning] : exit_codes()) {
-    text += tagged(reason.empty() ? code : code + " " + reason, meaning);
+    text += tagged(reason.empty() ? code : fmt::format("{} {}", code, reason), meaning);
   }
   text += R"(.SH ENVIRONMENT
 .TP

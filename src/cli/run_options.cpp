@@ -27,7 +27,7 @@ std::string shown(std::chrono::nanoseconds value) { return show_duration(value);
 /// What is added while this lives belongs to one group.
 class InGroup {
  public:
-  InGroup(CLI::App& app, std::string name) : app_(app), before_(app.option_defaults()->get_group()) {
+  InGroup(CLI::App& app, const std::string& name) : app_(app), before_(app.option_defaults()->get_group()) {
     app.option_defaults()->group(name);
   }
   InGroup(const InGroup&) = delete;
@@ -104,7 +104,7 @@ void repeatable(CLI::App& app, Options& options) {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
     if (error != std::errc{} || end != text.data() + text.size()) {
-      throw CLI::ValidationError("--random-seed", fmt::format("'{}' is no whole number below 2^64", text));
+      throw CLI::ValidationError("--random-seed", fmt::format("'{}' is not a whole number below 2^64", text));
     }
     options.context.wasi.random_seed = number;
   };
@@ -187,7 +187,7 @@ std::optional<std::string> contradiction(const Options& options, const CLI::App&
     return "--output writes to a file, not to stdout";
   }
   if (!options.invoke.empty() && !options.arguments.empty()) {
-    return fmt::format("there is no use for '{}': --invoke has its arguments in the call", options.arguments.front());
+    return fmt::format("'{}' is not used: --invoke has its arguments in the call", options.arguments.front());
   }
   if (options.quiet && options.report_text) {
     return "--quiet and --show-report want opposite things";

@@ -71,7 +71,7 @@ class Units {
     const auto parse = [](const std::string& text) -> std::expected<std::chrono::nanoseconds, std::string> {
       auto t = parse_time(text);
       if (t && *t != std::chrono::floor<Time>(*t)) {
-        return std::unexpected(fmt::format("'{}' is no whole number of seconds", text));
+        return std::unexpected(fmt::format("'{}' is not a whole number of seconds", text));
       }
       return t;
     };

@@ -5,6 +5,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
+#include <airssys/wasm/text.hpp>
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -49,7 +50,11 @@ std::optional<Sum> sum_of(int file, std::uint64_t size) {
 
 std::vector<std::uint8_t> trailer(const Sum& sum, const ArtefactCache::About& about) {
   std::vector<std::uint8_t> out(sum.begin(), sum.end());
-  const auto text = about.digest + '\n' + about.name.substr(0, kNameMost);
+  auto name = about.name.substr(0, kNameMost);
+  while (!is_utf8(name)) {
+    name.pop_back();
+  }
+  const auto text = about.digest + '\n' + name;
   out.insert(out.end(), text.begin(), text.end());
   const auto size = std::bit_cast<std::array<std::uint8_t, sizeof(AboutSize)>>(static_cast<AboutSize>(text.size()));
   out.insert(out.end(), size.begin(), size.end());
@@ -128,9 +133,9 @@ std::vector<Kept> kept_in(const fs::path& directory) {
 }
 
 /// Those of them that are compiled components: the directory may be one that a user has named, with files of others.
-std::vector<Kept> components_in(const fs::path& directory) {
+std::vector<Kept> components_in(const fs::path& directory, bool follow) {
   constexpr std::size_t kKeyDigits = 64;
-  auto kept = directory.empty() ? std::vector<Kept>() : kept_in(directory);
+  auto kept = directory.empty() || !is_mine_alone(directory, follow) ? std::vector<Kept>() : kept_in(directory);
   std::erase_if(kept, [](const Kept& one) {
     const auto name = one.path.filename().string();
     const bool key = name.size() == kKeyDigits && name.find_first_not_of("0123456789abcdef") == std::string::npos;
@@ -153,7 +158,7 @@ std::string os_text(std::string_view what) { return fmt::format("{}: {}", what, 
 
 ArtefactCache::ArtefactCache(fs::path directory, Bytes size_max)
     : directory_(directory.empty() ? user_cache() : std::move(directory)),
-      protected_(directory_ / "again"),
+      protected_(directory_.empty() ? fs::path() : directory_ / "again"),
       size_max_(size_max) {}
 
 std::optional<ArtefactCache::Found> ArtefactCache::find(const std::string& key) const {
@@ -174,6 +179,8 @@ std::optional<ArtefactCache::Found> ArtefactCache::find(const std::string& key) 
     }
     const auto end = trailer_of(file.get(), static_cast<std::uint64_t>(found.st_size));
     if (!end) {
+      // Cut off or changed: it would stand in the way of a sound one.
+      ::unlink(path.c_str());
       continue;
     }
     const auto noted = std::chrono::system_clock::from_time_t(found.st_mtim.tv_sec);
@@ -342,7 +349,7 @@ ArtefactCache::About about_in(const fs::path& path) {
 CacheContents ArtefactCache::contents() const {
   CacheContents out{directory_, {}, size_max_, {}};
   for (const auto& segment : {directory_, protected_}) {
-    for (const auto& file : components_in(segment)) {
+    for (const auto& file : components_in(segment, segment == directory_)) {
       auto [name, digest] = about_in(file.path);
       out.size.count += file.size;
       out.components.push_back({std::move(name), std::move(digest), Bytes{file.size},
@@ -355,8 +362,15 @@ CacheContents ArtefactCache::contents() const {
 
 std::expected<CacheCleared, base::FileError> ArtefactCache::clear() const {
   CacheCleared out;
+  std::error_code absent;
+  if (directory_.empty() || !fs::exists(directory_, absent)) {
+    return out;
+  }
+  if (!is_mine_alone(directory_, true) || ::access(directory_.c_str(), R_OK) != 0) {
+    return std::unexpected(base::FileError{directory_.string() + " is not this user's alone, or cannot be read"});
+  }
   for (const auto& segment : {directory_, protected_}) {
-    for (const auto& file : components_in(segment)) {
+    for (const auto& file : components_in(segment, segment == directory_)) {
       if (::unlink(file.path.c_str()) == 0) {
         ++out.components;
         out.size.count += file.size;

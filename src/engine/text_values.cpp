@@ -5,6 +5,7 @@
 #include <airssys/wasm/text.hpp>
 #include <limits>
 
+#include "base/utf8.hpp"
 #include "load/loaded_component.hpp"
 #include "wasmtime/door.hpp"
 #include "wit/codec.hpp"
@@ -30,7 +31,8 @@ Error misfit(std::string_view function, const FunctionType& type, std::string_vi
           Phase::Link,
           // The whole list begins at 0.
           place == 0 ? fmt::format("the arguments of {} do not fit", function)
-                     : fmt::format("the arguments of {} do not fit at character {}{}", function, place + 1,
+                     : fmt::format("the arguments of {} do not fit at character {}{}", function,
+                                   base::characters(arguments.substr(0, place)) + 1,
                                    word.empty() ? "" : ": " + harmless(word, kShown)),
           wit::wave_help(word, expected, type),
           std::move(failure.message),

@@ -79,16 +79,21 @@ void MeteredRun::excuse_waiting(Clock::time_point now) noexcept {
     return;
   }
   const auto waited = since_epoch(now) - since;
-  at_terminal_since_ns_.store(since_epoch(now), std::memory_order_relaxed);
+  // In this order, so that who reads both the other way round counts no time twice.
+  at_terminal_since_ns_.store(since_epoch(now), std::memory_order_release);
   count(at_terminal_ns_, waited);
   count(deadline_ns_, waited);
 }
 
-MeteredRun::Clock::time_point MeteredRun::next_look() const noexcept {
+MeteredRun::Clock::time_point MeteredRun::next_look(Clock::time_point now) const noexcept {
+  const auto since = at_terminal_since_ns_.load(std::memory_order_acquire);
+  const auto left = deadline() - Clock::time_point(nanoseconds(since));
+  if (since == 0 || left <= nanoseconds(0)) {
+    return deadline();
+  }
   // While it waits at the terminal, its deadline keeps its distance: a short one is not looked at all the time.
   constexpr std::chrono::milliseconds kPatience{100};
-  const auto since = at_terminal_since_ns_.load(std::memory_order_relaxed);
-  return since == 0 ? deadline() : std::max(deadline(), Clock::time_point(nanoseconds(since) + kPatience));
+  return now + std::max<nanoseconds>(left, kPatience);
 }
 
 std::optional<HostStop> MeteredRun::due(Clock::time_point now) {
@@ -233,8 +238,8 @@ void MeteredRun::give_up() noexcept {
 }
 
 nanoseconds MeteredRun::terminal_wait(Clock::time_point now) const noexcept {
-  const auto since = at_terminal_since_ns_.load(std::memory_order_relaxed);
-  const auto before = nanoseconds(at_terminal_ns_.load(std::memory_order_relaxed));
+  const auto before = nanoseconds(at_terminal_ns_.load(std::memory_order_acquire));
+  const auto since = at_terminal_since_ns_.load(std::memory_order_acquire);
   return since == 0 ? before : before + std::max(nanoseconds(0), nanoseconds(since_epoch(now) - since));
 }
 
@@ -249,7 +254,8 @@ Readings MeteredRun::figures(Clock::time_point now) const {
     out.counters.fuel_left = allowed().limits.max_fuel.units;
   }
   out.terminal_wait = terminal_wait(now);
-  out.elapsed = nanoseconds(since_epoch(now) - began_ns_.load(std::memory_order_relaxed)) - out.terminal_wait;
+  const nanoseconds since_it_began(since_epoch(now) - began_ns_.load(std::memory_order_relaxed));
+  out.elapsed = std::max(nanoseconds(0), since_it_began - out.terminal_wait);
   out.cpu_time = cpu_time();
   out.fuel_metered = settings_.fuel_metered;
   return out;

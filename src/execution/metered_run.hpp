@@ -115,8 +115,8 @@ class MeteredRun {
   [[nodiscard]] Clock::time_point deadline() const noexcept {
     return Clock::time_point(std::chrono::nanoseconds(deadline_ns_.load(std::memory_order_relaxed)));
   }
-  /// When a run that waits has to be asked whether it is `due`.
-  [[nodiscard]] Clock::time_point next_look() const noexcept;
+  /// When it has to be asked next whether it is `due`: later than `now` where it cannot be yet. Any thread.
+  [[nodiscard]] Clock::time_point next_look(Clock::time_point now) const noexcept;
   [[nodiscard]] std::chrono::nanoseconds cpu_time() const noexcept {
     return std::chrono::nanoseconds(cpu_ns_.load(std::memory_order_relaxed));
   }

@@ -81,8 +81,9 @@ std::string LoadedComponent::wit(WitPackages packages) const {
     return std::move(*text);
   }
   // What it cannot say it does not always say without a panic.
-  const auto why = text.error().cause == wasmtime::Cause::Panic ? "one of its names or types is unknown to WIT packages"
-                                                                : std::move(text.error().message);
+  const std::string why = text.error().cause == wasmtime::Cause::Panic
+                              ? "one of its names or types is unknown to WIT packages"
+                              : text.error().message;
   auto lines = "// made from the types, since there is no WIT for this component: " + why;
   std::ranges::replace(lines, '\n', ' ');
   return lines + "\n" + wit::world(with_named_types());
@@ -98,9 +99,7 @@ std::vector<FunctionSignature> LoadedComponent::signatures() const {
 
 /// For errors: its types by their names.
 std::string LoadedComponent::signature(std::string_view path, const FunctionType& type) const {
-  const auto all = wit::signatures(with_named_types());
-  const auto found = std::ranges::find(all, path, &std::pair<std::string, std::string>::first);
-  return found == all.end() ? to_wit(type) : found->second;
+  return wit::signature(with_named_types(), path).value_or(to_wit(type));
 }
 
 std::vector<FunctionExport> LoadedComponent::exported_functions(const wit::Externs& externs) {

@@ -109,7 +109,7 @@ void Scheduler::go_on_here(execution::MeteredRun& run, wasmtime::Poll polled,
       run.answer_host_calls();
     } else if (polled == wasmtime::Poll::Waiting) {
       run.rest();
-      caller->wait_until(run.next_look());
+      caller->wait_until(run.next_look(Clock::now()));
     }
     const auto now = Clock::now();
     if (const auto why = run.due(now)) {

@@ -159,11 +159,8 @@ void Scheduler::step(Core core, Lock& lock) {
   }
   // Another worker may have finished it already: it can be claimed from the moment the step was over. It is not listed
   // after its first step, and where its time had come while somebody held it.
-  if (core->seated && !core->has_deadline_listed()) {
-    const auto at = deadlines_.insert(core->deadline_slot(core)).position;
-    if (at == deadlines_.begin() && idle_ > 0) {
-      work_.notify_one();
-    }
+  if (core->seated) {
+    list(core);
   }
   if (!core->seated) {
     let_go();
@@ -173,12 +170,32 @@ void Scheduler::step(Core core, Lock& lock) {
   }
 }
 
+/// Under the lock, and for one that is seated: it stands among the deadlines no later than it is to be looked at.
+void Scheduler::list(const Core& core) {
+  const auto at = core->next_look(Clock::now());
+  if (core->has_deadline_listed()) {
+    if (core->deadline_key().first <= at) {
+      return;
+    }
+    core->keep_slot(deadlines_.extract(core->deadline_key()));
+  }
+  const auto place = deadlines_.insert(core->deadline_slot(core, at)).position;
+  if (place == deadlines_.begin() && idle_ > 0) {
+    work_.notify_one();
+  }
+}
+
 void Scheduler::stop_expired(Lock& lock) {
   const auto now = Clock::now();
   for (int i = 0; i < kStopsPerTurn && !deadlines_.empty() && deadlines_.begin()->first.first <= now; ++i) {
     Core core = deadlines_.begin()->second;
     core->keep_slot(deadlines_.extract(deadlines_.begin()));
-    step(std::move(core), lock);
+    // Only what is due is stepped out of its turn, since it ends by that: it may be among the ready ones too.
+    if (core->next_look(now) > now) {
+      list(core);
+    } else {
+      step(std::move(core), lock);
+    }
   }
 }
 

@@ -105,6 +105,7 @@ class Scheduler final : public Driver, public std::enable_shared_from_this<Sched
   void work();
   void step(Core core, Lock& lock);
   void pass_the_clock_on();
+  void list(const Core& core);
   void stop_expired(Lock& lock);
   void refuse_queued(Lock& lock);
   [[nodiscard]] bool must_refuse() const;

@@ -71,8 +71,9 @@ void SharedRun::make_slots() {
   deadline_slot_ = one.extract(one.begin());
 }
 
-SharedRun::Deadlines::node_type SharedRun::deadline_slot(std::shared_ptr<SharedRun> self) noexcept {
-  listed_at_ = run_->next_look();
+SharedRun::Deadlines::node_type SharedRun::deadline_slot(std::shared_ptr<SharedRun> self,
+                                                         Clock::time_point at) noexcept {
+  listed_at_ = at;
   deadline_slot_.key() = {listed_at_, order};
   deadline_slot_.mapped() = std::move(self);
   return std::move(deadline_slot_);

@@ -46,11 +46,13 @@ class SharedRun : public wasmtime::WakeTarget, public std::enable_shared_from_th
   using Deadlines = std::map<std::pair<Clock::time_point, std::uint64_t>, std::shared_ptr<SharedRun>>;
   /// What its driver lists it in, so that nothing has to be allocated once it is admitted.
   void make_slots();
-  /// The slot, filled in for `self`. Only while it is not in use.
-  [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<SharedRun> self) noexcept;
+  /// The slot, filled in for `self` and this time. Only while it is not in use.
+  [[nodiscard]] Deadlines::node_type deadline_slot(std::shared_ptr<SharedRun> self, Clock::time_point at) noexcept;
   /// True while the slot is in use. `deadline_key`: what it is listed under.
   [[nodiscard]] bool has_deadline_listed() const noexcept { return deadline_slot_.empty(); }
   [[nodiscard]] Deadlines::key_type deadline_key() const noexcept { return {listed_at_, order}; }
+  /// When it has to be asked next whether its time is over.
+  [[nodiscard]] Clock::time_point next_look(Clock::time_point now) const noexcept { return run_->next_look(now); }
   /// Takes back the slot, which may be empty.
   void keep_slot(Deadlines::node_type slot) noexcept;
 

@@ -152,8 +152,12 @@ Made variant(const Json& json, const Type& type) {
   }
   const std::string name = bare ? json.get<std::string>() : json.begin().key();
   const auto found = std::ranges::find(type.members, name, &Type::Member::name);
-  if (found == type.members.end() || bare != !found->type) {
+  if (found == type.members.end()) {
     return wrong(json, type);
+  }
+  if (bare != !found->type) {
+    return std::unexpected(bare ? fmt::format("case {0}: write it with its payload: {{\"{0}\": ...}}", name)
+                                : fmt::format("case {0}: it has no payload, write \"{0}\"", name));
   }
   auto inner = payload(bare ? Json(nullptr) : json.front(), found->type);
   return inner ? Made(Variant{name, std::move(*inner)}) : Made(std::unexpected("case " + name + ": " + inner.error()));
@@ -255,7 +259,8 @@ std::string syntax_error(std::string_view text, std::size_t byte) {
   if (place >= text.size() || word.empty()) {
     return "unexpected end of input: a bracket or a quote is not closed";
   }
-  const auto what = fmt::format("character {} is not expected: {}", place + 1, harmless(word, kShown));
+  const auto what = fmt::format("character {} is not expected: {}", base::characters(text.substr(0, place)) + 1,
+                                harmless(word, kShown));
   if (word.starts_with("NaN") || word.starts_with("nan") || word.starts_with("inf") || word.starts_with("Inf") ||
       word.starts_with("-inf") || word.starts_with("-Inf")) {
     return what + R"(; write "nan", "inf" or "-inf", in quotes)";

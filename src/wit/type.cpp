@@ -109,7 +109,7 @@ std::string function_text(const FunctionType& type, const PartText& part) {
 
 namespace {
 
-constexpr std::size_t kFew = 6;
+constexpr std::size_t kFew = 6, kBytes = 400;
 constexpr unsigned kLevels = 4;
 
 /// A name as far as it has to be read.
@@ -144,7 +144,7 @@ std::string brief(const Type& type, unsigned level) {
 
 }  // namespace
 
-std::string brief(const Type& type) { return brief(type, 0); }
+std::string brief(const Type& type) { return harmless(brief(type, 0), kBytes); }
 
 std::string brief(const FunctionType& type) {
   auto shown = type;
@@ -158,7 +158,7 @@ std::string brief(const FunctionType& type) {
     const auto result = type.result ? text.rfind(") -> ") : text.size() - 1;
     text.insert(result, fmt::format(", ... {} more", type.parameters.size() - kFew));
   }
-  return text;
+  return harmless(text, kBytes);
 }
 
 std::string few(const std::vector<Type::Member>& members) {

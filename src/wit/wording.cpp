@@ -80,7 +80,7 @@ std::string hint(std::string_view word, std::optional<Kind> kind, const Function
     return "write nan, inf or -inf, in small letters";
   }
   if (kind == Kind::Record && word == "{}") {
-    return "write {:} for a record of which nothing is given";
+    return "a record is written {name: value}, and {:} where nothing is given";
   }
   if (kind == Kind::Char && is_bare(word)) {
     return fmt::format("write a char in quotes: '{}'", word.substr(0, 1));
@@ -90,7 +90,7 @@ std::string hint(std::string_view word, std::optional<Kind> kind, const Function
     return fmt::format("write %{}, since {} is a word of WAVE's own", word, word);
   }
   if (!kind || has_labels(*kind) || *kind == Kind::Record) {
-    if (const auto near = nearest(in_lower_case(word), labels); !near.empty()) {
+    if (const auto near = nearest(in_lower_case(word), labels); !near.empty() && near != word) {
       return fmt::format("did you mean {}?", near);
     }
   }
@@ -135,7 +135,7 @@ std::string did_you_mean(std::string_view wrong, const Type& type) {
   std::vector<std::string> names;
   std::ranges::transform(type.members, std::back_inserter(names), &Type::Member::name);
   const auto near = nearest(wrong, names);
-  return near.empty() ? "" : fmt::format("; did you mean {}?", near);
+  return near.empty() || near == wrong ? "" : fmt::format("; did you mean {}?", near);
 }
 
 std::string_view word_at(std::string_view text, std::size_t place) {

@@ -42,7 +42,10 @@ std::string in_resource(const OfResource& function, const FunctionType& type, co
     shown.parameters.erase(shown.parameters.begin());
   }
   if (function.role == "constructor") {
-    shown.result.reset();
+    // One that may fail says so.
+    if (shown.result && shown.result->kind == Kind::Own) {
+      shown.result.reset();
+    }
     return "constructor" + names.text(shown).substr(std::string_view("func").size());
   }
   return fmt::format("{}: {}{}", function.name, function.role == "static" ? "static " : "", names.text(shown));
@@ -78,7 +81,8 @@ class Writer {
 
  private:
   static std::string definition(const std::string& name, const Type& type, const Names& names) {
-    const auto written = names.definition(type);
+    const bool handle = type.kind == Kind::Own || type.kind == Kind::Borrow;
+    const auto written = handle ? names.text(type) : names.definition(type);
     const auto space = written.find(' ');
     return is_nominal(type) && space != std::string::npos
                ? fmt::format("{} {}{}\n", written.substr(0, space), name, written.substr(space))
@@ -99,14 +103,16 @@ class Writer {
   std::string out_;
 };
 
-void collect(const Externs& externs, const Names& around, const std::string& prefix,
+/// `only`: of one function; null for all.
+void collect(const Externs& externs, const Names& around, const std::string& prefix, const std::string_view* only,
              std::vector<std::pair<std::string, std::string>>& out) {
   const Names names(externs, &around);
   for (const auto& [name, item] : externs) {
-    if (item.kind == Item::Kind::Function) {
-      out.emplace_back(prefix + name, names.text(item.function));
-    } else if (item.kind == Item::Kind::Instance) {
-      collect(item.instance, names, prefix + name + "#", out);
+    const auto path = prefix + name;
+    if (item.kind == Item::Kind::Function && (only == nullptr || path == *only)) {
+      out.emplace_back(path, names.text(item.function));
+    } else if (item.kind == Item::Kind::Instance && (only == nullptr || only->starts_with(path + "#"))) {
+      collect(item.instance, names, path + "#", only, out);
     }
   }
 }
@@ -116,7 +122,11 @@ void collect(const Externs& externs, const Names& around, const std::string& pre
 Names::Names(const Externs& externs, const Names* around) : around_(around) {
   for (const auto& [name, item] : externs) {
     if (item.kind == Item::Kind::Type && is_nominal(item.type)) {
-      types_.try_emplace(to_wit(item.type), name);
+      // Two names of one structure: which is meant cannot be told, so neither is used.
+      const auto [at, added] = types_.try_emplace(to_wit(item.type), name);
+      if (!added) {
+        at->second.clear();
+      }
     } else if (item.kind == Item::Kind::Resource) {
       resources_.try_emplace(item.type.number, name);
     }
@@ -128,7 +138,7 @@ std::string Names::text(const Type& type) const {
   const auto key = is_nominal(type) ? to_wit(type) : std::string();
   for (const auto* names = this; names != nullptr && (handle || !key.empty()); names = names->around_) {
     if (const auto found = names->types_.find(key); !handle && found != names->types_.end()) {
-      return found->second;
+      return found->second.empty() ? definition(type) : found->second;
     }
     if (const auto found = names->resources_.find(type.number); handle && found != names->resources_.end()) {
       return type.kind == Kind::Own ? found->second : "borrow<" + found->second + ">";
@@ -147,8 +157,14 @@ std::string Names::text(const FunctionType& type) const {
 
 std::vector<std::pair<std::string, std::string>> signatures(const Description& description) {
   std::vector<std::pair<std::string, std::string>> out;
-  collect(description.exports, Names(description.imports), "", out);
+  collect(description.exports, Names(description.imports), "", nullptr, out);
   return out;
+}
+
+std::optional<std::string> signature(const Description& description, std::string_view path) {
+  std::vector<std::pair<std::string, std::string>> out;
+  collect(description.exports, Names(description.imports), "", &path, out);
+  return out.empty() ? std::nullopt : std::optional(std::move(out.front().second));
 }
 
 std::string world(const Description& description) {

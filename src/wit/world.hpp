@@ -3,7 +3,9 @@
 #include <airssys/wasm/type.hpp>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,6 +36,9 @@ class Names {
 
 /// The exported functions and their types by name: `hello`, `ns:pkg/interface@1.2.3#function`.
 [[nodiscard]] std::vector<std::pair<std::string, std::string>> signatures(const Description& description);
+
+/// The same of one of them; nothing when there is no such function.
+[[nodiscard]] std::optional<std::string> signature(const Description& description, std::string_view path);
 
 /// The component's imports and exports as a world of WIT. It also says what WIT itself cannot, as nearly as it can:
 /// types that the component exports by themselves, modules and components.

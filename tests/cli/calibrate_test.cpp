@@ -33,7 +33,7 @@ TEST_F(CalibrateTest, WhatIsProposedLetsTheComponentRun) {
   const auto seen = Json::parse(ended.out);
   EXPECT_EQ(seen["runs"], 7);
   EXPECT_EQ(seen["component"], "mirror.wat");
-  for (const auto* key : {"fuel", "timeout_ns", "cpu_time_ns", "memory_bytes", "host_calls"}) {
+  for (const auto* key : {"fuel", "timeout_ns", "cpu_time_ns", "memory_bytes", "host_calls", "output_bytes"}) {
     SCOPED_TRACE(key);
     EXPECT_LE(seen["used"][key]["p50"], seen["used"][key]["p99"]);
     EXPECT_LE(seen["used"][key]["p99"], seen["used"][key]["max"]);
@@ -45,7 +45,7 @@ TEST_F(CalibrateTest, WhatIsProposedLetsTheComponentRun) {
   for (std::string word; options >> word;) {
     words.push_back(word);
   }
-  EXPECT_EQ(words.size(), 6U + 10U);
+  EXPECT_EQ(words.size(), 6U + 12U);
   const auto again = run(words);
   ASSERT_EQ(again.status, 0) << again.err;
   const auto report = Json::parse(again.out.substr(again.out.find("\n{") + 1));
@@ -71,9 +71,12 @@ TEST_F(CalibrateTest, ACommandReadsTheSameStdinInEachRun) {
   EXPECT_EQ(seen["exited"], 0);
   EXPECT_EQ(seen["used"]["host_calls"]["p50"], seen["used"]["host_calls"]["max"]);
   EXPECT_GT(seen["used"]["host_calls"]["max"], 1);
+  EXPECT_EQ(seen["used"]["output_bytes"]["max"], 9);
+  EXPECT_GT(seen["proposed"]["output_bytes"], 9);
   const auto empty = run({"calibrate", "reads.wat", "--runs", "5"});
-  ASSERT_EQ(empty.status, 0) << empty.err;
-  EXPECT_THAT(empty.out, HasSubstr("5 runs of reads.wat, 5 of which exited with another status than 0\n"));
+  EXPECT_EQ(empty.status, 1);
+  EXPECT_THAT(empty.err, HasSubstr("all 5 runs of reads.wat exited with another status than 0"));
+  EXPECT_EQ(empty.out, "") << "nothing is proposed from runs that failed";
 }
 
 TEST_F(CalibrateTest, ARunThatMeetsALimitEndsItWithThatReason) {

@@ -177,10 +177,10 @@ TEST_F(CommandTest, UsageErrorsAreOneLineAndAHelp) {
            {{"run", "hello.wat", "--dir", "a::"}, "names no directory for the guest"},
            {{"run", "hello.wat", "--dir", "a::b:rx"}, "use :ro or :rw"},
            {{"run", "hello.wat", "--dir", "nowhere::/d"}, "nowhere: No such file or directory"},
-           {{"run", "hello.wat", "--dir", "hello.wat::/d"}, "hello.wat: it is there, and no directory"},
+           {{"run", "hello.wat", "--dir", "hello.wat::/d"}, "hello.wat: it is a file, not a directory"},
            {{"run", "hello.wat", "--stdin", "."}, "--stdin .: Is a directory"},
            {{"run", "hello.wat", "--memory", "128", "MiB"}, "one word: --memory 128MiB"},
-           {{"run", "hello.wat", "--invoke", "hello()", "more"}, "there is no use for 'more'"},
+           {{"run", "hello.wat", "--invoke", "hello()", "more"}, "'more' is not used"},
            {{"run", "hello.wat", "--report", ""}, "--report is empty"},
            {{"run", "hello.wat", "--invoke", ""}, "--invoke is empty"},
            {{"run", "hello.wat", "--fuel"}, "--fuel needs a value"},
@@ -260,7 +260,7 @@ TEST_F(CommandTest, WordsOfTheGuestMayLookLikeUnits) {
        {"--json 5 m", "--host-calls 5 s", "--timeout=10s 5 m", "--fuel 5 MiB", "--random-seed 5 m"}) {
     const auto ended = type("airssys-wasm run hello.wat " + std::string(line));
     EXPECT_EQ(ended.status, 104) << line << ended.err;
-    EXPECT_THAT(ended.err, HasSubstr("is no command"));
+    EXPECT_THAT(ended.err, HasSubstr("is not a command"));
   }
 }
 

@@ -125,13 +125,20 @@ TEST_F(DocumentsTest, TheirCommandsRun) {
         shown.clear();
         told.clear();
         command = line.starts_with("$ airssys-wasm") ? line.substr(2) : "";
+      } else if (line.starts_with("./dev run ")) {
+        // What `./dev test`, the other one, is: it runs this.
+        check();
+        const auto comment = line.find("    #");
+        command = "airssys-wasm " + line.substr(6, comment - 6);
+        shown = between(line + "\n", "# prints ", " ") + "\n";
+        check();
       } else if (!command.empty()) {
         const bool of_report = line.starts_with("✔") || line.starts_with("error:") || line.starts_with("  ");
         (of_report ? told : shown) += line + "\n";
       }
     }
   }
-  EXPECT_GE(commands, 7);
+  EXPECT_GE(commands, 11);
 }
 
 // What docs/guests.md says that every test run does is what builds the guests.

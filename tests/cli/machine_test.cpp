@@ -88,7 +88,7 @@ TEST_F(MachineTest, AClockThatIsASystemCallIsNoted) {
 TEST_F(MachineTest, ACacheThatCannotBeIsBad) {
   write("cache", "a file in its place");
   EXPECT_EQ(diagnosed("cache").level, Finding::Level::Bad);
-  EXPECT_THAT(diagnosed("cache").found, HasSubstr("is no directory"));
+  EXPECT_THAT(diagnosed("cache").found, HasSubstr("is not a directory"));
   const auto none = found(cli::diagnose(cli::read_machine(root, {})), "cache");
   EXPECT_EQ(none.level, Finding::Level::Bad);
   EXPECT_THAT(none.found, HasSubstr("neither XDG_CACHE_HOME nor HOME"));

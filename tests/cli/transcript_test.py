@@ -342,7 +342,7 @@ def kept(command):
 
 
 # Advice that names no command because there is none to name.
-PROSE = ("its type is ", "write ", "close the string ", "compose it with ", "build it without ", "components are made by ", "let this process open more files", "write it like ", "give the path of ", "name a directory that ")
+PROSE = ("its type is ", "write ", "a record is ", "close the string ", "compose it with ", "build it without ", "components are made by ", "let this process open more files", "write it like ", "give the path of ", "name a directory that ")
 
 
 def main():

@@ -199,5 +199,63 @@ TEST(ArtefactCacheTest, AFileOfAnotherVersionIsListedWithoutAName) {
   }
 }
 
+TEST(ArtefactCacheTest, WithoutADirectoryNothingIsListedOrRemoved) {
+  const Scratch scratch;
+  fs::create_directory(scratch.path() / "again");
+  std::ofstream(scratch.path() / "again" / key_of('a')) << "somebody's";
+  const auto before = fs::current_path();
+  fs::current_path(scratch.path());
+  const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
+  const char* xdg = std::getenv("XDG_CACHE_HOME");
+  const std::string was = xdg != nullptr ? xdg : "";
+  ::unsetenv("HOME");
+  ::unsetenv("XDG_CACHE_HOME");
+  const ArtefactCache nowhere({}, Bytes{1 << 20U});
+  ::setenv("HOME", home.c_str(), 1);
+  if (xdg != nullptr) {
+    ::setenv("XDG_CACHE_HOME", was.c_str(), 1);
+  }
+  EXPECT_THAT(nowhere.contents().components, ::testing::IsEmpty());
+  EXPECT_EQ(nowhere.clear()->components, 0U);
+  fs::current_path(before);
+  EXPECT_TRUE(fs::exists(scratch.path() / "again" / key_of('a')));
+}
+
+TEST(ArtefactCacheTest, ALinkInItsPlaceIsNotFollowed) {
+  const Scratch scratch, other;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  ASSERT_FALSE(cache.store(key_of('a'), artefact(10)));
+  std::ofstream(other.path() / key_of('b')) << "somebody's";
+  fs::create_directory_symlink(other.path(), scratch.path() / "again");
+  EXPECT_EQ(cache.contents().components.size(), 1U);
+  EXPECT_EQ(cache.clear()->components, 1U);
+  EXPECT_TRUE(fs::exists(other.path() / key_of('b')));
+}
+
+// One that is cut off would hide a sound one of its key.
+TEST(ArtefactCacheTest, AFileThatIsCutOffMakesRoomForASoundOne) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  ASSERT_FALSE(cache.store("a", artefact(10)));
+  cache.used("a");
+  fs::resize_file(scratch.path() / "again" / "a", 20);
+  EXPECT_FALSE(cache.find("a"));
+  ASSERT_FALSE(cache.store("a", artefact(10)));
+  cache.used("a");
+  EXPECT_TRUE(cache.find("a"));
+  EXPECT_FALSE(fs::exists(scratch.path() / "a")) << "it is protected again";
+}
+
+TEST(ArtefactCacheTest, ALongNameIsCutBetweenCharacters) {
+  const Scratch scratch;
+  const ArtefactCache cache(scratch.path(), Bytes{1 << 20U});
+  ArtefactCache::About about;
+  about.name.assign(255, 'x');
+  about.name += "\u00e9";
+  about.digest.assign(64, 'd');
+  ASSERT_FALSE(cache.store(key_of('a'), artefact(10), about));
+  EXPECT_EQ(cache.contents().components.at(0).name, std::string(255, 'x'));
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

@@ -265,5 +265,23 @@ TEST_F(StdinTest, TypingCountsOrDoesNotAsTheGrantSays) {
   EXPECT_THAT(engine.run(one, "run", {}, soon), Stops("timeout")) << "a pipe is no terminal";
 }
 
+// Whether a key was pressed may be asked at any time; what is waited for afterwards is not the terminal.
+TEST_F(StdinTest, AskingATerminalExcusesNoOtherWait) {
+  const auto asks =
+      load(wasi_guest("(drop (call $is-ready (call $input (call $stdin)))) (call $block (call $sleep (i64.const "
+                      "60000000000))) (i32.const 1)"));
+  std::array<int, 2> terminal{};
+  ASSERT_EQ(::openpty(&terminal[1], &terminal[0], nullptr, nullptr, nullptr), 0);
+  input.become(base::Fd(terminal[0]), base::Fd(terminal[1]));
+  auto soon = context();
+  soon.timeout = 100ms;
+  soon.wasi.stdin_source = StdinInherited{.typing_counts = false};
+  const auto run = engine.start(asks, "run", {}, soon);
+  const auto* report = run.wait_for(2s);
+  ASSERT_NE(report, nullptr);
+  EXPECT_THAT(*report, Stops("timeout"));
+  EXPECT_LT(report->usage().terminal_wait, 50ms);
+}
+
 }  // namespace
 }  // namespace airssys::wasm::test

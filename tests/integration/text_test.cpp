@@ -10,6 +10,7 @@ class TextTest : public HostTest {
     return load(R"((component
       (type $i' (record (field "a" u32) (field "b" (option string)))) (export $item "item" (type $i'))
       (type $c' (enum "red" "green" "none")) (export $color "color" (type $c'))
+      (type $f' (variant (case "circle" u8) (case "dot"))) (export $figure "figure" (type $f'))
       (type $r' (flags "read" "write" "true")) (export $rights "rights" (type $r'))
       (core module $m (memory (export "mem") 1) (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 16)
         (func (export "run") (param )" +
@@ -72,9 +73,14 @@ TEST_F(TextTest, WhatDoesNotFitIsNamedWithItsPlace) {
                           Row{"(list u8)", "i32 i32", "(7)", "2: 7", "expected a list"},
                           Row{"$item", "i32 i32 i32 i32", "({a: x, b: \"y\"})", "6: x", "expected a u32"},
                           Row{"$item", "i32 i32 i32 i32", "({a: 1, bb: \"y\"})", "9: bb", "there is no field bb"},
+                          Row{"$item", "i32 i32 i32 i32", "({b: \"y\"})", "2: {", "the field a is missing"},
                           Row{"$color", "i32", "(rad)", "2: rad", "expected one of red, green, none"},
                           Row{"$rights", "i32", "({read, wrote})", "9: wrote", "expected some of read, write, true"},
                           Row{"(tuple u8 u8)", "i32 i32", "((1, 2, 3))", "2: (", "expected a tuple of 2 values"},
+                          Row{"$figure", "i32 i32", "(circle)", "2: circle",
+                              "circle takes a payload, a u8, which is 0 to 255: circle(...)"},
+                          Row{"$figure", "i32 i32", "(dot(1))", "2: dot", "dot takes no payload"},
+                          Row{"(tuple string u8)", "i32 i32 i32", "((\"\u00e9\u00e9\", x))", "9: x", "expected a u8"},
                           Row{"u8", "i32", "(1, 2)", "5: 2", "it takes 1 argument and is given 2"},
                           Row{"u8", "i32", "(NaN)", "3: NaN", "this is not expected here"}}) {
     SCOPED_TRACE(row.type + " " + row.wave);
@@ -95,6 +101,17 @@ TEST_F(TextTest, LabelsThatAreWordsOfWaveAreTakenWithAMarkAlsoInFlags) {
   const auto color = taking("$color");
   EXPECT_TRUE(parse_wave(color, "take", "(%none)"));
   EXPECT_THAT(parse_wave(color, "take", "(none)").error().help, ::testing::StartsWith("write %none"));
+}
+
+TEST_F(TextTest, ACaseWithTheWrongPayloadIsNotSuggestedAgain) {
+  core_parameters = "i32 i32";
+  const auto figure = taking("$figure");
+  EXPECT_THAT(parse_json(figure, "take", R"(["circle"])").error().message,
+              ::testing::HasSubstr(R"(case circle: write it with its payload: {"circle": ...})"));
+  EXPECT_THAT(parse_json(figure, "take", R"([{"dot": 1}])").error().message,
+              ::testing::HasSubstr(R"(case dot: it has no payload, write "dot")"));
+  EXPECT_THAT(parse_wave(figure, "take", "(circle)").error().help,
+              ::testing::Not(::testing::HasSubstr("did you mean")));
 }
 
 TEST_F(TextTest, JsonThatCannotBeTakenSaysWhy) {

@@ -249,6 +249,32 @@ TEST_F(SchedulerTest, AfterTheTerminalTheTimeoutGoesOn) {
   EXPECT_GE(waits->wait().usage().terminal_wait, 90ms);
 }
 
+// Its old deadline comes while it is ready, among others that are: it has its turn and no second one.
+TEST_F(SchedulerTest, ARunThatWasTypedToMeetsItsOldDeadlineInTheQueue) {
+  start({.workers = 1});
+  const auto burn = [](auto&, const auto&) {
+    for (const auto until = std::chrono::steady_clock::now() + 1ms; std::chrono::steady_clock::now() < until;) {
+    }
+    return wasmtime::Poll::Slice;
+  };
+  std::vector<std::shared_ptr<SharedRun>> runs;
+  for (int i = 0; i < 4; ++i) {
+    runs.push_back(submit(core({type_twice(40ms, burn)}, 100ms)));
+  }
+  for (const auto& run : runs) {
+    EXPECT_EQ(reason(run->wait()), "timeout");
+    EXPECT_GE(run->wait().usage().terminal_wait, 70ms);
+    EXPECT_GE(run->wait().usage().wall_time, 100ms);
+  }
+}
+
+TEST_F(SchedulerTest, AShortDeadlineAfterTheTerminalIsMetInTime) {
+  start({.workers = 1});
+  const auto run = submit(core({type_twice(10ms, wait_forever())}, 20ms));
+  EXPECT_EQ(reason(run->wait()), "timeout");
+  EXPECT_LT(run->wait().usage().wall_time, 70ms);
+}
+
 // Its deadline moves away for as long as nobody types, and only the user ends it.
 TEST_F(SchedulerTest, ARunAtATerminalIsCancelledAtOnce) {
   start({.workers = 1});

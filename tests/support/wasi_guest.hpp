@@ -12,7 +12,8 @@ inline constexpr std::string_view kWasi = R"(
  (alias export $error "error" (type $e))
  (import "wasi:io/poll@0.2.0" (instance $poll
    (export "pollable" (type $p (sub resource)))
-   (export "[method]pollable.block" (func (param "self" (borrow $p))))))
+   (export "[method]pollable.block" (func (param "self" (borrow $p))))
+   (export "[method]pollable.ready" (func (param "self" (borrow $p)) (result bool)))))
  (alias export $poll "pollable" (type $pollable))
  (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
    (alias outer 1 $pollable (type $op)) (export "pollable" (type $p (eq $op)))
@@ -62,6 +63,7 @@ inline constexpr std::string_view kWasi = R"(
  (alias core export $mi "mem" (core memory $mem))
  (alias core export $mi "realloc" (core func $realloc))
  (core func $block (canon lower (func $poll "[method]pollable.block")))
+ (core func $is-ready (canon lower (func $poll "[method]pollable.ready")))
  (core func $now (canon lower (func $clock "now")))
  (core func $sleep (canon lower (func $clock "subscribe-duration")))
  (core func $permit (canon lower (func $streams "[method]output-stream.check-write") (memory $mem)))
@@ -85,7 +87,7 @@ inline constexpr std::string_view kWasi = R"(
  (core func $file-stream (canon lower (func $files "[method]descriptor.write-via-stream") (memory $mem)))
  (core func $close (canon resource.drop $descriptor))
  (core instance $wasi
-   (export "mem" (memory $mem)) (export "block" (func $block)) (export "now" (func $now)) (export "sleep" (func $sleep))
+   (export "mem" (memory $mem)) (export "block" (func $block)) (export "is-ready" (func $is-ready)) (export "now" (func $now)) (export "sleep" (func $sleep))
    (export "permit" (func $permit)) (export "write-now" (func $write-now)) (export "write" (func $write)) (export "read" (func $read))
    (export "read-now" (func $read-now)) (export "input" (func $input))
    (export "stdout" (func $get-stdout)) (export "stderr" (func $get-stderr)) (export "stdin" (func $get-stdin))
@@ -97,6 +99,7 @@ inline constexpr std::string_view kWasi = R"(
 
 /// The same as a core module instantiated with `(with "w" (instance $wasi))` imports it.
 inline constexpr std::string_view kWasiCore = R"(
+ (import "w" "is-ready" (func $is-ready (param i32) (result i32)))
  (import "w" "mem" (memory 8)) (import "w" "block" (func $block (param i32))) (import "w" "now" (func $now (result i64)))
  (import "w" "sleep" (func $sleep (param i64) (result i32))) (import "w" "permit" (func $permit (param i32 i32)))
  (import "w" "write-now" (func $write-now (param i32 i32 i32 i32))) (import "w" "write" (func $write (param i32 i32 i32 i32)))

@@ -82,7 +82,7 @@ TEST(WordingTest, TheHelpFitsTheMistake) {
   EXPECT_EQ(hint("gren", Kind::Enum, color), "did you mean green?");
   EXPECT_EQ(hint("purple", Kind::Enum, color), "its type is func(x: enum { red, green, none })");
   const auto record = taking(type(Kind::Record, {{"a", pointer(Kind::Option, {{"", pointer(Kind::U8)}})}}));
-  EXPECT_EQ(hint("{}", Kind::Record, record), "write {:} for a record of which nothing is given");
+  EXPECT_EQ(hint("{}", Kind::Record, record), "a record is written {name: value}, and {:} where nothing is given");
   EXPECT_EQ(hint("c", Kind::Record, record), "its type is func(x: record { a: option<u8> })")
       << "a name of one other letter was not meant";
 }

@@ -12,10 +12,8 @@ database=$(mktemp -d)
 trap 'rm -rf "$database"' EXIT
 sed -E 's/-Winvalid-pch -include [^ ]*cmake_pch\.hxx //g' "$compile_commands" >"$database/compile_commands.json"
 
-headers=$(git ls-files -z --cached --others --exclude-standard -- .clang-tidy '*.hpp' '*.h' | xargs -0 cat | sha256sum)
 check() {
-  local source="$1" key
-  key=$({ echo "$headers"; cat "$source"; } | sha256sum | cut -c 1-32)
+  local key="$1" source="$2"
   [ ! -e "$memory/$key" ] || return 0
   if ! out=$("clang-tidy-$llvm" -p "$database" --quiet "$source" 2>&1); then
     printf '%s\n' "$out" | grep -v 'warnings generated' >&2
@@ -24,5 +22,5 @@ check() {
   touch "$memory/$key"
 }
 export -f check
-export headers memory database llvm
-git ls-files --cached --others --exclude-standard -- 'src/*.cpp' | xargs -P "$(nproc)" -I{} bash -c 'check {}'
+export memory database llvm
+/usr/bin/python3 tools/dev/tidy_keys.py | xargs -P "$(nproc)" -I{} bash -c 'check {}'

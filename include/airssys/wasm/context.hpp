@@ -29,7 +29,8 @@ struct StdinClosed {
 /// goes to one of them: docs/embedding.md, "Threads".
 struct StdinInherited {
   /// Where stdin is a terminal: the time for which the guest waits for somebody to type counts against `timeout`.
-  /// Otherwise it counts in `ResourceUsage::terminal_wait` only, and no clock bounds it but what cancels the run.
+  /// Otherwise it counts in `ResourceUsage::terminal_wait` only, also where the guest waits for something else at the
+  /// same time, and no clock bounds it: fuel, CPU time, host calls and cancellation do.
   bool typing_counts = true;
   friend bool operator==(const StdinInherited&, const StdinInherited&) = default;
 };

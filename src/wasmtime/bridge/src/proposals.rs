@@ -3,9 +3,8 @@
 use wasmparser::{Validator, WasmFeatures};
 
 /// As the field calls them.
-const OFF: [(&str, WasmFeatures); 12] = [
+const OFF: [(&str, WasmFeatures); 11] = [
     ("garbage collection", WasmFeatures::GC),
-    ("typed function references", WasmFeatures::FUNCTION_REFERENCES),
     ("exception handling", WasmFeatures::EXCEPTIONS),
     ("legacy exception handling", WasmFeatures::LEGACY_EXCEPTIONS),
     ("threads", WasmFeatures::THREADS),
@@ -22,7 +21,9 @@ const OFF: [(&str, WasmFeatures); 12] = [
 pub fn needed(bytes: &[u8]) -> Option<&'static str> {
     let valid = |features| Validator::new_with_features(features).validate_all(bytes).is_ok();
     let all = WasmFeatures::all();
-    if !valid(all) {
+    let without = OFF.iter().fold(all, |features, (_, off)| features.difference(*off));
+    // Most of what is refused is refused for something else: two looks.
+    if !valid(all) || valid(without) {
         return None;
     }
     OFF.iter().find(|(_, feature)| !valid(all.difference(*feature))).map(|(name, _)| *name)

@@ -145,9 +145,6 @@ impl BridgeRun {
         }
         self.shared.count_slice();
         self.shared.waker.begin_poll();
-        if let Some(terminal) = &self.terminal {
-            terminal.forget();
-        }
         let polled = if self.step() {
             BridgePoll::Done
         } else if self.shared.any_parked() {

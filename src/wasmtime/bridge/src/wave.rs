@@ -5,6 +5,7 @@ use crate::outcome::{BridgeCause, Failure};
 use crate::types::number;
 use crate::value::{Handles, decode_all, encode_all};
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use wasmtime::component::wasm_wave::ast::{Node, NodeType};
 use wasmtime::component::wasm_wave::parser::{ParserError, ParserErrorKind};
@@ -92,8 +93,32 @@ fn blame(node: &Node, ty: &Type, src: &str) -> Option<Misfit> {
         return unknown_field(node, ty, src);
     }
     let inside = || children(node, ty, src).into_iter().find_map(|(child, ty)| blame(child, &ty, src));
-    let here = || Misfit { span: node.span(), kind: number(ty), message: format!("expected {}", expected(ty)) };
+    let here = || {
+        let known = payload_misfit(node, ty, src).or_else(|| missing_field(node, ty, src));
+        let message = known.unwrap_or_else(|| format!("expected {}", expected(ty)));
+        Misfit { span: node.span(), kind: number(ty), message }
+    };
     unknown_name(node, ty, src).or_else(|| unknown_flag(node, ty, src)).or_else(inside).or_else(|| Some(here()))
+}
+
+/// A case that is known, with a payload where none belongs or without one.
+fn payload_misfit(node: &Node, ty: &Type, src: &str) -> Option<String> {
+    let Type::Variant(variant) = ty else { return None };
+    let (name, payload) = node.as_variant(src).ok()?;
+    let case = variant.cases().find(|case| case.name == name)?;
+    match (&case.ty, payload) {
+        (Some(ty), None) => Some(format!("{name} takes a payload, {}: {name}(...)", expected(ty))),
+        (None, Some(_)) => Some(format!("{name} takes no payload")),
+        _ => None,
+    }
+}
+
+fn missing_field(node: &Node, ty: &Type, src: &str) -> Option<String> {
+    let Type::Record(record) = ty else { return None };
+    let given: HashSet<&str> = node.as_record(src).ok()?.map(|(name, _)| name).collect();
+    let optional = |ty: &Type| matches!(ty, Type::Option(_));
+    let missing = record.fields().find(|field| !given.contains(field.name) && !optional(&field.ty))?;
+    Some(format!("the field {} is missing", missing.name))
 }
 
 fn unknown_flag(node: &Node, ty: &Type, src: &str) -> Option<Misfit> {
@@ -117,8 +142,8 @@ fn unknown_field(node: &Node, ty: &Type, src: &str) -> Option<Misfit> {
 
 fn unknown_name(node: &Node, ty: &Type, src: &str) -> Option<Misfit> {
     let Type::Record(record) = ty else { return None };
-    let known = |name: &str| record.fields().any(|field| field.name == name);
-    let (name, _) = node.as_record(src).ok()?.find(|(name, _)| !known(name))?;
+    let known: HashSet<&str> = record.fields().map(|field| field.name).collect();
+    let (name, _) = node.as_record(src).ok()?.find(|(name, _)| !known.contains(name))?;
     let message = format!("there is no field {name}");
     Some(Misfit { span: place_of(name, src), kind: number(ty), message })
 }
@@ -129,11 +154,8 @@ fn children<'n>(node: &'n Node, ty: &Type, src: &str) -> Vec<(&'n Node, Type)> {
         Type::List(list) => node.as_list().map_or(Vec::new(), |items| items.map(|item| (item, list.ty())).collect()),
         Type::Tuple(tuple) => node.as_tuple().map_or(Vec::new(), |items| items.zip(tuple.types()).collect()),
         Type::Record(record) => node.as_record(src).map_or(Vec::new(), |fields| {
-            fields
-                .filter_map(|(name, value)| {
-                    record.fields().find(|field| field.name == name).map(|field| (value, field.ty))
-                })
-                .collect()
+            let mut types: HashMap<&str, Type> = record.fields().map(|field| (field.name, field.ty)).collect();
+            fields.filter_map(|(name, value)| types.remove(name).map(|ty| (value, ty))).collect()
         }),
         Type::Variant(variant) => node.as_variant(src).map_or(Vec::new(), |(name, payload)| {
             let ty = variant.cases().find(|case| case.name == name).and_then(|case| case.ty);
@@ -156,6 +178,9 @@ fn children<'n>(node: &'n Node, ty: &Type, src: &str) -> Vec<(&'n Node, Type)> {
 /// The parser takes `%true` for a label everywhere but in flags: there the mark becomes a blank.
 fn without_marks<'s>(untyped: &UntypedFuncCall<'_>, types: &[Type], src: &'s str) -> Cow<'s, str> {
     let mut spans = Vec::new();
+    if !src.contains('%') {
+        return Cow::Borrowed(src);
+    }
     for (node, ty) in arguments(untyped).zip(types) {
         flags_in(node, ty, src, &mut spans);
     }

@@ -32,12 +32,17 @@ pub struct Stdin(Stream);
 pub struct Awaited(AtomicBool);
 
 impl Awaited {
-    pub fn forget(&self) {
-        self.0.store(false, Relaxed);
-    }
-
     pub fn is_awaited(&self) -> bool {
         self.0.load(Relaxed)
+    }
+}
+
+/// One wait, which is over when this goes, also where the guest no longer wants to know.
+struct Waiting(Arc<Awaited>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.0.store(false, Relaxed);
     }
 }
 
@@ -264,12 +269,7 @@ impl Input {
         if source.something() {
             return Poll::Ready(());
         }
-        let Poll::Ready(seen) = watched.poll_read_ready(cx) else {
-            let terminal = source.terminal;
-            self.awaited.0.store(terminal, Relaxed);
-            return Poll::Pending;
-        };
-        let Ok(mut seen) = seen else { return Poll::Ready(()) };
+        let Ok(mut seen) = ready!(watched.poll_read_ready(cx)) else { return Poll::Ready(()) };
         // tokio never forgets an end, and a pipe's next writer takes it back.
         let ended = seen.ready().is_read_closed();
         seen.clear_ready();
@@ -316,7 +316,15 @@ impl Stream {
 #[async_trait::async_trait]
 impl Pollable for Stream {
     async fn ready(&mut self) {
-        poll_fn(|cx| self.lock().poll_ready(cx)).await;
+        let waiting = Waiting(self.lock().awaited.clone());
+        poll_fn(|cx| {
+            let mut input = self.lock();
+            let polled = input.poll_ready(cx);
+            let terminal = input.source.as_ref().is_some_and(|source| source.terminal);
+            waiting.0.0.store(polled.is_pending() && terminal, Relaxed);
+            polled
+        })
+        .await;
     }
 }
 

@@ -69,7 +69,10 @@ LoadedComponent::LoadedComponent(Identity identity, DescribedComponent component
 /// As it was loaded, and its types. What was loaded once is described again: within the same limits.
 wit::Description LoadedComponent::with_named_types() const {
   auto out = component_->describe(std::numeric_limits<std::uint64_t>::max(), kTypeDepthMost, wit::NamedTypes::Kept);
-  return out ? std::move(*out) : description_;
+  if (!out) {
+    return description_;
+  }
+  return std::move(*out);
 }
 
 std::string LoadedComponent::wit(WitPackages packages) const {

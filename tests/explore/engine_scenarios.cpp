@@ -185,7 +185,7 @@ class EngineWorld {
     return out;
   }
   static const char* function(Dice& dice) {
-    static constexpr std::array kAll = {"quick", "spin", "now", "later", "often", "sleep", "sleep"};
+    static constexpr std::array kAll = {"quick", "spin", "now", "later", "often", "sleep", "sleep", "type", "type"};
     return dice.of(kAll);
   }
   static void check(const Report& report) {

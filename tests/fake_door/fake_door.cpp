@@ -7,13 +7,16 @@
 
 /// The door of wasmtime/door.hpp without Wasmtime behind it: what the thread sanitizer sees is C++ alone. Every
 /// component is the same guest: `quick` answers 42, `spin` never ends, `now` and `later` answer with what the host
-/// function of that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond.
+/// function of that name says to 7, `often` asks `now` 300 times, `sleep` answers 42 after a millisecond, and `type`
+/// waits as long at a terminal, whose time is excused, and works then.
 namespace airssys::wasm::wasmtime {
 
 namespace {
 
 constexpr const char* kInterface = "acme:test/host@1.0.0";
 constexpr std::uint64_t kFuelOfASlice = 10;
+/// Slices, which the explorer stretches as it likes.
+constexpr unsigned kWorkAfterTyping = 30;
 
 /// Bytes that nobody frees.
 base::Buffer borrowed(std::span<std::uint8_t> bytes) { return {bytes.data(), bytes.size(), bytes.size(), nullptr}; }
@@ -72,7 +75,7 @@ class FakeHost final : public Host {
   base::Thread thread_;
 };
 
-enum class What : std::uint8_t { Nothing, Quick, Spin, Ask, Sleep };
+enum class What : std::uint8_t { Nothing, Quick, Spin, Type, Ask, Sleep };
 struct Task {
   What what = What::Nothing;
   FakeHost* host = nullptr;
@@ -110,7 +113,12 @@ class FakeRun final : public Run {
       case What::Quick: answer_ = number(42); return Poll::Done;
       case What::Spin:
         return fuel_ == 0 ? fail(Cause::Trap, static_cast<std::uint64_t>(TrapCode::OutOfFuel)) : Poll::Slice;
-      case What::Sleep: return sleep();
+      case What::Sleep: return sleep(Poll::Waiting);
+      case What::Type:
+        if (typed_ == 0 && sleep(Poll::Terminal) != Poll::Done) {
+          return target_ ? Poll::Terminal : Poll::Slice;
+        }
+        return ++typed_ > kWorkAfterTyping ? Poll::Done : Poll::Slice;
       case What::Ask: break;
     }
     if (!ticket_) {
@@ -156,7 +164,8 @@ class FakeRun final : public Run {
   [[nodiscard]] bool owns_store() const noexcept override { return true; }
 
  private:
-  Poll sleep() {
+  /// `how`: what it says while it waits.
+  Poll sleep(Poll how) {
     const auto now = base::Clock::now();
     if (!until_) {
       until_ = now + std::chrono::milliseconds(1);
@@ -169,7 +178,7 @@ class FakeRun final : public Run {
       return Poll::Slice;
     }
     task_.host->wake_soon(target_);
-    return Poll::Waiting;
+    return how;
   }
   Poll fail(Cause cause, std::uint64_t code) {
     failure_ = Failure{cause, code, true, {}, {}};
@@ -179,7 +188,7 @@ class FakeRun final : public Run {
   const Task task_;
   const std::atomic<bool>* const cancelled_;
   const std::atomic<bool>* const ending_;
-  unsigned asked_ = 0;
+  unsigned asked_ = 0, typed_ = 0;
   const std::shared_ptr<FakeCalls> calls_ = std::make_shared<FakeCalls>();
   std::optional<std::uint64_t> ticket_;
   std::shared_ptr<WakeTarget> target_;
@@ -215,8 +224,8 @@ class FakePrepared final : public Prepared {
  private:
   [[nodiscard]] Task task(const Function& function) const {
     const auto& name = dynamic_cast<const FakeFunction&>(function).name;
-    if (name == "sleep") {
-      return {What::Sleep, &host_};
+    if (name == "sleep" || name == "type") {
+      return {name == "sleep" ? What::Sleep : What::Type, &host_};
     }
     if (name == "quick" || name == "spin") {
       return {name == "quick" ? What::Quick : What::Spin};
@@ -267,9 +276,10 @@ class FakeComponent final : public Component {
     wit::Extern host{kInterface, {}};
     host.item.kind = wit::Item::Kind::Instance;
     host.item.instance = {function("now", true), function("later", true)};
-    return wit::Description{{std::move(host)},
-                            {function("quick", false), function("spin", false), function("now", false),
-                             function("later", false), function("often", false), function("sleep", false)}};
+    return wit::Description{
+        {std::move(host)},
+        {function("quick", false), function("spin", false), function("now", false), function("later", false),
+         function("often", false), function("sleep", false), function("type", false)}};
   }
   [[nodiscard]] Try<std::unique_ptr<Function>> function(std::span<const std::string> path) const override {
     return std::make_unique<FakeFunction>(path.back());

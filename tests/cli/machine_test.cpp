@@ -54,6 +54,16 @@ TEST_F(MachineTest, TooFewMappingsAreBadAndEnoughAreGood) {
   EXPECT_EQ(diagnosed("mappings").level, Finding::Level::Good);
 }
 
+TEST_F(MachineTest, LittleAddressSpaceIsBadAndNoLimitIsGood) {
+  cli::Machine machine;
+  EXPECT_EQ(found(cli::diagnose(machine), "address_space").level, Finding::Level::Good);
+  machine.address_space = std::uint64_t{100} << 30U;
+  const auto little = found(cli::diagnose(machine), "address_space");
+  EXPECT_EQ(little.level, Finding::Level::Bad);
+  EXPECT_EQ(little.found, "ulimit -v: 100 GiB");
+  EXPECT_EQ(little.mend, "ulimit -v unlimited");
+}
+
 TEST_F(MachineTest, AKernelThatKeepsToItsCommitLimitIsBad) {
   write("proc/sys/vm/overcommit_memory", "2");
   EXPECT_EQ(diagnosed("overcommit").level, Finding::Level::Bad);

@@ -8,7 +8,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace airssys::wasm;
   const std::span bytes(data, size);
-  static_cast<void>(wit::decode_description(bytes));
+  static_cast<void>(wit::decode_description(bytes, wit::NamedTypes::Kept));
   static_cast<void>(wasmtime::wave(bytes));
   const auto values = wit::decode_all(bytes);
   if (!values) {

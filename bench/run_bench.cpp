@@ -90,10 +90,13 @@ void warm_call_door(benchmark::State& state) {
   const auto* function = detail::Behind::of(hello)->function("run").value()->function.get();
   const auto store = detail::Behind::of(hello)->prepared().value()->store(nullptr).value();
   const auto allowed = plenty_a_call();
-  const auto budget = execution::budget({allowed.limits, allowed.timeout}, {RuntimeConfig().slice, {}, {}, {}},
-                                        std::chrono::steady_clock::now() + std::chrono::hours(1));
-  const auto over = [](const wasmtime::Try<wasmtime::RunPtr>& run) {
-    return run && (*run)->poll({}) == wasmtime::Poll::Done && (*run)->counters().fuel_left > 0 && (*run)->take_result();
+  const auto budget = execution::budget({allowed.limits, allowed.timeout}, {RuntimeConfig().slice, {}, {}, {}});
+  const auto deadline =
+      std::chrono::nanoseconds((std::chrono::steady_clock::now() + std::chrono::hours(1)).time_since_epoch());
+  const wasmtime::Times times{static_cast<std::uint64_t>(deadline.count()), 0, 0};
+  const auto over = [&](const wasmtime::Try<wasmtime::RunPtr>& run) {
+    return run && (*run)->poll(times) == wasmtime::Poll::Done && (*run)->counters().fuel_left > 0 &&
+           (*run)->take_result();
   };
   if (!over(store->instantiate(budget))) {
     state.SkipWithError("there is no instance");

@@ -134,7 +134,7 @@ int stats(const Session& session) {
   for (const auto& [what, of, bytes] : rows) {
     std::string name = what;
     std::ranges::replace(name, '_', ' ');
-    const auto show = [bytes = bytes](std::uint64_t n) { return bytes ? show_bytes(n) : show_count(n); };
+    const auto show = [sized = bytes](std::uint64_t n) { return sized ? show_bytes(n) : show_count(n); };
     out += fmt::format("  {:18}{:>10}  ({})\n", name, show(of.capacity), show(of.used));
   }
   return print(out + "On disk: " + (contents.directory.empty() ? "there is no cache directory" : how_full(contents)));

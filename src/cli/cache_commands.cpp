@@ -12,8 +12,9 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <iostream>
 #include <nlohmann/json.hpp>
+
+#include "cli/output.hpp"
 
 namespace airssys::wasm::cli {
 
@@ -51,11 +52,6 @@ std::string how_full(const CacheContents& contents) {
   const auto n = contents.components.size();
   return fmt::format("{} compiled component{}, {} of {} in {}", n, n == 1 ? "" : "s", show_bytes(contents.size.count),
                      show_bytes(contents.size_max.count), harmless(contents.directory.string()));
-}
-
-int print(const std::string& out) {
-  std::cout << out << '\n';
-  return written() ? 0 : 1;
 }
 
 std::string list(const CacheContents& contents) {

@@ -21,6 +21,7 @@
 #include "cli/command_line.hpp"
 #include "cli/files.hpp"
 #include "cli/machine_speed.hpp"
+#include "cli/output.hpp"
 #include "cli/run_options.hpp"
 #include "cli/terminal.hpp"
 #include "cli/unit_options.hpp"
@@ -30,11 +31,6 @@ namespace airssys::wasm::cli {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-int print(const std::string& out) {
-  std::cout << out << '\n';
-  return written() ? 0 : 1;
-}
 
 // The machine.
 
@@ -103,12 +99,6 @@ std::uint64_t proposed(const Headroom& headroom, std::uint64_t most) {
   return rounded_up(std::max(more, headroom.least), headroom.step);
 }
 
-std::string shown(std::uint64_t amount, std::string_view unit) {
-  return unit == "bytes" ? show_bytes(amount)
-         : unit == "ns"  ? show_duration(std::chrono::nanoseconds(amount))
-                         : show_count(amount);
-}
-
 /// What the runs used of one limit, in order once they are all there.
 struct Used {
   LimitUse limit;
@@ -147,13 +137,12 @@ class Usages {
     auto out = fmt::format("{} run{} of {}{}\n  {:12}{:>10}{:>10}{:>10}   {}\n", runs_, runs_ == 1 ? "" : "s", what,
                            exited_ > 0 ? fmt::format(", {} of which exited with another status than 0", exited_) : "",
                            "", "p50", "p99", "max", "limit now");
-    for (const auto& [limit, amounts] : all_) {
-      const auto show = [unit = limit.unit](std::uint64_t n) { return shown(n, unit); };
-      std::string name(limit.name);
+    for (const auto& one : all_) {
+      const auto show = [&](std::uint64_t n) { return show_amount(n, one.limit.unit); };
+      std::string name(one.limit.name);
       std::ranges::replace(name, '_', ' ');
-      const Used one{limit, amounts};
       out += fmt::format("  {:12}{:>10}{:>10}{:>10}   {}\n", name, show(one.percentile(50)), show(one.percentile(99)),
-                         show(amounts.back()), show(limit.limit));
+                         show(one.amounts.back()), show(one.limit.limit));
     }
     return out + fmt::format("Limits that would do ({}):\n  {}", kHeadroomText, options());
   }
@@ -163,7 +152,9 @@ class Usages {
       used[std::string(one.limit.key)] = {
           {"p50", one.percentile(50)}, {"p99", one.percentile(99)}, {"max", one.amounts.back()}};
     }
-    each_proposal([&](const LimitRow& row, std::uint64_t amount) { limits[std::string(row.key)] = amount; });
+    each_proposal([&](const LimitRow& row, std::uint64_t amount, std::string_view /*unit*/) {
+      limits[std::string(row.key)] = amount;
+    });
     return {{"runs", runs_},
             {"exited", exited_},
             {"used", std::move(used)},
@@ -178,16 +169,14 @@ class Usages {
       const auto used = std::ranges::find(all_, row.name, [](const Used& one) { return one.limit.name; });
       const auto headroom = std::ranges::find(kHeadrooms, row.name, &Headroom::limit);
       if (used != all_.end() && headroom != kHeadrooms.end()) {
-        visit(row, proposed(*headroom, used->amounts.back()));
+        visit(row, proposed(*headroom, used->amounts.back()), used->limit.unit);
       }
       return true;
     });
   }
   [[nodiscard]] std::string options() const {
     std::vector<std::string> words;
-    each_proposal([&](const LimitRow& row, std::uint64_t amount) {
-      const auto used = std::ranges::find(all_, row.name, [](const Used& one) { return one.limit.name; });
-      const auto unit = used->limit.unit;
+    each_proposal([&](const LimitRow& row, std::uint64_t amount, std::string_view unit) {
       words.push_back(row.option() + " " +
                       (unit == "bytes" ? fmt::format("{}KiB", amount >> 10U)
                        : unit == "ns"  ? fmt::format("{}ms", amount / kMs)

@@ -21,17 +21,6 @@ Words value_of(const CLI::Option& option) {
   return type == "FILE" ? Words::Files : type.starts_with("DIR") ? Words::Directories : Words::Free;
 }
 
-std::vector<std::string> names_of(const CLI::Option& option) {
-  std::vector<std::string> names;
-  for (const auto& name : option.get_snames()) {
-    names.push_back("-" + name);
-  }
-  for (const auto& name : option.get_lnames()) {
-    names.push_back("--" + name);
-  }
-  return names;
-}
-
 /// Everything that is an option of `app`, and what all commands have.
 std::vector<std::pair<std::string, const CLI::Option*>> options_of(const CLI::App& app) {
   std::vector<std::pair<std::string, const CLI::Option*>> out;

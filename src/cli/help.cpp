@@ -122,7 +122,7 @@ std::string sentence(std::string text) {
   return text;
 }
 
-std::string typed(const CLI::Option& option) {
+std::vector<std::string> names_of(const CLI::Option& option) {
   std::vector<std::string> names;
   for (const auto& name : option.get_snames()) {
     names.push_back("-" + name);
@@ -130,7 +130,11 @@ std::string typed(const CLI::Option& option) {
   for (const auto& name : option.get_lnames()) {
     names.push_back("--" + name);
   }
-  return fmt::format("{}{}{}", fmt::join(names, ","), takes_value(option) ? " " : "",
+  return names;
+}
+
+std::string typed(const CLI::Option& option) {
+  return fmt::format("{}{}{}", fmt::join(names_of(option), ","), takes_value(option) ? " " : "",
                      takes_value(option) ? option.get_type_name() : "");
 }
 

@@ -16,6 +16,8 @@ using HelpPage = std::expected<std::string, std::string>;
 
 /// `text`, which is not empty, with a capital letter.
 [[nodiscard]] std::string sentence(std::string text);
+/// The names of one option, the short ones first: `-o`, `--output`.
+[[nodiscard]] std::vector<std::string> names_of(const CLI::Option& option);
 /// One option as it is typed: `-o,--output FILE`.
 [[nodiscard]] std::string typed(const CLI::Option& option);
 /// True for one that takes a value.

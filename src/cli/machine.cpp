@@ -63,14 +63,16 @@ std::vector<fs::path> cgroups(const fs::path& root) {
   return out;
 }
 
+/// The smaller of two figures, where one that is not known sets no limit.
+Number least_of(const Number& a, const Number& b) { return a && b ? std::min(*a, *b) : a ? a : b; }
+
 /// The least that is left of `most` beside what `used` says, over all groups.
 Number left(const std::vector<fs::path>& groups, const char* most, const char* used) {
   Number least;
   for (const auto& group : groups) {
     const auto max = number(first_line(group / most)), now = number(first_line(group / used));
     if (max && now) {
-      const auto rest = *max - std::min(*max, *now);
-      least = std::min(least.value_or(rest), rest);
+      least = least_of(least, *max - std::min(*max, *now));
     }
   }
   return least;
@@ -215,17 +217,11 @@ std::vector<Finding> diagnose(const Machine& m) {
                  strict ? "sysctl -w vm.overcommit_memory=0" : ""});
   out.push_back(enough("descriptors", m.descriptors, kDescriptors, "ulimit -n: " + or_unlimited(m.descriptors, count),
                        "a service with many guests that open files runs out of descriptors", "ulimit -n 65536"));
-  Number threads = m.processes;
-  if (m.cgroup_pids_left) {
-    threads = std::min(threads.value_or(*m.cgroup_pids_left), *m.cgroup_pids_left);
-  }
+  const auto threads = least_of(m.processes, m.cgroup_pids_left);
   out.push_back(enough("threads", threads, kThreads, "left: " + or_unlimited(threads, count),
                        "threads of guests' files and the helper that compiles may not be had",
                        "ulimit -u 4096 (or a larger TasksMax= of the service)"));
-  Number memory = m.memory_available;
-  if (m.cgroup_memory_left) {
-    memory = std::min(memory.value_or(*m.cgroup_memory_left), *m.cgroup_memory_left);
-  }
+  const auto memory = least_of(m.memory_available, m.cgroup_memory_left);
   out.push_back(enough("memory", memory, kMemory, "left: " + or_unlimited(memory, bytes),
                        "large components cannot be compiled here (compiling may take 2 GiB)",
                        "give the container more memory, or compile elsewhere: airssys-wasm compile --help"));

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "cli/commands.hpp"
+#include "cli/output.hpp"
 #include "cli/terminal.hpp"
 
 namespace airssys::wasm::cli {
@@ -49,12 +50,9 @@ std::string option_of(std::string_view resource) {
 std::string near(const Report& r) {
   std::string text;
   for (const auto& use : near_limits(r)) {
-    const auto limit = use.unit == "bytes" ? show_bytes(use.limit)
-                       : use.unit == "ns"  ? show_duration(std::chrono::nanoseconds(use.limit))
-                                           : show_count(use.limit);
     if (use.used >= use.limit / 2) {
       text += fmt::format("{}{} of {} {}", text.empty() ? "" : " · ", percent(use.used, use.limit), option_of(use.key),
-                          one_word(limit));
+                          one_word(show_amount(use.limit, use.unit)));
     }
   }
   return text;

@@ -66,7 +66,6 @@ std::vector<std::uint8_t> trailer(const Sum& sum, const ArtefactCache::About& ab
 /// The end of a file of `size` bytes, taken apart; nothing for a file that this version has not written as it is.
 struct Trailer {
   std::uint64_t artefact_bytes = 0;
-  Sum sum{};
   std::string about;
 };
 std::optional<Trailer> trailer_of(int file, std::uint64_t size) {
@@ -84,9 +83,7 @@ std::optional<Trailer> trailer_of(int file, std::uint64_t size) {
   if (!std::ranges::equal(std::span(all).last(sizeof(Sum)), expected)) {
     return {};
   }
-  Trailer out{size - all.size(), {}, {summed.begin() + sizeof(Sum), summed.end() - sizeof(AboutSize)}};
-  std::ranges::copy(summed.first(sizeof(Sum)), out.sum.begin());
-  return out;
+  return Trailer{size - all.size(), {summed.begin() + sizeof(Sum), summed.end() - sizeof(AboutSize)}};
 }
 
 /// A directory of this user's that nobody else can write to. The cache's own may be a link, which the user has made;

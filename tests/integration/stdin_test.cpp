@@ -29,6 +29,11 @@ class Input {
     EXPECT_EQ(::pipe(pipe.data()), 0);
     become(base::Fd(pipe[0]), base::Fd(pipe[1]));
   }
+  void become_terminal() {
+    std::array<int, 2> terminal{};
+    EXPECT_EQ(::openpty(&terminal[1], &terminal[0], nullptr, nullptr, nullptr), 0);
+    become(base::Fd(terminal[0]), base::Fd(terminal[1]));
+  }
   void write(std::string_view text) const {
     EXPECT_EQ(::write(other_end_.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
   }
@@ -239,9 +244,7 @@ TEST_F(StdinTest, OneThatIsClosedHasEnded) {
 TEST_F(StdinTest, TypingCountsOrDoesNotAsTheGrantSays) {
   const auto one = reader(1);
   for (const bool counts : {true, false}) {
-    std::array<int, 2> terminal{};
-    ASSERT_EQ(::openpty(&terminal[1], &terminal[0], nullptr, nullptr, nullptr), 0);
-    input.become(base::Fd(terminal[0]), base::Fd(terminal[1]));
+    input.become_terminal();
     auto soon = context();
     soon.timeout = 100ms;
     soon.wasi.stdin_source = StdinInherited{.typing_counts = counts};
@@ -270,9 +273,7 @@ TEST_F(StdinTest, AskingATerminalExcusesNoOtherWait) {
   const auto asks =
       load(wasi_guest("(drop (call $is-ready (call $input (call $stdin)))) (call $block (call $sleep (i64.const "
                       "60000000000))) (i32.const 1)"));
-  std::array<int, 2> terminal{};
-  ASSERT_EQ(::openpty(&terminal[1], &terminal[0], nullptr, nullptr, nullptr), 0);
-  input.become(base::Fd(terminal[0]), base::Fd(terminal[1]));
+  input.become_terminal();
   auto soon = context();
   soon.timeout = 100ms;
   soon.wasi.stdin_source = StdinInherited{.typing_counts = false};
